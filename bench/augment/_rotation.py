@@ -1,0 +1,111 @@
+"""Rotations and other affine maps, each image with its own."""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bench.augment._draw import check_images, uniform
+
+Interpolation = Literal["nearest", "bilinear"]
+
+
+def random_rotation(
+    images: Tensor,
+    *,
+    degrees: float,
+    interpolation: Interpolation = "nearest",
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Turn each image by an angle uniform in ±``degrees``; torchvision's RandomRotation, corners black.
+
+    Args:
+        images: (B, C, H, W) uint8.
+        degrees: At least 0.
+
+    Raises:
+        ValueError: If an argument is not as said.
+    """
+    check_images(images)
+    if degrees < 0:
+        raise ValueError(f"`degrees` is {degrees}; it must be at least 0")
+    return rotate(images, uniform(images, -degrees, degrees, generator), interpolation=interpolation)
+
+
+def rotate(images: Tensor, degrees: Tensor, *, interpolation: Interpolation = "nearest") -> Tensor:
+    """Turn image b by ``degrees[b]`` counter-clockwise about its centre; torchvision's ``rotate``."""
+    zero = torch.zeros_like(degrees)
+    matrix = inverse_affine(-torch.deg2rad(degrees), zero, zero, zero, zero, zero, zero)
+    return affine(images, matrix, interpolation=interpolation)
+
+
+def inverse_affine(
+    angle: Tensor,
+    translate_x: Tensor,
+    translate_y: Tensor,
+    shear_x: Tensor,
+    shear_y: Tensor,
+    x: Tensor,
+    y: Tensor,
+) -> Tensor:
+    """Maps from result to source pixels, (B, 2, 3): the inverse of shear, then turn, then translate.
+
+    Args:
+        angle: (B,) radians, clockwise; so are the two shears.
+        translate_x, translate_y: (B,) pixels.
+        shear_x, shear_y: (B,) radians.
+        x, y: (B,) the fixed point, in pixels from the image's centre.
+    """
+    a = torch.cos(angle - shear_y) / torch.cos(shear_y)
+    b = -a * torch.tan(shear_x) - torch.sin(angle)
+    c = torch.sin(angle - shear_y) / torch.cos(shear_y)
+    d = -c * torch.tan(shear_x) + torch.cos(angle)
+    shift_x, shift_y = -x - translate_x, -y - translate_y
+    first = torch.stack([d, -b, d * shift_x - b * shift_y + x], -1)
+    second = torch.stack([-c, a, -c * shift_x + a * shift_y + y], -1)
+    return torch.stack([first, second], 1)
+
+
+def affine(images: Tensor, matrix: Tensor, *, interpolation: Interpolation = "nearest") -> Tensor:
+    """Each result pixel from where ``matrix``, (B, 2, 3) in pixels from the centre, says; black outside.
+
+    Args:
+        images: (B, C, H, W) uint8.
+
+    Raises:
+        ValueError: If ``interpolation`` is unknown.
+    """
+    batch, channels, height, width = images.shape
+    grid = _grid(matrix, height, width)
+    if interpolation == "bilinear":
+        sampled = F.grid_sample(
+            images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False
+        )
+        return sampled.round_().to(torch.uint8)
+    if interpolation != "nearest":
+        raise ValueError(f"`interpolation` is {interpolation!r}; it must be 'nearest' or 'bilinear'")
+    # What grid_sample does to find the nearest pixel, so that bytes can be gathered instead of floats sampled.
+    columns = (((grid[..., 0] + 1) * width - 1) / 2).round_().long()
+    rows = (((grid[..., 1] + 1) * height - 1) / 2).round_().long()
+    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    index = (rows * width + columns).mul_(inside).view(batch, 1, -1)
+    taken = images.reshape(batch, channels, -1).gather(2, index.expand(-1, channels, -1))
+    return taken.view(batch, channels, height, width).mul_(inside[:, None])
+
+
+def _grid(matrix: Tensor, height: int, width: int) -> Tensor:
+    """Sampling positions in [-1, 1], (B, H, W, 2), summed in torchvision's order so that they are equal."""
+    x = torch.linspace((1 - width) * 0.5, (width - 1) * 0.5, width, device=matrix.device)
+    y = torch.linspace((1 - height) * 0.5, (height - 1) * 0.5, height, device=matrix.device)
+    rows, columns = torch.meshgrid(y, x, indexing="ij")
+    base = torch.stack([columns, rows, torch.ones_like(rows)], -1).view(1, -1, 3)
+    half = torch.tensor([0.5 * width, 0.5 * height], device=matrix.device)
+    grid = base.expand(len(matrix), -1, -1).bmm(matrix.transpose(1, 2) / half)
+    return grid.view(len(matrix), height, width, 2)
+
+
+def degrees_of_shear(magnitude: Tensor) -> Tensor:
+    """The shear angle in radians whose tangent, rounded through degrees as torchvision does, is ``magnitude``."""
+    return torch.deg2rad(torch.atan(magnitude) * (180 / math.pi))

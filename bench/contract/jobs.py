@@ -1,0 +1,125 @@
+"""What passes between the parent process, which owns the results, and a job's processes.
+
+A job is one (submission, variant, seed). Each of its phases (verify, train, evaluate) is a process of its own
+that reads ``spec.json`` from its work folder and leaves one of these results there. Weights cross as
+safetensors and predictions as raw arrays; nothing that a submission prints is ever parsed.
+"""
+
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import ValidationError
+
+from bench.contract.manifest import AsPublished, Strict, describe_validation_error
+from bench.contract.records import Cost, Curves, Rate, Status
+from bench.contract.tracks import Protocol
+from bench.errors import RunFailed
+
+ReportT = TypeVar("ReportT", bound=Strict)
+Phase = Literal["verify", "train", "evaluate"]
+
+EVENTS_FD = "BENCH_EVENTS_FD"  # environment variable: the file descriptor that progress goes to
+
+# Names inside a work folder.
+SPEC = "spec.json"
+FAILURE = "failure.json"
+REPORT = {"verify": "verification.json", "train": "training.json", "evaluate": "evaluation.json"}
+WEIGHTS = "weights.safetensors"
+CHECKPOINT = "checkpoint.pt"
+LOGITS = "logits.npy"
+AS_PUBLISHED_LOGITS = "logits-as-published.npy"
+SAMPLES = "samples.npy"
+GRID = "grid.npy"
+
+
+class JobData(Strict):
+    """The data a job works on. The train phase opens the train part only, the evaluate phase the other."""
+
+    name: str
+    root: Path
+    image_shape: tuple[int, int, int]
+    num_classes: int
+    channel_mean: tuple[float, ...]
+    channel_std: tuple[float, ...]
+
+
+class JobSpec(Strict):
+    """All that a job's process needs to know."""
+
+    submission: str
+    folder: Path  # holds model.py
+    variant: str
+    overrides: dict[str, Any]
+    seed: int
+    protocol: Protocol
+    data: JobData
+    as_published: AsPublished | None
+    device: str  # "cpu", "cuda" or "cuda:1"
+    threads: int
+    work: Path
+    checkpoint_seconds: float = 30.0  # 0 for one after every step
+    measure_speed: bool = True  # time inference and training steps while verifying
+
+
+class Problem(Strict):
+    """What is wrong with a submission, in one line."""
+
+    status: Status
+    message: str
+
+
+class Verification(Strict):
+    """What the verify phase found. A cost is there whenever the network could be built and run."""
+
+    config: dict[str, Any]
+    cost: Cost | None
+    problems: list[Problem]
+    training_steps_per_s: Rate | None = None
+    inference_images_per_s: Rate | None = None
+    environment: dict[str, Any]
+
+
+class TrainingReport(Strict):
+    """What the train phase leaves beside the weights."""
+
+    steps: int
+    batch_size: int
+    epochs: float
+    params_after: int
+    curves: Curves
+    weights_sha256: str
+    seconds: float  # of training proper, summed over resumptions
+    resumes: int
+    peak_memory_bytes: int
+    environment: dict[str, Any]
+
+
+class EvaluationReport(Strict):
+    """What the evaluate phase leaves beside the predictions."""
+
+    images: int
+    batch_independent: bool | None
+    batch_dependence: float | None
+    seconds: float
+    peak_memory_bytes: int
+
+
+class Failure(Strict):
+    """Why a phase ended without its report."""
+
+    status: Status
+    reason: str
+
+
+def read_report(path: Path, schema: type[ReportT]) -> ReportT:
+    """Read what a phase left.
+
+    Raises:
+        RunFailed: If it is absent or not what the harness writes.
+    """
+    try:
+        return schema.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise RunFailed(f"{path.name}: the phase left none ({error.strerror})") from None
+    except ValidationError as error:
+        raise RunFailed(describe_validation_error(path.name, error)) from None

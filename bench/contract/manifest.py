@@ -1,0 +1,158 @@
+"""``submission.yaml``: what a submission claims, and which variants of it exist."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from bench.errors import ManifestError
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+BASE_VARIANT = "base"
+
+
+class Strict(BaseModel):
+    """A frozen schema that refuses unknown fields: a misspelt field is an error, not a silent default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Paper(Strict):
+    """Where a submission comes from."""
+
+    title: str
+    authors: list[str] = []
+    year: int | None = None
+    url: str | None = None
+    id: str | None = None  # the short number used in this repository
+
+
+class Claim(Strict):
+    """A published figure. ``std`` is the paper's own ±, and ``over`` says what it was taken over."""
+
+    mean: float
+    std: float | None = None
+    over: str | None = None
+    protocol: Literal["default", "as-published"] = "default"  # which of our figures it is set beside
+
+
+def _number_as_claim(value: Any) -> Any:
+    return {"mean": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+ClaimField = Annotated[Claim, BeforeValidator(_number_as_claim)]
+
+
+class Claims(Strict):
+    """What the paper reports. Accuracies are fractions, FID is as published."""
+
+    params: int | None = None
+    top1_accuracy: ClaimField | None = None
+    train_accuracy: ClaimField | None = None
+    train_loss: ClaimField | None = None
+    fid: ClaimField | None = None
+    lpips: ClaimField | None = None
+
+
+class AsPublished(Strict):
+    """How the paper's author measured, where that differs from the sound way."""
+
+    mode: Literal["train", "eval"]  # train: batch statistics and dropout on, as when nobody calls eval()
+    batch_size: int = Field(gt=0)
+    why: str
+
+
+class Variant(Strict):
+    """An ablation: the config fields it sets, and what the paper reports for it."""
+
+    set: dict[str, Any]
+    what: str = ""  # the change in words
+    reports: Claims = Claims()
+
+
+class ProfileOverride(Strict):
+    """Config fields that a profile sets, for example fewer sampling steps in ``smoke``."""
+
+    set: dict[str, Any]
+
+
+class Manifest(Strict):
+    """A whole ``submission.yaml``."""
+
+    track: str
+    summary: str = ""
+    paper: Paper | None = None
+    claims: Claims = Claims()
+    as_published: AsPublished | None = None
+    ablations: dict[str, Variant] = {}
+    profiles: dict[str, ProfileOverride] = {}
+    notes: list[str] = []
+
+    def overrides(self, variant: str, profile: str) -> dict[str, Any]:
+        """The config fields that ``variant`` sets under ``profile``; a variant's own setting wins.
+
+        Raises:
+            KeyError: If there is no such variant.
+        """
+        of_profile = self.profiles[profile].set if profile in self.profiles else {}
+        of_variant = {} if variant == BASE_VARIANT else self.ablations[variant].set
+        return {**of_profile, **of_variant}
+
+    def claims_of(self, variant: str) -> Claims:
+        """What the paper reports for ``variant``."""
+        return self.claims if variant == BASE_VARIANT else self.ablations[variant].reports
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file.
+
+    Raises:
+        ManifestError: If the file is absent, unreadable, or not YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ManifestError(f"{path}: no such file; `bench new NAME` writes one to start from") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{path}: cannot be read ({error})") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ManifestError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def describe_validation_error(path: Path | str, error: ValidationError) -> str:
+    """Pydantic's findings in one line: file, field, what was found, what it must be."""
+    findings = []
+    for item in error.errors(include_url=False):
+        field = ".".join(str(part) for part in item["loc"]) or "the whole file"
+        if item["type"] == "extra_forbidden":
+            findings.append(f"unknown field `{field}`; remove it or correct its spelling")
+        elif item["type"] == "missing":
+            findings.append(f"field `{field}` is missing")
+        else:
+            found = repr(item["input"])
+            shown = found if len(found) <= 60 else found[:57] + "..."
+            message = item["msg"].removeprefix("Value error, ")
+            findings.append(f"field `{field}`: found {shown}; {message[0].lower() + message[1:]}")
+    return f"{path}: " + "; ".join(findings)
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Read and check a ``submission.yaml``.
+
+    Raises:
+        ManifestError: If the file is absent or does not fit; the message names the field.
+    """
+    content = read_yaml(path)
+    try:
+        manifest = Manifest.model_validate(content)
+    except ValidationError as error:
+        raise ManifestError(describe_validation_error(path, error)) from None
+    for name in manifest.ablations:
+        if not NAME.fullmatch(name) or name == BASE_VARIANT:
+            raise ManifestError(
+                f"{path}: ablation {name!r}: a name has lower-case letters, digits, `-`, `_` and `.`, "
+                f"and is not {BASE_VARIANT!r}"
+            )
+    return manifest

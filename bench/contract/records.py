@@ -1,0 +1,237 @@
+"""Records: one immutable, checksummed JSON file a run, from which every table is made.
+
+What is not measured is null, with a reason in ``not_measured``; it is never 0. All that may differ between
+two runs of the same seed on the same machine is under ``timing``.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from bench.contract.manifest import AsPublished, Claims, Strict, describe_validation_error
+from bench.contract.tracks import OFFICIAL, Protocol
+from bench.errors import ResultsError
+from bench.files import canonical_json, hash_json, write_bytes
+
+SCHEMA_VERSION = 1
+Status = Literal["ok", "cap", "contract", "oom", "timeout", "signal", "nan", "error"]
+
+
+class Identity(Strict):
+    """What makes two runs the same run: repeating a command skips what has the same hash."""
+
+    submission: str
+    variant: str
+    seed: int
+    overrides: dict[str, Any]  # config fields that variant and profile set
+    source_hash: str  # over the submission's code and all of this repository's that it imports
+    protocol_hash: str
+    data_fingerprints: dict[str, str]  # part -> sha256 of its images and labels
+    device_type: str  # "cpu" or "cuda"
+    precision: str
+
+    @property
+    def hash(self) -> str:
+        """The first 8 hex digits of the sha256 of all fields."""
+        return hash_json(self.model_dump(mode="json"))[:8]
+
+
+class DataUsed(Strict):
+    """The data set that a run really used."""
+
+    name: str
+    stand_in_for: str | None  # the track's own data set, where that was absent or not wanted
+    images: dict[str, int]  # part -> number of images
+    image_shape: tuple[int, int, int]
+    num_classes: int
+    channel_mean: tuple[float, ...]
+    channel_std: tuple[float, ...]
+    evaluation_images_also_in_train: int
+
+
+class Cost(Strict):
+    """What a submission costs, measured before training."""
+
+    params: int  # counted against the cap: distinct, trainable, discriminator included, EMA copies excluded
+    params_by_module: dict[str, int]
+    inference_params: int
+    inference_buffers: int  # scalars
+    inference_plain: int  # scalars in tensors that are neither parameters nor buffers
+    macs_per_image: int  # multiply-accumulates of convolutions, linear layers and attention
+    macs_by_operator: dict[str, int]
+    elementwise_ops_per_image: int  # fvcore's count for normalisation and pooling, not in macs_per_image
+    uncounted_operators: dict[str, int]
+    evaluations_per_sample: int  # network evaluations that one image takes
+    training_flops_per_step: int  # 2 a multiply-accumulate, forward and backward, as torch counts them
+
+    @property
+    def stored_scalars(self) -> int:
+        """All that the inference network stores."""
+        return self.inference_params + self.inference_buffers + self.inference_plain
+
+
+class Curves(Strict):
+    """Means over windows of steps of what ``train_step`` returned; ``steps`` are the windows' ends."""
+
+    steps: list[int]
+    values: dict[str, list[float]]
+
+
+class Training(Strict):
+    """How training went."""
+
+    steps: int
+    batch_size: int
+    epochs: float
+    params_after: int  # the count taken again after training
+    curves: Curves
+    weights_sha256: str
+
+
+class Rate(Strict):
+    """A throughput: median and interquartile range over timed blocks."""
+
+    median_per_s: float
+    iqr_per_s: float
+    blocks: int
+    calls_per_block: int
+    items_per_call: int
+    dtype: str
+
+
+class Timing(Strict):
+    """All that differs between two runs of the same seed on the same machine."""
+
+    started_at: str  # UTC, ISO 8601
+    finished_at: str
+    attempt: int
+    resumes: int  # times that training went on from a checkpoint
+    training_seconds: float | None = None
+    evaluation_seconds: float | None = None
+    training_steps_per_s: Rate | None = None
+    inference_images_per_s: Rate | None = None
+    peak_memory_bytes: int | None = None
+
+
+class Evaluation(Strict):
+    """Figures of the final weights, from the process that rebuilt the network. Fractions, not percent."""
+
+    metrics: dict[str, float]
+    per_class_accuracy: list[float | None] = []
+    as_published: dict[str, float] = {}  # the same, measured the way the paper's author did
+    batch_independent: bool | None = None
+    batch_dependence: float | None = None  # largest change of a logit when the batch is composed otherwise
+
+
+class Record(Strict):
+    """One run."""
+
+    schema_version: int = SCHEMA_VERSION
+    status: Status
+    reason: str | None = None  # one line, for a run that failed
+    log_tail: list[str] = []  # the last lines that a failed run printed
+    identity: Identity
+    protocol: Protocol
+    task: str
+    config: dict[str, Any]
+    sources: dict[str, str]  # path -> sha256
+    claims: Claims
+    as_published: AsPublished | None = None
+    data: DataUsed | None = None
+    cost: Cost | None = None
+    training: Training | None = None
+    evaluation: Evaluation | None = None
+    not_measured: dict[str, str] = {}
+    unranked_because: list[str] = []
+    environment: dict[str, Any]
+    timing: Timing
+    checksum: str = Field(default="", description="sha256 of the canonical JSON of all other fields")
+
+    @property
+    def ranked(self) -> bool:
+        """Whether the run may stand in a ranking."""
+        return self.status == "ok" and not self.unranked_because
+
+    def sealed(self) -> "Record":
+        """The same record with its checksum."""
+        return self.model_copy(update={"checksum": _checksum(self.model_dump(mode="json"))})
+
+    def without_times(self) -> dict[str, Any]:
+        """What two runs of one seed on one machine have in common, as plain data."""
+        return self.model_dump(mode="json", exclude={"timing", "checksum"})
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return hash_json({key: value for key, value in content.items() if key != "checksum"})
+
+
+def reasons_against_ranking(protocol: Protocol, data: DataUsed, evaluation: Evaluation) -> list[str]:
+    """Why a finished run is kept off the ranking; empty if nothing is."""
+    reasons = []
+    if protocol.profile != OFFICIAL:
+        reasons.append(f"profile {protocol.profile}")
+    if data.stand_in_for is not None:
+        reasons.append(f"data {data.name} instead of {data.stand_in_for}")
+    if evaluation.batch_independent is False:
+        reasons.append("predictions depend on the rest of the batch")
+    return reasons
+
+
+def record_path(results: Path, identity: Identity, protocol: Protocol) -> Path:
+    """Where a run's record lies: ``runs/<track>/<submission>/<variant>/seed<k>-<hash8>.json``."""
+    folder = results / "runs" / protocol.track / identity.submission / identity.variant
+    return folder / f"seed{identity.seed}-{identity.hash}.json"
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write a sealed record atomically.
+
+    Raises:
+        ResultsError: If the folder cannot be written.
+    """
+    content = record.sealed().model_dump(mode="json")
+    canonical_json(content)  # refuses NaN and infinity before anything is written
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        write_bytes(path, text.encode())
+    except OSError as error:
+        raise ResultsError(
+            f"{path.parent}: cannot be written ({error.strerror}); choose another --results"
+        ) from None
+
+
+def read_record(path: Path) -> Record:
+    """Read a record and check its schema and checksum.
+
+    Raises:
+        ResultsError: If it is unreadable, truncated, of another schema, or was altered.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError):
+        raise ResultsError(f"{path}: not a JSON record (truncated?); move it away and run again") from None
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        raise ResultsError(
+            f"{path}: schema_version {version!r}, this version reads {SCHEMA_VERSION}; move it away and run again"
+        )
+    try:
+        record = Record.model_validate(content)
+    except ValidationError as error:
+        raise ResultsError(describe_validation_error(path, error)) from None
+    # Both sides pass through the schema, so that 1 and 1.0 in hand-made JSON hash alike.
+    if record.checksum != _checksum(record.model_dump(mode="json")):
+        raise ResultsError(f"{path}: was altered after it was written (checksum differs); run it again")
+    return record
+
+
+def record_paths(results: Path) -> Iterator[Path]:
+    """All current records under a results folder, in a fixed order; earlier attempts are left out."""
+    for path in sorted((results / "runs").glob("*/*/*/seed*.json")):
+        if ".attempt" not in path.name:
+            yield path

@@ -1,0 +1,144 @@
+"""Tracks: a contest's data, caps, budget, profiles and evaluation protocol, as YAML."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from bench.contract.manifest import Strict, describe_validation_error, read_yaml
+from bench.errors import ManifestError, UsageError
+from bench.files import hash_json
+
+Task = Literal["classification", "generation"]
+Part = Literal["train", "validation", "train+validation", "test"]
+OFFICIAL = "official"
+
+# Raised when the harness changes what a number means: the order of the data, how a seed is derived, how a
+# metric is computed. It is part of every protocol hash, so that records of before and after never mix.
+HARNESS_REVISION = 1
+
+
+class Caps(Strict):
+    """The most that a submission may use; None for no cap."""
+
+    params: int | None = Field(default=None, gt=0)  # distinct trainable parameters that take part in training
+    stored_scalars: int | None = Field(default=None, gt=0)  # all that the inference network stores
+
+
+class Profile(Strict):
+    """How much of the contest one run does. Only ``official`` ranks."""
+
+    steps: int = Field(gt=0)
+    seeds: int = Field(gt=0)
+    train: Part = "train"
+    evaluate: Part = "validation"
+    samples: int | None = Field(default=None, gt=0)  # images drawn from a generator
+
+    @model_validator(mode="after")
+    def _parts_are_disjoint(self) -> "Profile":
+        if self.evaluate in self.train.split("+") or self.evaluate == "train+validation":
+            raise ValueError(f"evaluates on {self.evaluate!r} while training on {self.train!r}")
+        if self.train == "test":
+            raise ValueError("trains on 'test'")
+        return self
+
+
+class Track(Strict):
+    """A contest."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
+    title: str
+    task: Task
+    data: str
+    alternative_data: str | None = None  # used, and named in the record, where `data` is absent
+    embedded_data: str  # what `smoke` uses where neither is there
+    caps: Caps = Caps()
+    evaluation_batch_size: int = Field(default=500, gt=0)
+    profiles: dict[str, Profile]
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Track":
+        if OFFICIAL not in self.profiles:
+            raise ValueError(f"has no profile {OFFICIAL!r}")
+        if self.task == "generation":
+            without = [name for name, profile in self.profiles.items() if profile.samples is None]
+            if without:
+                raise ValueError(f"profile {without[0]!r} of a generation track needs `samples`")
+        return self
+
+    def profile(self, name: str) -> Profile:
+        """The profile called ``name``.
+
+        Raises:
+            UsageError: If the track has none of that name.
+        """
+        if name not in self.profiles:
+            raise UsageError(
+                f"track {self.name}: no profile {name!r}; it has {', '.join(sorted(self.profiles))}"
+            )
+        return self.profiles[name]
+
+
+class Protocol(Strict):
+    """What a number depends on besides the submission: the unit within which records may be compared."""
+
+    track: str
+    task: Task
+    profile: str
+    data: str
+    caps: Caps
+    steps: int
+    train: Part
+    evaluate: Part
+    samples: int | None
+    evaluation_batch_size: int
+    harness_revision: int = HARNESS_REVISION
+
+    @property
+    def hash(self) -> str:
+        """The first 12 hex digits of the sha256 of all fields."""
+        return hash_json(self.model_dump(mode="json"))[:12]
+
+
+def protocol_of(track: Track, profile_name: str, data: str) -> Protocol:
+    """The protocol of a profile on the data set that is really used."""
+    profile = track.profile(profile_name)
+    return Protocol(
+        track=track.name,
+        task=track.task,
+        profile=profile_name,
+        data=data,
+        caps=track.caps,
+        steps=profile.steps,
+        train=profile.train,
+        evaluate=profile.evaluate,
+        samples=profile.samples,
+        evaluation_batch_size=track.evaluation_batch_size,
+    )
+
+
+def _load(path: Path) -> Track:
+    content: Any = read_yaml(path)
+    try:
+        return Track.model_validate(content)
+    except ValidationError as error:
+        raise ManifestError(describe_validation_error(path, error)) from None
+
+
+def load_tracks(extra: Path | None = None) -> dict[str, Track]:
+    """The tracks that ship with the package, and the one in ``extra``, by name.
+
+    Raises:
+        ManifestError: If a file does not fit the schema, or ``extra`` reuses a shipped name.
+    """
+    folder = Path(str(files("bench.contract"))) / "tracks"
+    tracks = {track.name: track for track in map(_load, sorted(folder.glob("*.yaml")))}
+    if extra is not None:
+        track = _load(extra)
+        if track.name in tracks:
+            raise ManifestError(
+                f"{extra}: field `name`: found {track.name!r}, which ships with the package; choose another"
+            )
+        tracks[track.name] = track
+    return tracks

@@ -1,0 +1,114 @@
+"""AddNIST: three MNIST digits in the three channels; the class is their sum less one, 0 to 19.
+
+Geada et al. 2024, "Insights from the use of previously unseen neural architecture search datasets" (CVPR 2024,
+arXiv 2404.02189), data DOI 10.25405/data.ncl.24574354. The published arrays are read where they lie; else a set
+in the same style is built from MNIST, under another name, because the published generator has no seed.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data import mnist
+from bench.data.images import LabelledImages
+from bench.errors import DataError
+from bench.seeding import derive_seed
+
+FOLDER = "addnist"
+CLASSES = 20
+IMAGES = {"train": 45_000, "valid": 15_000, "test": 10_000}
+TEST_SHA256 = (
+    "c6d8ee91c5c1fcccb0f7ed7ab91e14c02095bf14d85f0acb9e493777bb872ef1"  # of the published test_x.npy
+)
+MNIST_MEAN, MNIST_STD = 0.1307, 0.3081  # with which the published arrays were normalised
+
+
+def published_present(root: Path) -> bool:
+    """Whether the six published arrays are there."""
+    return all((root / FOLDER / f"{split}_{kind}.npy").exists() for split in IMAGES for kind in "xy")
+
+
+def read_published(root: Path, split: str) -> LabelledImages:
+    """The published ``train``, ``valid`` or ``test`` arrays, their normalisation undone exactly.
+
+    Raises:
+        DataError: If a file is absent or damaged, or its values are not normalised bytes.
+    """
+    path = root / FOLDER / f"{split}_x.npy"
+    try:
+        normalised = np.load(path, allow_pickle=False, mmap_mode="r")
+        labels = np.load(path.with_name(f"{split}_y.npy"), allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); see `bench data list`") from None
+    if normalised.ndim != 4 or normalised.shape[1:] != (3, 28, 28) or labels.shape != normalised.shape[:1]:
+        raise DataError(
+            f"{path}: {normalised.shape} with labels {labels.shape}; expected (n, 3, 28, 28) and (n,)"
+        )
+    images = np.empty(normalised.shape, np.uint8)
+    for start in range(0, len(images), 5_000):
+        part = slice(start, start + 5_000)
+        images[part] = to_bytes(normalised[part], path)
+    return LabelledImages(images, labels.astype(np.int64))
+
+
+def to_bytes(normalised: NDArray[np.floating], path: Path) -> NDArray[np.uint8]:
+    """The bytes x of values ``(x / 255 - 0.1307) / 0.3081``.
+
+    Raises:
+        DataError: If a value does not come from a byte.
+    """
+    values = (normalised.astype(np.float64) * MNIST_STD + MNIST_MEAN) * 255
+    rounded = values.round()
+    if not (np.abs(values - rounded).max() < 1e-2 and rounded.min() >= 0 and rounded.max() <= 255):
+        raise DataError(f"{path}: values are not bytes normalised with {MNIST_MEAN} and {MNIST_STD}")
+    return rounded.astype(np.uint8)
+
+
+def build(root: Path, split: str) -> LabelledImages:
+    """An AddNIST-style ``train``, ``valid`` or ``test`` set from MNIST, the same on every machine.
+
+    Classes are balanced: 3,000 images a class in train and valid together, 500 in test. An image's digits are
+    uniform over the class's ordered triples, and its digit images over MNIST's (train and valid from MNIST
+    train, test from MNIST test). No image occurs twice, unlike in the published recipe, which draws with
+    replacement.
+
+    Raises:
+        DataError: If MNIST is absent or damaged.
+    """
+    images, digits = mnist.read(root, "t10k" if split == "test" else "train")
+    per_class = 500 if split == "test" else 3_000
+    chosen, labels = _draw_triples(digits, per_class, "test" if split == "test" else "train")
+    if split != "test":
+        rows = slice(0, IMAGES["train"]) if split == "train" else slice(IMAGES["train"], None)
+        chosen, labels = chosen[rows], labels[rows]
+    return LabelledImages(np.ascontiguousarray(images[chosen]), labels)
+
+
+def triples_of(label: int) -> NDArray[np.int64]:
+    """The ordered digit triples (r, g, b) with r + g + b = label + 1; (T, 3)."""
+    grid = np.stack(np.meshgrid(*[np.arange(10)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    return grid[grid.sum(axis=1) == label + 1]
+
+
+def _draw_triples(
+    digits: NDArray[np.uint8], per_class: int, purpose: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of digit images, (20 · per_class, 3), without repeats and shuffled, and their labels."""
+    generator = np.random.Generator(np.random.PCG64(derive_seed(0, "addnist-style", purpose)))
+    pools = [np.flatnonzero(digits == digit) for digit in range(10)]
+    rows: list[NDArray[np.int64]] = []
+    for label in range(CLASSES):
+        triples = triples_of(label)
+        # A few too many, so that dropping the rare repeats leaves enough.
+        picked = triples[generator.integers(len(triples), size=per_class + 200)]
+        drawn = np.empty_like(picked)
+        for digit, pool in enumerate(pools):
+            here = picked == digit
+            drawn[here] = pool[generator.integers(len(pool), size=int(here.sum()))]
+        _, first = np.unique(drawn, axis=0, return_index=True)
+        rows.append(drawn[np.sort(first)[:per_class]])
+    chosen = np.concatenate(rows)
+    labels = np.repeat(np.arange(CLASSES, dtype=np.int64), per_class)
+    order = generator.permutation(len(chosen))
+    return chosen[order], labels[order]

@@ -1,0 +1,33 @@
+"""Checkpoints: written atomically, tied to the run they belong to, read without unpickling code."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.files import atomic_path
+
+
+def save_checkpoint(path: Path, run: str, content: dict[str, Any]) -> None:
+    """Write ``content`` so that a crash leaves either the previous checkpoint or this one."""
+    with atomic_path(path) as partial:
+        torch.save({"run": run, **content}, partial)
+
+
+def load_checkpoint(path: Path, run: str, device: torch.device) -> dict[str, Any] | None:
+    """The checkpoint of ``run``; None if there is none, or it is damaged or another run's.
+
+    A damaged or foreign one is set aside under the name ``*.unusable``, never silently used.
+    """
+    if not path.exists():
+        return None
+    try:
+        content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError, pickle.UnpicklingError) as error:
+        print(f"{path.name}: unusable ({error}); starting again from step 0")
+        content = {}
+    if content.get("run") != run:
+        path.replace(path.with_suffix(".unusable"))
+        return None
+    return content

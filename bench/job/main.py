@@ -1,0 +1,65 @@
+"""``python -m bench.job.main PHASE WORK``: one phase of one job, in a process of its own.
+
+Whatever happens ends as a report or as ``failure.json`` with a status and one line; a process that dies
+without either is judged by its parent.
+"""
+
+import sys
+import traceback
+from pathlib import Path
+
+import torch
+
+from bench.contract.jobs import FAILURE, SPEC, Failure, JobSpec, read_report
+from bench.contract.records import Status
+from bench.errors import BenchError, CapError, ContractError
+from bench.files import write_bytes
+from bench.job.curves import Diverged
+from bench.job.evaluation import evaluate
+from bench.job.training import train
+from bench.job.verification import verify
+
+PHASES = {"verify": verify, "train": train, "evaluate": evaluate}
+
+
+def judge(error: BaseException, folder: Path) -> Failure:
+    """The status and the one-line reason of an exception."""
+    message = " ".join(str(error).split()) or type(error).__name__
+    status: Status = "error"
+    if isinstance(error, Diverged):
+        status = "nan"
+    elif isinstance(error, CapError):
+        status = "cap"
+    elif isinstance(error, ContractError):
+        status = "contract"
+    elif isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in message:
+        status, message = "oom", f"out of memory: {message}"
+    elif not isinstance(error, BenchError):
+        message = f"{type(error).__name__}: {message}{_place(error, folder)}"
+    return Failure(status=status, reason=message)
+
+
+def _place(error: BaseException, folder: Path) -> str:
+    """The submission's line that the exception came from, if it did."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if Path(frame.filename).is_relative_to(folder):
+            return f" ({Path(frame.filename).name}, line {frame.lineno}, in {frame.name})"
+    return ""
+
+
+def main() -> int:
+    """Run the phase named on the command line; 0 when its report was written."""
+    phase, work = sys.argv[1], Path(sys.argv[2])
+    spec = read_report(work / SPEC, JobSpec)
+    torch.set_num_threads(spec.threads)
+    try:
+        PHASES[phase](spec)
+    except (Exception, SystemExit) as error:
+        traceback.print_exc()
+        write_bytes(work / FAILURE, judge(error, spec.folder).model_dump_json().encode())
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""The train phase: exactly the budget's steps, then the final weights."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from bench.contract.jobs import CHECKPOINT, REPORT, WEIGHTS, JobSpec, TrainingReport
+from bench.contract.submission import Batch, Budget
+from bench.data.batches import BatchStream
+from bench.data.store import load
+from bench.errors import ContractError
+from bench.files import atomic_path, hash_file, hash_json, write_bytes
+from bench.job.accounting import LearnedStateCheck, TrainingState
+from bench.job.channel import Channel
+from bench.job.checkpoint import load_checkpoint, save_checkpoint
+from bench.job.curves import CurveLog
+from bench.job.loading import AnySubmission, build_network, data_spec, load_submission, seed_everything
+from bench.job.state import capture_state, restore_state
+from bench.measure.environment import capture_environment, peak_memory_bytes
+from bench.seeding import derive_seed
+
+
+@dataclass
+class Progress:
+    """Where a training is; all of it is in the checkpoint."""
+
+    step: int = 0
+    seconds: float = 0.0
+    resumes: int = 0
+
+
+class Trainer:
+    """One training. ``run`` reads as its own summary; everything else serves it."""
+
+    def __init__(self, spec: JobSpec) -> None:
+        self.spec = spec
+        self.device = torch.device(spec.device)
+        self.run_id = hash_json(
+            spec.model_dump(mode="json", exclude={"work", "checkpoint_seconds", "threads"})
+        )
+        self.submission = load_submission(spec.folder, spec.protocol.task, spec.overrides)
+        data = load(spec.data.name, spec.protocol.train, spec.data.root)
+        self.images = torch.from_numpy(data.images).to(self.device)
+        self.labels = torch.from_numpy(data.labels).to(self.device)
+        self.budget = Budget(
+            steps=spec.protocol.steps,
+            batch_size=self.submission.config.batch_size,
+            train_images=len(self.labels),
+        )
+        self.batches = BatchStream(
+            self.images, self.labels, batch_size=self.budget.batch_size, seed=spec.seed
+        )
+        self.log = CurveLog(self.budget.steps)
+        self.progress = Progress()
+        self.channel = Channel()
+
+    def run(self) -> TrainingReport:
+        """Train and leave the weights in the work folder."""
+        model = start_training(self.submission, self.spec, self.budget, self.device)
+        params_before = TrainingState(self.submission, model).count().total
+        learned = LearnedStateCheck(model)
+        self._resume(model)
+        self._train(model)
+        state = TrainingState(self.submission, model)
+        state.refuse_hidden()
+        learned.refuse_changes(model)
+        params_after = state.count().total
+        if params_after != params_before:
+            raise ContractError(f"{params_before:,} parameters before training, {params_after:,} after it")
+        return self._report(model, params_after)
+
+    def _train(self, model: nn.Module) -> None:
+        steps, started = self.budget.steps, time.perf_counter()
+        saved = started
+        before = self.progress.seconds
+        for step in range(self.progress.step, steps):
+            self.log.add(step, train_one_step(self.submission, self.batches, self.spec.seed, step))
+            self.channel.progress("train", step + 1, steps, self.log.last_loss)
+            now = time.perf_counter()
+            if now - saved >= self.spec.checkpoint_seconds or step + 1 == steps:
+                saved = now
+                self.progress.step, self.progress.seconds = step + 1, before + now - started
+                self._checkpoint(model)
+
+    def _checkpoint(self, model: nn.Module) -> None:
+        content: dict[str, Any] = {
+            "progress": vars(self.progress),
+            "log": self.log.state(),
+            "state": capture_state(self.submission, model),
+        }
+        save_checkpoint(self.spec.work / CHECKPOINT, self.run_id, content)
+
+    def _resume(self, model: nn.Module) -> None:
+        content = load_checkpoint(self.spec.work / CHECKPOINT, self.run_id, self.device)
+        if content is None:
+            return
+        restore_state(self.submission, model, content["state"])
+        self.log.restore(content["log"])
+        self.progress = Progress(**content["progress"])
+        self.progress.resumes += 1
+
+    def _report(self, model: nn.Module, params: int) -> TrainingReport:
+        weights = final_weights(self.submission, model)
+        path = self.spec.work / WEIGHTS
+        with atomic_path(path) as partial:
+            save_file(weights, partial)
+        return TrainingReport(
+            steps=self.budget.steps,
+            batch_size=self.budget.batch_size,
+            epochs=self.budget.epochs,
+            params_after=params,
+            curves=self.log.result(),
+            weights_sha256=hash_file(path),
+            seconds=self.progress.seconds,
+            resumes=self.progress.resumes,
+            peak_memory_bytes=peak_memory_bytes(self.spec.device),
+            environment=capture_environment(self.spec.device),
+        )
+
+
+def start_training(
+    submission: AnySubmission, spec: JobSpec, budget: Budget, device: torch.device
+) -> nn.Module:
+    """Build the network and let the submission prepare, each from its own random stream."""
+    seed_everything(spec.seed, "init")
+    model = build_network(submission, data_spec(spec.data), device).train()
+    seed_everything(spec.seed, "init-training")
+    submission.init_training(model, budget)
+    return model
+
+
+def train_one_step(
+    submission: AnySubmission, batches: BatchStream, seed: int, step: int
+) -> dict[str, Tensor]:
+    """One budget step, its random numbers a function of (seed, step) alone."""
+    torch.manual_seed(derive_seed(seed, "step", step))
+    images, labels = batches.batch(step)
+    return submission.train_step(Batch(images, labels), step)
+
+
+def final_weights(submission: AnySubmission, model: nn.Module) -> dict[str, Tensor]:
+    """The submission's final weights on the CPU, each tensor with storage of its own, as safetensors needs.
+
+    Raises:
+        ContractError: If they are not a mapping of names to finite tensors.
+    """
+    weights = submission.final_weights(model)
+    result = {}
+    for name, tensor in dict(weights).items():
+        if not isinstance(tensor, Tensor):
+            raise ContractError(f"final_weights: {name!r} is a {type(tensor).__name__}, not a tensor")
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise ContractError(f"final_weights: {name!r} has values that are not finite")
+        result[name] = tensor.detach().to("cpu", copy=True).contiguous()
+    return result
+
+
+def train(spec: JobSpec) -> None:
+    """Run the train phase and write its report."""
+    report = Trainer(spec).run()
+    write_bytes(spec.work / REPORT["train"], report.model_dump_json(indent=1).encode())

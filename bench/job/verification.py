@@ -1,0 +1,243 @@
+"""The verify phase: contract, caps and cost in seconds, on made-up images, before anything is trained."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.contract.jobs import REPORT, JobSpec, Problem, Verification
+from bench.contract.records import Cost, Rate
+from bench.contract.submission import Budget, Classifier
+from bench.data.batches import BatchStream
+from bench.errors import ContractError
+from bench.files import write_bytes
+from bench.job.accounting import LearnedStateCheck, TrainingState
+from bench.job.curves import check_step_values
+from bench.job.loading import AnySubmission, config_values, load_submission
+from bench.job.prediction import batch_dependence, predict, rebuild, sample
+from bench.job.state import capture_state, restore_state
+from bench.job.training import final_weights, start_training, train_one_step
+from bench.measure.cost import count_calls, macs_per_image, measured_flops, stored_scalars
+from bench.measure.environment import capture_environment
+from bench.measure.throughput import Throughput, measure_throughput
+
+DRY_STEPS = 2
+DRY_IMAGES = 16
+INFERENCE_BATCH = 256
+SPEED_SECONDS = 2.0  # a measurement; two a submission
+
+
+class _Predict(nn.Module):
+    """``predict`` as a module, which is what the counters trace: nothing that it does goes uncounted."""
+
+    def __init__(self, submission: Classifier[Any], model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self._predict = submission.predict
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self._predict(self.model, images)
+
+
+class Verifier:
+    """One verification. ``run`` reads as its own summary."""
+
+    def __init__(self, spec: JobSpec) -> None:
+        self.spec = spec
+        self.device = torch.device(spec.device)
+        self.problems: list[Problem] = []
+        self.submission = load_submission(spec.folder, spec.protocol.task, spec.overrides)
+        self.config = config_values(self.submission)
+        self.budget = Budget(
+            steps=spec.protocol.steps, batch_size=self.submission.config.batch_size, train_images=50_000
+        )
+        generator = torch.Generator().manual_seed(0)
+        shape, classes = spec.data.image_shape, spec.data.num_classes
+        count = max(DRY_IMAGES, self.budget.batch_size)
+        images = torch.randint(0, 256, (count, *shape), generator=generator, dtype=torch.uint8)
+        labels = torch.randint(0, classes, (count,), generator=generator)
+        self.images, self.labels = images.to(self.device), labels.to(self.device)
+        self.batches = BatchStream(
+            self.images, self.labels, batch_size=self.budget.batch_size, seed=spec.seed
+        )
+
+    def run(self) -> Verification:
+        """Build, take two steps, rebuild, and compare; a problem that leaves nothing to measure is raised."""
+        model = start_training(self.submission, self.spec, self.budget, self.device)
+        state, flops = self._dry_training(model)
+        cost = self._cost(model, state, flops)
+        self._check_caps(cost)
+        self._check_rebuilt(model)
+        self._check_checkpoint(model)
+        training = inference = None
+        if self.spec.measure_speed and not self.problems:
+            training, inference = self._training_speed(), self._inference_speed(model)
+        return Verification(
+            config=self.config,
+            cost=cost,
+            problems=self.problems,
+            training_steps_per_s=training,
+            inference_images_per_s=inference,
+            environment=capture_environment(self.spec.device),
+        )
+
+    def _dry_training(self, model: nn.Module) -> tuple[TrainingState, int]:
+        """Two training steps under watch; the state found, and the FLOPs of the second step."""
+        state = TrainingState(self.submission, model)
+        state.refuse_hidden()
+        learned = LearnedStateCheck(model)
+        hooks = state.watch_gradients()
+        values = train_one_step(self.submission, self.batches, self.spec.seed, 0)
+        for hook in hooks:
+            hook.remove()
+        check_step_values(values)
+        if not torch.isfinite(values["loss"]):
+            raise ContractError(f"train_step returned a loss of {values['loss'].item()} in its first step")
+        state.refuse_hidden()
+        flops = measured_flops(lambda: train_one_step(self.submission, self.batches, self.spec.seed, 1))
+        learned.refuse_changes(model)
+        TrainingState(self.submission, model).refuse_hidden()
+        return state, flops
+
+    def _cost(self, model: nn.Module, state: TrainingState, training_flops: int) -> Cost:
+        """Parameters, stored scalars and multiply-accumulates of one image."""
+        was_training = model.training
+        model.eval()
+        params, stored = state.count(), stored_scalars(model)
+        evaluations = 1
+        if isinstance(self.submission, Classifier):
+            macs = macs_per_image(_Predict(self.submission, model), (self.images[:1],))
+        else:
+            with count_calls(model) as calls:
+                self._sample(model, self.labels[:1])
+            if calls.count == 0:
+                raise ContractError(
+                    "sample never called the model; call it as model(...) so that it is counted"
+                )
+            evaluations = calls.count
+            macs = macs_per_image(model, calls.first_args)
+        model.train(was_training)
+        return Cost(
+            params=params.total,
+            params_by_module=dict(params.by_module),
+            inference_params=stored.parameters,
+            inference_buffers=stored.buffers,
+            inference_plain=stored.plain,
+            macs_per_image=macs.macs * evaluations,
+            macs_by_operator={name: count * evaluations for name, count in macs.by_operator.items()},
+            elementwise_ops_per_image=macs.elementwise_ops * evaluations,
+            uncounted_operators=macs.uncounted,
+            evaluations_per_sample=evaluations,
+            training_flops_per_step=training_flops,
+        )
+
+    def _check_caps(self, cost: Cost) -> None:
+        caps = self.spec.protocol.caps
+        largest = sorted(cost.params_by_module.items(), key=lambda item: -item[1])[:3]
+        parts = ", ".join(f"{name} {count:,}" for name, count in largest)
+        if caps.params is not None and cost.params > caps.params:
+            message = f"{cost.params:,} params, cap {caps.params:,}; the largest parts: {parts}"
+            self.problems.append(Problem(status="cap", message=message))
+        if caps.stored_scalars is not None and cost.stored_scalars > caps.stored_scalars:
+            message = (
+                f"{cost.stored_scalars:,} stored scalars ({cost.inference_params:,} in parameters, "
+                f"{cost.inference_buffers:,} in buffers, {cost.inference_plain:,} in plain attributes), "
+                f"cap {caps.stored_scalars:,}"
+            )
+            self.problems.append(Problem(status="cap", message=message))
+
+    def _check_rebuilt(self, model: nn.Module) -> None:
+        """A network rebuilt from the final weights must be the one that was trained."""
+        weights = final_weights(self.submission, model)
+        rebuilt = rebuild(self.submission, self.spec, weights)
+        again = rebuild(self.submission, self.spec, weights)
+        if isinstance(self.submission, Classifier):
+            classes, images = self.spec.data.num_classes, self.images[:DRY_IMAGES]
+            same = torch.equal(
+                predict(self.submission, rebuilt, images, classes),
+                predict(self.submission, again, images, classes),
+            )
+            reference = self._trained_copy_predicts(model, weights, images)
+            same = same and torch.equal(reference, predict(self.submission, rebuilt, images, classes))
+            independent, change = batch_dependence(self.submission, rebuilt, images, classes)
+            if not independent:
+                self.problems.append(
+                    Problem(
+                        status="contract",
+                        message=f"predictions depend on the rest of the batch: a logit moved by {change:.3g}",
+                    )
+                )
+        else:
+            same = torch.equal(self._sample(rebuilt, self.labels[:4]), self._sample(again, self.labels[:4]))
+        if not same:
+            raise ContractError(
+                "a network rebuilt from final_weights behaves otherwise: something that matters is in no "
+                "state dict (a plain tensor, or randomness in predict or sample)"
+            )
+
+    def _trained_copy_predicts(self, model: nn.Module, weights: dict[str, Tensor], images: Tensor) -> Tensor:
+        """What the trained network itself predicts with its final weights; it is left as it was."""
+        assert isinstance(self.submission, Classifier)
+        kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        was_training = model.training
+        model.load_state_dict(weights)
+        logits = predict(self.submission, model.eval(), images, self.spec.data.num_classes)
+        model.load_state_dict(kept)
+        model.train(was_training)
+        return logits
+
+    def _sample(self, model: nn.Module, labels: Tensor) -> Tensor:
+        assert not isinstance(self.submission, Classifier)
+        return sample(self.submission, model, labels, 0, self.spec.data.image_shape)
+
+    def _check_checkpoint(self, model: nn.Module) -> None:
+        """Saving and restoring must work before anybody waits an hour for it."""
+        restore_state(self.submission, model, capture_state(self.submission, model))
+
+    def _training_speed(self) -> Rate:
+        step = iter(range(DRY_STEPS, 10**9))
+
+        def one_step() -> object:
+            return train_one_step(self.submission, self.batches, self.spec.seed, next(step))
+
+        return self._rate(one_step, items=1)
+
+    def _inference_speed(self, model: nn.Module) -> Rate:
+        model.eval()
+        submission = self.submission
+        run: Callable[[], object]
+        if isinstance(submission, Classifier):
+            images = self.images[torch.arange(INFERENCE_BATCH, device=self.device) % len(self.images)]
+            classes, count = self.spec.data.num_classes, INFERENCE_BATCH
+
+            def run() -> object:
+                return predict(submission, model, images, classes)
+        else:
+            count = min(INFERENCE_BATCH, self.spec.protocol.evaluation_batch_size)
+            labels = torch.arange(count, device=self.device) % self.spec.data.num_classes
+
+            def run() -> object:
+                return self._sample(model, labels)
+
+        return self._rate(run, items=count)
+
+    def _rate(self, function: Callable[[], object], items: int) -> Rate:
+        measured: Throughput = measure_throughput(
+            function, items_per_call=items, warmup_calls=1, max_seconds=SPEED_SECONDS
+        )
+        return Rate(
+            median_per_s=measured.median_per_s,
+            iqr_per_s=measured.iqr_per_s,
+            blocks=measured.blocks,
+            calls_per_block=measured.calls_per_block,
+            items_per_call=items,
+            dtype="float32",
+        )
+
+
+def verify(spec: JobSpec) -> None:
+    """Run the verify phase and write its report."""
+    verifier = Verifier(spec)
+    report = verifier.run()
+    write_bytes(spec.work / REPORT["verify"], report.model_dump_json(indent=1).encode())

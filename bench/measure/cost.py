@@ -1,0 +1,195 @@
+"""What a network costs: parameters, stored scalars, multiply-accumulates (MACs) and training FLOPs.
+
+One MAC is one multiplication and one addition. fvcore counts MACs and calls them flops; torch's FlopCounterMode
+counts 2 for each. Both are asked, and where they disagree nothing is reported.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench.errors import BenchError, ExitCode
+from bench.measure.macs_handles import CHEAP_OPERATORS, HANDLES, MAC_OPERATORS
+
+with warnings.catch_warnings():  # fvcore compiles a loss with torch.jit.script, which torch has deprecated
+    warnings.simplefilter("ignore")
+    from fvcore.nn import FlopCountAnalysis, parameter_count
+
+LONG_LIST = 64  # Python numbers; a longer list in a network is a table, and counts as stored
+
+
+class MeasurementError(BenchError):
+    """Two ways of counting disagree, or an operator that matters is counted by neither."""
+
+    exit_code = ExitCode.CONTRACT
+
+
+@dataclass(frozen=True)
+class ParameterCount:
+    """Distinct parameters of some modules; ``by_module`` has those that own parameters directly."""
+
+    total: int
+    by_module: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class StoredScalars:
+    """How many numbers a network stores, by where it keeps them."""
+
+    parameters: int
+    buffers: int
+    plain: int  # tensors, arrays and long lists held as plain attributes
+
+
+@dataclass(frozen=True)
+class Macs:
+    """The cost of one forward pass."""
+
+    macs: int  # convolutions, matrix products, attention
+    by_operator: dict[str, int]
+    elementwise_ops: int  # fvcore's count for normalisation, pooling, resizing: not MACs
+    uncounted: dict[str, int]  # operators without a count -> number of calls
+
+
+def count_parameters(modules: Mapping[str, nn.Module]) -> ParameterCount:
+    """Distinct parameters of ``modules``, by fvcore; a tensor in two places counts once, at the first.
+
+    Args:
+        modules: Name -> module; a name may contain dots.
+    """
+    holder = nn.ModuleList(modules.values())
+    total = int(parameter_count(holder)[""])
+    seen: set[int] = set()
+    rows = []
+    for name, module in modules.items():
+        for path, child in module.named_modules():
+            own = [p for p in child.parameters(recurse=False) if id(p) not in seen]
+            seen.update(map(id, own))
+            if own:
+                rows.append((f"{name}.{path}".rstrip("."), sum(p.numel() for p in own)))
+    return ParameterCount(total, tuple(rows))
+
+
+def stored_scalars(module: nn.Module) -> StoredScalars:
+    """Every number that an inference network stores, each storage once.
+
+    Buffers count whether or not they are in the state dict. Plain attributes are searched through lists,
+    tuples, sets, dicts and objects; arrays and lists of more than 64 numbers count as well as tensors do.
+    """
+    seen: set[int] = set()
+
+    def fresh(tensors: Iterator[Tensor]) -> int:
+        count = 0
+        for tensor in tensors:
+            key = tensor.untyped_storage().data_ptr() if tensor.numel() else id(tensor)
+            if key not in seen:
+                seen.add(key)
+                count += tensor.untyped_storage().nbytes() // tensor.element_size()
+        return count
+
+    parameters = fresh(module.parameters())
+    buffers = fresh(module.buffers())
+    plain = 0
+    visited: set[int] = set()
+    for child in module.modules():
+        for name, value in vars(child).items():
+            if name not in ("_parameters", "_buffers", "_modules"):
+                for found in _stored_in(value, visited):
+                    plain += fresh(iter([found])) if isinstance(found, Tensor) else found
+    return StoredScalars(parameters, buffers, plain)
+
+
+def _stored_in(value: Any, visited: set[int]) -> Iterator[Tensor | int]:
+    """Tensors, and sizes of arrays and long lists of numbers, reachable from a plain attribute."""
+    if isinstance(value, str | bytes | int | float | bool | type | nn.Module) or id(value) in visited:
+        return
+    visited.add(id(value))
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, np.ndarray):
+        yield int(value.size)
+    elif isinstance(value, list | tuple | set | frozenset):
+        numbers = sum(isinstance(item, int | float) for item in value)
+        if numbers > LONG_LIST:
+            yield numbers
+        for item in value:
+            yield from _stored_in(item, visited)
+    elif isinstance(value, dict):
+        yield from _stored_in(list(value.values()), visited)
+    elif hasattr(value, "__dict__") and not callable(value):
+        for item in vars(value).values():
+            yield from _stored_in(item, visited)
+
+
+def macs_per_image(module: nn.Module, args: tuple[Any, ...]) -> Macs:
+    """The MACs of one forward pass of ``module(*args)``, traced by fvcore and checked against torch.
+
+    Args:
+        module: In eval mode; it is not changed.
+        args: Inputs of batch size 1.
+
+    Raises:
+        MeasurementError: If fvcore and torch's FlopCounterMode disagree; both numbers and the operators
+            are named.
+    """
+    analysis = FlopCountAnalysis(module, args)
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+    analysis.set_op_handle(**HANDLES)
+    with torch.no_grad():
+        counted = {name: int(count) for name, count in analysis.by_operator().items()}
+        unsupported = analysis.unsupported_ops()
+        counter = FlopCounterMode(display=False)
+        with counter:
+            module(*args)
+    by_operator = {name: count for name, count in counted.items() if name in MAC_OPERATORS and count}
+    macs = sum(by_operator.values())
+    uncounted = {name: int(calls) for name, calls in unsupported.items() if name not in CHEAP_OPERATORS}
+    if 2 * macs != counter.get_total_flops():
+        of_torch = {str(name): flops // 2 for name, flops in counter.get_flop_counts()["Global"].items()}
+        raise MeasurementError(
+            f"fvcore counts {macs:,} MACs and torch {counter.get_total_flops() / 2:,.0f}; fvcore: {by_operator}, "
+            f"torch: {of_torch}, counted by neither: {uncounted or 'nothing'}; an operator needs a handle in "
+            "bench/measure/macs_handles.py"
+        )
+    elementwise = sum(count for name, count in counted.items() if name not in MAC_OPERATORS)
+    return Macs(macs, by_operator, elementwise, uncounted)
+
+
+def measured_flops(function: Callable[[], object]) -> int:
+    """The FLOPs of convolutions and matrix products in one call, backward passes included; 2 a MAC."""
+    counter = FlopCounterMode(display=False)
+    with counter:
+        function()
+    return int(counter.get_total_flops())
+
+
+@dataclass
+class Calls:
+    """How often a module was called, and with what first."""
+
+    count: int = 0
+    first_args: tuple[Any, ...] = ()
+
+
+@contextmanager
+def count_calls(module: nn.Module) -> Iterator[Calls]:
+    """Count the forward calls of ``module`` within the block: a sampler's network evaluations."""
+    calls = Calls()
+
+    def note(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if calls.count == 0:
+            calls.first_args = (*args, *kwargs.values())
+        calls.count += 1
+
+    handle = module.register_forward_pre_hook(note, with_kwargs=True)
+    try:
+        yield calls
+    finally:
+        handle.remove()

@@ -1,0 +1,124 @@
+"""The environment that a number was measured in, as a record holds it. No user, host or folder names."""
+
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "torchvision", "fvcore", "numpy", "scipy")
+ALLOCATOR_VARIABLES = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_")
+
+
+def capture_environment(device: str | None) -> dict[str, Any]:
+    """Versions, machine and repository state as JSON-able values.
+
+    What cannot be found out is None. torch is imported only if ``device`` is given.
+
+    Args:
+        device: "cpu" or "cuda[:N]" to add what torch knows of it; None to leave that out.
+    """
+    environment: dict[str, Any] = {
+        "capbench": _version("capbench"),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_bytes": _memory_bytes(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "repository": _repository(),
+    }
+    if device is not None:
+        environment |= _torch_environment(device)
+    return environment
+
+
+def peak_memory_bytes(device: str) -> int:
+    """The most memory this process has used: on the GPU if it ran there, else resident."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.max_memory_allocated(device))
+    import resource
+
+    # Linux counts in KiB, macOS in bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu_model() -> str | None:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or None
+
+
+def _memory_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return None
+
+
+def _repository() -> dict[str, Any] | None:
+    """The commit of the checkout that this package runs from, and whether it was clean; None if it is none."""
+    folder = Path(__file__).resolve().parents[2]
+    if not (folder / ".git").exists():
+        return None
+    try:
+        # Results are left out: a second run is not dirtier than the first for the record that it wrote.
+        changed = _git(folder, "status", "--porcelain", "--", ".", ":(exclude)results")
+        return {"commit": _git(folder, "rev-parse", "HEAD"), "clean": changed == ""}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout.strip()
+
+
+def _torch_environment(device: str) -> dict[str, Any]:
+    import torch
+
+    found: dict[str, Any] = {
+        "device_type": device.partition(":")[0],
+        "device": _cpu_model(),
+        "threads": torch.get_num_threads(),
+        "allocator": {name: os.environ[name] for name in ALLOCATOR_VARIABLES if name in os.environ},
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+    }
+    if device.startswith("cuda"):
+        properties = torch.cuda.get_device_properties(device)
+        found |= {
+            "device": properties.name,
+            "device_memory_bytes": properties.total_memory,
+            "compute_capability": f"{properties.major}.{properties.minor}",
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+            "driver": _driver(),
+        }
+    return found
+
+
+def _driver() -> str | None:
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return output.splitlines()[0].strip() if output else None

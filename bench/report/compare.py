@@ -1,0 +1,237 @@
+"""``bench compare``: the table of submissions, from records alone."""
+
+import json
+import sys
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from bench.contract.tracks import OFFICIAL
+from bench.errors import ExitCode, NothingToDo, UsageError
+from bench.report.summary import Row, read_all, summarize
+from bench.stats import Spread
+
+# Our names of formats -> tabulate's.
+FORMATS = {
+    "markdown": "pipe",
+    "github": "github",
+    "latex": "latex_booktabs",
+    "html": "html",
+    "simple": "simple",
+    "csv": "csv",
+    "json": "json",
+}
+NOTHING = "–"
+SCORES = {"classification": "top1_accuracy", "generation": "fid_10000"}
+HIGHER_IS_BETTER = {"classification": True, "generation": False}
+
+
+def percent(value: Spread | None) -> str:
+    """``50.21 ± 0.43 (n=3)``; without ± for one seed, a dash for none."""
+    if value is None:
+        return NOTHING
+    mean = f"{100 * value.mean:.2f}"
+    return f"{mean} (n=1)" if value.std is None else f"{mean} ± {100 * value.std:.2f} (n={value.n})"
+
+
+def _params(row: Row) -> str:
+    cost, claim = row.first.cost, row.first.claims.params
+    if cost is None:
+        return NOTHING
+    if claim is None:
+        return f"{cost.params:,}"
+    return f"{cost.params:,} =" if claim == cost.params else f"{cost.params:,} (paper {claim:,})"
+
+
+def _speed(row: Row) -> str:
+    rate = row.images_per_s
+    if rate is None:
+        return NOTHING
+    environment = row.first.environment
+    threads = f", {environment['threads']} thr" if environment.get("device_type") == "cpu" else ""
+    return f"{rate:,.0f} ({environment.get('device')}{threads})"
+
+
+def _paper(row: Row) -> str:
+    claims, task = row.first.claims, row.first.task
+    claim = claims.top1_accuracy if task == "classification" else claims.fid
+    if claim is None:
+        return NOTHING
+    if task != "classification":
+        return f"FID {claim.mean:g}"
+    figure = f"{100 * claim.mean:.1f}" + (f" ± {100 * claim.std:.1f}" if claim.std is not None else "")
+    notes = [claim.over or "", "as published" if claim.protocol == "as-published" else ""]
+    said = ", ".join(filter(None, notes))
+    return f"{figure} ({said})" if said else figure
+
+
+def _score(row: Row) -> str:
+    if row.first.task == "classification":
+        return percent(row.metric("top1_accuracy"))
+    value = row.metric(_score_name(row))
+    if value is None:
+        return NOTHING
+    return f"{value.mean:.2f}" + (f" ± {value.std:.2f}" if value.std is not None else "") + f" (n={value.n})"
+
+
+def _score_name(row: Row) -> str:
+    protocol = row.first.protocol
+    return "top1_accuracy" if row.first.task == "classification" else f"fid_{protocol.samples}"
+
+
+def _column_title(row: Row) -> str:
+    protocol = row.first.protocol
+    return (
+        f"top-1 % ({protocol.evaluate})" if row.first.task == "classification" else f"FID@{protocol.samples}"
+    )
+
+
+COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
+    ("submission", lambda row: row.label),
+    ("params", _params),
+    ("MMACs", lambda row: f"{row.first.cost.macs_per_image / 1e6:.2f}" if row.first.cost else NOTHING),
+    ("images/s", _speed),
+    ("score", _score),
+    ("as published %", lambda row: percent(row.as_published("top1_accuracy"))),
+    ("paper", _paper),
+    ("steps", lambda row: f"{row.first.protocol.steps:,}"),
+    ("status", lambda row: row.status),
+)
+
+
+def _sort_key(row: Row, key: str) -> tuple[Any, ...]:
+    """Best first; what has no value comes last."""
+    cost = row.first.cost
+    if key == "name":
+        return (row.label,)
+    if key == "params":
+        return (cost is None, cost.params if cost else 0, row.label)
+    if key == "macs":
+        return (cost is None, cost.macs_per_image if cost else 0, row.label)
+    if key == "images_per_s":
+        return (row.images_per_s is None, -(row.images_per_s or 0.0), row.label)
+    value = row.metric(_score_name(row))
+    sign = -1 if HIGHER_IS_BETTER[row.first.task] else 1
+    return (value is None, sign * value.mean if value else 0.0, row.label)
+
+
+SORT_KEYS = ("score", "params", "macs", "images_per_s", "name")
+
+
+def comparison_text(rows: list[Row], *, table: str = "simple", sort: str = "score") -> str:
+    """The tables of all protocols in ``rows``, one after another; never two protocols in one table.
+
+    Raises:
+        UsageError: If the format or the sort key is unknown.
+    """
+    if table not in FORMATS:
+        raise UsageError(f"--table {table!r}: give {', '.join(FORMATS)}")
+    if sort not in SORT_KEYS:
+        raise UsageError(f"--sort {sort!r}: give {', '.join(SORT_KEYS)}")
+
+    def protocol_key(row: Row) -> tuple[Any, ...]:
+        protocol = row.first.protocol
+        return (protocol.track, protocol.profile != OFFICIAL, protocol.profile, protocol.hash)
+
+    ordered = sorted(rows, key=lambda row: (*protocol_key(row), *_sort_key(row, sort)))
+    groups = [list(group) for _, group in groupby(ordered, key=protocol_key)]
+    if table == "json":
+        return json.dumps([_group_data(group) for group in groups], indent=1, ensure_ascii=False)
+    if table == "csv":
+        return _csv(groups)
+    return "\n\n".join(_titled(group, table) for group in groups)
+
+
+def _cells(group: list[Row]) -> tuple[list[str], list[list[str]]]:
+    """Headers and cells, without columns in which nothing stands."""
+    titles = [_column_title(group[0]) if name == "score" else name for name, _ in COLUMNS]
+    cells = [[cell(row) for _, cell in COLUMNS] for row in group]
+    filled = [index for index, name in enumerate(titles) if name != "as published %" or _any(cells, index)]
+    return [titles[index] for index in filled], [[row[index] for index in filled] for row in cells]
+
+
+def _any(cells: list[list[str]], index: int) -> bool:
+    return any(row[index] != NOTHING for row in cells)
+
+
+def _title(group: list[Row]) -> str:
+    record = group[0].first
+    protocol, data = record.protocol, record.data
+    stand_in = f" in place of {data.stand_in_for}" if data and data.stand_in_for else ""
+    return f"{protocol.track}, {protocol.profile}: {protocol.data}{stand_in}, {protocol.steps:,} steps"
+
+
+def _titled(group: list[Row], table: str) -> str:
+    titles, cells = _cells(group)
+    text = tabulate(cells, headers=titles, tablefmt=FORMATS[table], disable_numparse=True)
+    title = _title(group)
+    headings = {"latex": f"% {title}", "html": f"<h2>{title}</h2>", "simple": title}
+    return f"{headings.get(table, f'### {title}')}\n\n{text}"
+
+
+def _csv(groups: list[list[Row]]) -> str:
+    import csv
+    import io
+
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["track", "profile", "data", *(name for name, _ in COLUMNS)])
+    for group in groups:
+        protocol = group[0].first.protocol
+        for row in group:
+            writer.writerow(
+                [protocol.track, protocol.profile, protocol.data, *(cell(row) for _, cell in COLUMNS)]
+            )
+    return out.getvalue().rstrip("\n")
+
+
+def _group_data(group: list[Row]) -> dict[str, Any]:
+    """Numbers as numbers, for other programs: fractions, not percent; null for what is not there."""
+    return {
+        "protocol": group[0].first.protocol.model_dump(mode="json"),
+        "protocol_hash": group[0].first.protocol.hash,
+        "rows": [_row_data(row) for row in group],
+    }
+
+
+def _row_data(row: Row) -> dict[str, Any]:
+    record = row.first
+    names = sorted({name for item in row.finished if item.evaluation for name in item.evaluation.metrics})
+    return {
+        "submission": record.identity.submission,
+        "variant": record.identity.variant,
+        "seeds": [item.identity.seed for item in row.records],
+        "params": record.cost.params if record.cost else None,
+        "params_claimed": record.claims.params,
+        "macs_per_image": record.cost.macs_per_image if record.cost else None,
+        "inference_images_per_s": row.images_per_s,
+        "device": record.environment.get("device"),
+        "metrics": {name: vars(row.metric(name)) for name in names if row.metric(name)},
+        "claims": record.claims.model_dump(mode="json", exclude_none=True),
+        "status": row.status,
+        "ranked": record.ranked,
+    }
+
+
+def compare_command(results: Path, *, table: str, track: str | None, sort: str) -> ExitCode:
+    """Print the comparison of all records under ``results``.
+
+    Raises:
+        NothingToDo: If there is no record.
+        UsageError: If an option is wrong.
+    """
+    records, problems = read_all(results)
+    for problem in problems:
+        print(f"bench: {problem}", file=sys.stderr)
+    tracks = sorted({record.protocol.track for record in records})
+    if track is not None:
+        if records and track not in tracks:
+            raise UsageError(f"--track {track!r}: the records are of {', '.join(tracks)}")
+        records = [record for record in records if record.protocol.track == track]
+    if not records:
+        raise NothingToDo(f"{results}: no records; `bench run` makes them")
+    print(comparison_text(summarize(records), table=table, sort=sort))
+    return ExitCode.USAGE if problems else ExitCode.OK

@@ -1,0 +1,94 @@
+"""From records, one a seed, to rows, one a (submission, variant, protocol)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.contract.records import Record, read_record, record_paths
+from bench.errors import ResultsError
+from bench.stats import Spread, spread
+
+
+@dataclass(frozen=True)
+class Row:
+    """The newest records of one (submission, variant) under one protocol and one version of its code."""
+
+    records: tuple[Record, ...]  # by seed; at least one
+
+    @property
+    def first(self) -> Record:
+        """A record to read what all seeds share from: one that finished, if any did."""
+        return next((record for record in self.records if record.status == "ok"), self.records[0])
+
+    @property
+    def label(self) -> str:
+        """The submission's name, with the variant's if it is not the base."""
+        identity = self.first.identity
+        return (
+            identity.submission if identity.variant == "base" else f"{identity.submission}/{identity.variant}"
+        )
+
+    @property
+    def finished(self) -> list[Record]:
+        """The records that have results."""
+        return [record for record in self.records if record.status == "ok"]
+
+    def metric(self, name: str) -> Spread | None:
+        """Mean ± std over seeds of a metric; None where no seed has it."""
+        evaluations = [record.evaluation for record in self.finished if record.evaluation]
+        return spread([item.metrics[name] for item in evaluations if name in item.metrics])
+
+    def as_published(self, name: str) -> Spread | None:
+        """The same for a figure measured the way the paper's author did."""
+        evaluations = [record.evaluation for record in self.finished if record.evaluation]
+        return spread([item.as_published[name] for item in evaluations if name in item.as_published])
+
+    @property
+    def images_per_s(self) -> float | None:
+        """Inference throughput: the median over seeds' measurements."""
+        rates = [r.timing.inference_images_per_s for r in self.finished if r.timing.inference_images_per_s]
+        return sorted(rate.median_per_s for rate in rates)[len(rates) // 2] if rates else None
+
+    @property
+    def status(self) -> str:
+        """``ok``, or how many of the seeds failed and why."""
+        failed = [record for record in self.records if record.status != "ok"]
+        if not failed:
+            return "ok" if self.first.ranked else "ok, unranked"
+        kinds = ", ".join(sorted({record.status for record in failed}))
+        return kinds if len(failed) == len(self.records) else f"{len(failed)}/{len(self.records)} {kinds}"
+
+
+def read_all(results: Path) -> tuple[list[Record], list[str]]:
+    """Every readable record under ``results``, and a line for each that is not."""
+    records, problems = [], []
+    for path in record_paths(results):
+        try:
+            records.append(read_record(path))
+        except ResultsError as error:
+            problems.append(str(error))
+    return records, problems
+
+
+def summarize(records: Iterable[Record]) -> list[Row]:
+    """Group records into rows; of a submission whose code changed, only the newest version is shown."""
+    versions: dict[tuple[str, ...], dict[str, list[Record]]] = {}
+    for record in records:
+        identity = record.identity
+        entry = (
+            record.protocol.track,
+            record.protocol.hash,
+            identity.submission,
+            identity.variant,
+            identity.device_type,
+            identity.precision,
+        )
+        version = identity.source_hash + repr(sorted(identity.overrides.items()))
+        versions.setdefault(entry, {}).setdefault(version, []).append(record)
+    rows = []
+    for _, by_version in sorted(versions.items()):
+        newest = max(
+            by_version.values(), key=lambda group: max(record.timing.finished_at for record in group)
+        )
+        rows.append(Row(tuple(sorted(newest, key=lambda record: record.identity.seed))))
+    return rows

@@ -1,0 +1,99 @@
+"""What ``bench run`` does, from options to exit code."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.contract.tracks import load_tracks
+from bench.data.store import data_root
+from bench.errors import ExitCode
+from bench.run.devices import choose_device, choose_jobs
+from bench.run.discovery import Found, discover
+from bench.run.display import choose_display
+from bench.run.plan import Plan, Settings, State, make_plan
+from bench.run.runner import Runner, check_writable
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The command line of ``bench run``."""
+
+    paths: list[Path]
+    profile: str
+    seeds: str | None
+    variants: str
+    device: str
+    data_root: Path | None
+    embedded: bool
+    track_file: Path | None
+    results: Path
+    dry_run: bool
+    jobs: int | None
+    retry_failed: bool
+    force: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended, and which records it was about."""
+
+    exit_code: ExitCode
+    protocols: set[str]
+    names: set[str]
+
+
+def run_command(options: RunOptions) -> Outcome:
+    """Plan, verify everything, run what is to do.
+
+    Returns:
+        The outcome; its exit code is the gravest of what happened to single submissions.
+
+    Raises:
+        BenchError: For what stops the whole command before anything runs.
+        KeyboardInterrupt: After Ctrl-C; checkpoints are kept.
+    """
+    found, broken = discover(options.paths, load_tracks(options.track_file))
+    plan = _plan(options, found)
+    if not options.dry_run:
+        check_writable(options.results)
+    display = choose_display()
+    runner = Runner(plan, display)
+    code = max([ExitCode.OK, *(error.exit_code for _, error in broken)])
+    try:
+        for _, error in broken:
+            display.message(f"✗ {error}")
+        display.planned(plan)
+        if plan.jobs(State.TO_DO):
+            runner.verify(record_failures=not options.dry_run)
+            display.estimated(plan)
+            if not options.dry_run:
+                runner.run()
+        else:
+            display.message("nothing to do: every run of this plan has its record")
+    finally:
+        display.close()
+    code = max(code, runner.exit_code)
+    if any(job.state is State.FAILED for job in plan.jobs()) and code == ExitCode.OK:
+        code = ExitCode.RUN_FAILED
+        print("some runs failed earlier; `--retry failed` repeats them", file=sys.stderr)
+    return Outcome(
+        code, {entry.protocol.hash for entry in plan.entries}, {entry.found.name for entry in plan.entries}
+    )
+
+
+def _plan(options: RunOptions, found: list[Found]) -> Plan:
+    device = choose_device(options.device)
+    settings = Settings(
+        profile=options.profile,
+        seeds=options.seeds,
+        variants=options.variants,
+        device=device,
+        results=options.results,
+        data_root=data_root(options.data_root),
+        embedded=options.embedded,
+        force=options.force,
+        retry_failed=options.retry_failed,
+    )
+    plan = make_plan(found, settings)
+    plan.settings = settings.with_jobs(*choose_jobs(options.jobs, device, len(plan.jobs(State.TO_DO))))
+    return plan

@@ -1,0 +1,89 @@
+"""Which data set a run uses, and what of it the parent needs: counts, statistics, labels to score against."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.contract.jobs import JobData
+from bench.contract.records import DataUsed
+from bench.contract.tracks import Profile, Track
+from bench.data import store
+from bench.data.images import channel_statistics, fingerprint, overlap
+from bench.errors import DataError
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """A data set as one profile uses it."""
+
+    job: JobData
+    used: DataUsed
+    fingerprints: dict[str, str]
+    evaluation_labels: NDArray[np.int64]  # (N,); they stay in the parent
+    also_in_train: NDArray[np.bool_]  # (N,) evaluation images that occur byte for byte in train
+
+
+def choose_data(track: Track, profile_name: str, root: Path, embedded: bool) -> str:
+    """The name of the data set to use: the track's, its alternative, or for ``smoke`` the embedded one.
+
+    Raises:
+        DataError: If nothing suitable is there; the message says how to get it.
+    """
+    if embedded:
+        return track.embedded_data
+    reason = store.available(track.data, root)
+    if reason is None:
+        return track.data
+    if track.alternative_data is not None and store.available(track.alternative_data, root) is None:
+        return track.alternative_data
+    if profile_name == "smoke":
+        return track.embedded_data
+    raise DataError(reason)
+
+
+class DataSets:
+    """Reads each data set once a command."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._facts: dict[tuple[str, str, str], DataFacts] = {}
+
+    def facts(self, track: Track, profile: Profile, name: str) -> DataFacts:
+        """What the parent needs of data set ``name`` under ``profile``.
+
+        Raises:
+            DataError: If a file is damaged.
+        """
+        key = (name, profile.train, profile.evaluate)
+        if key not in self._facts:
+            self._facts[key] = self._read(track, profile, name)
+        return self._facts[key]
+
+    def _read(self, track: Track, profile: Profile, name: str) -> DataFacts:
+        info = store.describe(name)
+        train = store.load(name, profile.train, self.root)
+        evaluation = store.load(name, profile.evaluate, self.root)
+        mean, std = channel_statistics(train.images)
+        repeated = overlap(train.images, evaluation.images)
+        job = JobData(
+            name=name,
+            root=self.root.resolve(),
+            image_shape=info.image_shape,
+            num_classes=info.num_classes,
+            channel_mean=mean,
+            channel_std=std,
+        )
+        used = DataUsed(
+            name=name,
+            stand_in_for=None if name == track.data else track.data,
+            images={profile.train: len(train.labels), profile.evaluate: len(evaluation.labels)},
+            image_shape=info.image_shape,
+            num_classes=info.num_classes,
+            channel_mean=mean,
+            channel_std=std,
+            evaluation_images_also_in_train=int(repeated.sum()),
+        )
+        fingerprints = {profile.train: fingerprint(train), profile.evaluate: fingerprint(evaluation)}
+        return DataFacts(job, used, fingerprints, evaluation.labels, repeated)

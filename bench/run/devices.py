@@ -1,0 +1,47 @@
+"""Which device to use, how many runs side by side, how many threads each."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.errors import UsageError
+
+
+def choose_device(wanted: str) -> str:
+    """``auto`` as ``cuda`` where torch finds one, else ``cpu``; anything else as it is.
+
+    torch is asked in a process of its own, and only where the system has an NVIDIA driver at all, so that
+    the parent stays free of it.
+
+    Raises:
+        UsageError: If ``wanted`` is not a device this harness runs on.
+    """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", wanted):
+        raise UsageError(f"--device {wanted!r}: give auto, cpu, cuda or cuda:N")
+    if wanted == "cpu" or (wanted == "auto" and not Path("/dev/nvidiactl").exists()):
+        return "cpu"
+    check = "import sys, torch; sys.exit(0 if torch.cuda.is_available() else 1)"
+    usable = subprocess.run([sys.executable, "-c", check], check=False, capture_output=True).returncode == 0
+    if not usable and wanted != "auto":
+        raise UsageError(
+            f"--device {wanted}: torch finds no CUDA device here; `bench doctor` shows what it finds"
+        )
+    return wanted if wanted != "auto" else "cuda" if usable else "cpu"
+
+
+def usable_cores() -> int:
+    """The cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def choose_jobs(wanted: int | None, device: str, runs: int) -> tuple[int, int]:
+    """How many runs side by side, and threads each.
+
+    On a CPU one single-threaded run a core: two multi-threaded ones beside each other ran 6 to 25 times
+    slower, and one run gains only some 1.5 times from a second core. On a GPU one run at a time.
+    """
+    cores = usable_cores()
+    jobs = wanted or (min(cores, max(1, runs)) if device == "cpu" else 1)
+    return jobs, max(1, cores // jobs) if device == "cpu" else 1

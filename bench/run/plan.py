@@ -1,0 +1,223 @@
+"""The plan of a command: which jobs it means, which of them are done, and how long the rest will take."""
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bench.contract.jobs import JobSpec, Verification
+from bench.contract.manifest import Claims
+from bench.contract.records import Identity, Record, read_record, record_path
+from bench.contract.tracks import Protocol, protocol_of
+from bench.errors import ResultsError, UsageError
+from bench.run.datasets import DataFacts, DataSets, choose_data
+from bench.run.discovery import Found, variants_of
+
+PRECISION = "fp32"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line asks for."""
+
+    profile: str
+    seeds: str | None  # as given: a count, or a list
+    variants: str
+    device: str
+    results: Path
+    data_root: Path
+    embedded: bool = False
+    jobs: int = 1
+    threads: int = 1
+    force: bool = False
+    retry_failed: bool = False
+
+    def with_jobs(self, jobs: int, threads: int) -> "Settings":
+        """The same with so many runs side by side, and threads each."""
+        return replace(self, jobs=jobs, threads=threads)
+
+
+class State(enum.Enum):
+    """Whether a job has to run."""
+
+    TO_DO = "to do"
+    DONE = "done"
+    FAILED = "failed"  # earlier; runs again with --retry failed
+
+
+@dataclass
+class Job:
+    """One (submission, variant, seed): a process for each phase, one record."""
+
+    entry: "Entry"
+    seed: int
+    identity: Identity
+    path: Path  # of the record
+    state: State
+    earlier: Record | None  # the record that is there
+
+    @property
+    def label(self) -> str:
+        """How the job is called on screen."""
+        return f"{self.entry.label} seed {self.seed}"
+
+    @property
+    def folder(self) -> Path:
+        """Beside the record: weights, samples, log, and while it runs its work folder."""
+        return self.path.with_suffix("")
+
+    def spec(self, settings: Settings, measure_speed: bool = True) -> JobSpec:
+        """What the job's processes are told."""
+        found = self.entry.found
+        return JobSpec(
+            submission=found.name,
+            folder=found.folder,
+            variant=self.entry.variant,
+            overrides=self.identity.overrides,
+            seed=self.seed,
+            protocol=self.entry.protocol,
+            data=self.entry.facts.job,
+            as_published=found.manifest.as_published,
+            device=settings.device,
+            threads=settings.threads,
+            work=(self.folder / "work").resolve(),
+            measure_speed=measure_speed,
+        )
+
+
+@dataclass
+class Entry:
+    """One (submission, variant) with its jobs; verified once."""
+
+    found: Found
+    variant: str
+    protocol: Protocol
+    facts: DataFacts
+    jobs: list[Job] = field(default_factory=list)
+    verification: Verification | None = None
+
+    @property
+    def label(self) -> str:
+        """How the entry is called on screen."""
+        return self.found.name if self.variant == "base" else f"{self.found.name}/{self.variant}"
+
+    @property
+    def claims(self) -> Claims:
+        """What the paper reports for this variant."""
+        return self.found.manifest.claims_of(self.variant)
+
+    def seconds_per_job(self) -> float | None:
+        """How long one seed will take, from the speed measured on this device; None if it was not."""
+        if self.verification is None or self.verification.training_steps_per_s is None:
+            return None
+        seconds = self.protocol.steps / self.verification.training_steps_per_s.median_per_s
+        inference = self.verification.inference_images_per_s
+        if inference is not None:
+            images = self.protocol.samples or len(self.facts.evaluation_labels)
+            seconds += images / inference.median_per_s
+        return seconds
+
+
+@dataclass
+class Plan:
+    """Everything that a command means."""
+
+    entries: list[Entry]
+    settings: Settings
+
+    def jobs(self, *states: State) -> list[Job]:
+        """The jobs in one of ``states``; all for none given."""
+        return [job for entry in self.entries for job in entry.jobs if not states or job.state in states]
+
+    def estimate_seconds(self) -> float | None:
+        """Wall time of what is to do, with jobs side by side as set; None while nothing was measured."""
+        total = 0.0
+        for job in self.jobs(State.TO_DO):
+            seconds = job.entry.seconds_per_job()
+            if seconds is None:
+                return None
+            # Two processes a job start, import and read the data: some ten seconds on a slow machine.
+            total += seconds + 10.0
+        return total / max(1, min(self.settings.jobs, len(self.jobs(State.TO_DO))))
+
+
+def parse_seeds(text: str | None, default: int) -> list[int]:
+    """``5`` means seeds 0 to 4, ``0,3,7`` those three, ``3-5`` a range, and None the profile's number.
+
+    Raises:
+        UsageError: If it is none of these, or names a seed twice.
+    """
+    if text is None:
+        return list(range(default))
+    try:
+        if text.strip().isdigit():
+            seeds = list(range(int(text)))
+        else:
+            seeds = [seed for part in text.split(",") if part.strip() for seed in _seed_range(part)]
+    except ValueError:
+        raise UsageError(f"--seeds {text!r}: give a count (5), a list (0,3,7) or a range (0-4)") from None
+    if not seeds or len(set(seeds)) != len(seeds) or len(seeds) > 10_000:
+        raise UsageError(f"--seeds {text!r}: names {len(seeds)} seeds, {len(set(seeds))} of them distinct")
+    return seeds
+
+
+def _seed_range(part: str) -> Iterator[int]:
+    first, _, last = part.strip().partition("-")
+    if not first.isdigit() or (last and not last.isdigit()):
+        raise ValueError(part)
+    yield from range(int(first), int(last or first) + 1)
+
+
+def make_plan(found: list[Found], settings: Settings) -> Plan:
+    """Work out the jobs of a command and look up which have a record.
+
+    Raises:
+        UsageError, DataError: If an option, a variant or the data is not there.
+    """
+    datasets = DataSets(settings.data_root)
+    entries = []
+    for submission in found:
+        track = submission.track
+        profile = track.profile(settings.profile)
+        data = choose_data(track, settings.profile, settings.data_root, settings.embedded)
+        facts = datasets.facts(track, profile, data)
+        protocol = protocol_of(track, settings.profile, data)
+        for variant in variants_of(submission, settings.variants):
+            entry = Entry(submission, variant, protocol, facts)
+            entry.jobs = [_job(entry, seed, settings) for seed in parse_seeds(settings.seeds, profile.seeds)]
+            entries.append(entry)
+    return Plan(entries, settings)
+
+
+def _job(entry: Entry, seed: int, settings: Settings) -> Job:
+    identity = Identity(
+        submission=entry.found.name,
+        variant=entry.variant,
+        seed=seed,
+        overrides=entry.found.manifest.overrides(entry.variant, settings.profile),
+        source_hash=entry.found.source_hash,
+        protocol_hash=entry.protocol.hash,
+        data_fingerprints=entry.facts.fingerprints,
+        device_type=settings.device.partition(":")[0],
+        precision=PRECISION,
+    )
+    path = record_path(settings.results, identity, entry.protocol)
+    earlier = read_existing(path)
+    if earlier is None or settings.force:
+        state = State.TO_DO
+    elif earlier.status == "ok":
+        state = State.DONE
+    else:
+        state = State.TO_DO if settings.retry_failed else State.FAILED
+    return Job(entry, seed, identity, path, state, earlier)
+
+
+def read_existing(path: Path) -> Record | None:
+    """The record at ``path``; None if there is none, or it is damaged and was set aside as ``*.unusable``."""
+    if not path.exists():
+        return None
+    try:
+        return read_record(path)
+    except ResultsError:
+        path.replace(path.with_suffix(".unusable"))
+        return None

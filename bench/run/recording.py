@@ -1,0 +1,225 @@
+"""From what a job's processes left to its record: scoring, sealing, writing, clearing up."""
+
+import contextlib
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench.contract.jobs import (
+    AS_PUBLISHED_LOGITS,
+    CHECKPOINT,
+    GRID,
+    LOGITS,
+    REPORT,
+    SAMPLES,
+    WEIGHTS,
+    EvaluationReport,
+    Failure,
+    TrainingReport,
+    Verification,
+    read_report,
+)
+from bench.contract.records import (
+    Evaluation,
+    Record,
+    Timing,
+    Training,
+    reasons_against_ranking,
+    write_record,
+)
+from bench.errors import RunFailed
+from bench.measure.classification import per_batch_accuracy, score
+from bench.measure.environment import capture_environment
+from bench.run.executors.local import LOG, log_tail
+from bench.run.plan import Job, Settings
+
+GRID_FILE = "samples.png"
+NO_FID = "FID, KID and LPIPS need metric weights, which this version does not fetch yet"
+
+
+def now() -> str:
+    """The time as records hold it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def record_success(job: Job, verification: Verification, settings: Settings, started_at: str) -> Record:
+    """Score a finished job, write its record, and clear its work folder.
+
+    Raises:
+        RunFailed: If the processes left predictions of a wrong shape or kind.
+        ResultsError: If the results folder cannot be written.
+    """
+    work = job.folder / "work"
+    training = read_report(work / REPORT["train"], TrainingReport)
+    report = read_report(work / REPORT["evaluate"], EvaluationReport)
+    evaluation, not_measured = _evaluation(job, work, report)
+    _keep_artifacts(job, work)
+    record = _record(
+        job,
+        verification,
+        status="ok",
+        training=Training(
+            steps=training.steps,
+            batch_size=training.batch_size,
+            epochs=training.epochs,
+            params_after=training.params_after,
+            curves=training.curves,
+            weights_sha256=training.weights_sha256,
+        ),
+        evaluation=evaluation,
+        not_measured=not_measured,
+        unranked_because=reasons_against_ranking(job.entry.protocol, job.entry.facts.used, evaluation),
+        environment={**training.environment, "jobs_side_by_side": settings.jobs},
+        timing=Timing(
+            started_at=started_at,
+            finished_at=now(),
+            attempt=_attempt(job),
+            resumes=training.resumes,
+            training_seconds=training.seconds,
+            evaluation_seconds=report.seconds,
+            training_steps_per_s=verification.training_steps_per_s,
+            inference_images_per_s=verification.inference_images_per_s,
+            peak_memory_bytes=max(training.peak_memory_bytes, report.peak_memory_bytes),
+        ),
+    )
+    _write(job, record)
+    shutil.rmtree(work, ignore_errors=True)
+    return record
+
+
+def record_failure(
+    job: Job, verification: Verification | None, settings: Settings, failure: Failure, started_at: str
+) -> Record:
+    """Write the record of a job that ended without a result. Its work folder stays, to be looked at or resumed.
+
+    Raises:
+        ResultsError: If the results folder cannot be written.
+    """
+    environment = capture_environment(None) if verification is None else verification.environment
+    record = _record(
+        job,
+        verification,
+        status=failure.status,
+        reason=failure.reason,
+        log_tail=log_tail(job.folder / "work"),
+        unranked_because=[f"failed: {failure.status}"],
+        environment={**environment, "jobs_side_by_side": settings.jobs},
+        timing=Timing(started_at=started_at, finished_at=now(), attempt=_attempt(job), resumes=0),
+    )
+    _write(job, record)
+    return record
+
+
+def _record(job: Job, verification: Verification | None, **fields: Any) -> Record:
+    entry = job.entry
+    return Record(
+        identity=job.identity,
+        protocol=entry.protocol,
+        task=entry.protocol.task,
+        config={} if verification is None else verification.config,
+        sources=entry.found.sources,
+        claims=entry.claims,
+        as_published=entry.found.manifest.as_published,
+        data=entry.facts.used,
+        cost=None if verification is None else verification.cost,
+        **fields,
+    )
+
+
+def _attempt(job: Job) -> int:
+    return 1 if job.earlier is None else job.earlier.timing.attempt + 1
+
+
+def _write(job: Job, record: Record) -> None:
+    """Write the record; one that it replaces is kept as ``*.attempt<n>.json``."""
+    if job.earlier is not None and job.path.exists():
+        job.path.replace(job.path.with_suffix(f".attempt{job.earlier.timing.attempt}.json"))
+    write_record(job.path, record)
+
+
+def _evaluation(job: Job, work: Path, report: EvaluationReport) -> tuple[Evaluation, dict[str, str]]:
+    if job.entry.protocol.task == "generation":
+        samples = _load(work / SAMPLES)
+        expected = (job.entry.protocol.samples, *job.entry.facts.used.image_shape)
+        if samples.shape != expected or samples.dtype != np.uint8:
+            raise RunFailed(f"{SAMPLES}: found {samples.shape} {samples.dtype}, expected {expected} uint8")
+        names = [f"fid_{len(samples)}", f"kid_{len(samples)}", "lpips_alex_64"]
+        return Evaluation(metrics={}), dict.fromkeys(names, NO_FID)
+    facts = job.entry.facts
+    logits = _load(work / LOGITS)
+    scores = score(logits, facts.evaluation_labels)
+    metrics = {
+        "top1_accuracy": scores.top1_accuracy,
+        "top5_accuracy": scores.top5_accuracy,
+        "nll": scores.nll,
+        "ece_15": scores.ece_15,
+    }
+    if facts.also_in_train.any():
+        distinct = ~facts.also_in_train
+        alone = score(logits[distinct], facts.evaluation_labels[distinct])
+        metrics["top1_accuracy_without_train_duplicates"] = alone.top1_accuracy
+    evaluation = Evaluation(
+        metrics=metrics,
+        per_class_accuracy=list(scores.per_class_accuracy),
+        as_published=_as_published(job, work),
+        batch_independent=report.batch_independent,
+        batch_dependence=report.batch_dependence,
+    )
+    return evaluation, {}
+
+
+def _as_published(job: Job, work: Path) -> dict[str, float]:
+    """Accuracy as the paper's author measured it, with the ± that is a spread over batches, not seeds."""
+    settings = job.entry.found.manifest.as_published
+    if settings is None:
+        return {}
+    logits, labels = _load(work / AS_PUBLISHED_LOGITS), job.entry.facts.evaluation_labels
+    mean, std, _ = per_batch_accuracy(logits, labels, settings.batch_size, drop_last=False)
+    return {
+        "top1_accuracy": score(logits, labels).top1_accuracy,
+        "mean_of_batch_accuracies": mean,
+        "std_over_batches": std,
+    }
+
+
+def _load(path: Path) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise RunFailed(f"{path.name}: cannot be read ({error})") from None
+    return array
+
+
+def _keep_artifacts(job: Job, work: Path) -> None:
+    """Copy what outlives the run out of the work folder, so that a crash before the record loses nothing."""
+    for name in (WEIGHTS, LOG):
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copyfile(work / name, job.folder / name)
+    if (work / GRID).exists():
+        save_grid(_load(work / GRID), job.folder / GRID_FILE)
+    (work / CHECKPOINT).unlink(missing_ok=True)
+
+
+def save_grid(images: NDArray[np.uint8], path: Path, columns: int = 8, scale: int = 2) -> None:
+    """Write images as one PNG, row by row.
+
+    Args:
+        images: (N, C, H, W) uint8; C is 1 or 3.
+        path: Where to.
+        columns: Images a row.
+        scale: Each pixel becomes a square of this side, so that small images can be seen.
+    """
+    count, channels, height, width = images.shape
+    rows, gap = -(-count // columns), 2
+    sheet = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, channels), 255, np.uint8)
+    for index, image in enumerate(images.transpose(0, 2, 3, 1)):
+        top = gap + index // columns * (height + gap)
+        left = gap + index % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = image
+    sheet = sheet.repeat(scale, axis=0).repeat(scale, axis=1)
+    Image.fromarray(sheet.squeeze(2) if channels == 1 else sheet).save(path)

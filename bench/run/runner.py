@@ -1,0 +1,180 @@
+"""Carrying out a plan: verify everything, then run what is to do, side by side; one failure stops nothing."""
+
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from bench.contract.jobs import REPORT, Failure, JobSpec, Problem, Verification, read_report
+from bench.contract.records import Record
+from bench.errors import BenchError, ExitCode, ResultsError
+from bench.files import write_bytes
+from bench.run.display import Display
+from bench.run.executors.local import Stopped, run_phase
+from bench.run.plan import Entry, Job, Plan, State, read_existing
+from bench.run.recording import now, record_failure, record_success
+
+LOCK_POLL_SECONDS = 1.0
+
+
+def check_writable(results: Path) -> None:
+    """Fail before any work if records cannot be written.
+
+    Raises:
+        ResultsError: Naming the folder and the system's reason.
+    """
+    probe = results / "runs" / ".writable"
+    try:
+        write_bytes(probe, b"")
+        probe.unlink()
+    except OSError as error:
+        raise ResultsError(
+            f"{results}: cannot be written ({error.strerror}); choose another --results"
+        ) from None
+
+
+def verify_in_process(spec: JobSpec, stop: threading.Event) -> Verification:
+    """Verify one (submission, variant) in a process of its own.
+
+    A submission that cannot be built at all gives a verification without a cost, and with the problem.
+
+    Raises:
+        Stopped: If ``stop`` was set meanwhile.
+    """
+    with tempfile.TemporaryDirectory(prefix="capbench-verify-") as folder:
+        spec = spec.model_copy(update={"work": Path(folder)})
+        failure = run_phase(spec, "verify", lambda event: None, stop)
+        if failure is None:
+            return read_report(spec.work / REPORT["verify"], Verification)
+    problem = Problem(status=failure.status, message=failure.reason)
+    return Verification(config={}, cost=None, problems=[problem], environment={})
+
+
+def exit_code_of(failure: Failure) -> ExitCode:
+    """4 for a broken cap or contract, 3 for everything else that ends a run."""
+    return ExitCode.CONTRACT if failure.status in ("cap", "contract") else ExitCode.RUN_FAILED
+
+
+class Runner:
+    """Carries out one plan. All records are written here, in the parent."""
+
+    def __init__(self, plan: Plan, display: Display) -> None:
+        self.plan = plan
+        self.display = display
+        self.stop = threading.Event()
+        self.exit_code = ExitCode.OK
+
+    def verify(self, *, record_failures: bool) -> None:
+        """Verify every entry that has something to run; those that fail get their records at once, if wanted."""
+        entries = [
+            entry for entry in self.plan.entries if any(job.state is State.TO_DO for job in entry.jobs)
+        ]
+        self._side_by_side(lambda entry: self._verify(entry, record_failures), entries)
+
+    def run(self) -> None:
+        """Run what is to do. A run that another command is at is waited for, not done twice."""
+        busy: list[Job] = []
+
+        def run_or_defer(job: Job) -> None:
+            if not self._run(job, wait_for_lock=False):
+                busy.append(job)
+
+        self._side_by_side(run_or_defer, self.plan.jobs(State.TO_DO))
+        self._side_by_side(lambda job: self._run(job, wait_for_lock=True), busy)
+
+    def _side_by_side(self, function: Callable[..., object], items: Sequence[object]) -> None:
+        """Call ``function`` on every item, as many at a time as the settings say.
+
+        Raises:
+            KeyboardInterrupt: After Ctrl-C, once every child process is gone.
+        """
+        with ThreadPoolExecutor(max_workers=max(1, self.plan.settings.jobs)) as pool:
+            futures = [pool.submit(function, item) for item in items]
+            try:
+                while wait(futures, timeout=0.5).not_done:
+                    self.display.tick()
+            except KeyboardInterrupt:
+                self.stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+        for future in futures:
+            future.result()
+
+    def _fail(self, code: ExitCode) -> None:
+        self.exit_code = max(self.exit_code, code)
+
+    def _verify(self, entry: Entry, record_failures: bool) -> None:
+        settings = self.plan.settings
+        try:
+            found = verify_in_process(entry.jobs[0].spec(settings), self.stop)
+        except Stopped:
+            return
+        entry.verification = found
+        self.display.verified(entry)
+        if not found.problems:
+            return
+        problem = found.problems[0]
+        failure = Failure(status=problem.status, reason=problem.message)
+        for job in entry.jobs:
+            if job.state is State.TO_DO and record_failures:
+                self._finish_failed(job, failure, now())
+            elif job.state is State.TO_DO:
+                job.state = State.FAILED
+                self._fail(exit_code_of(failure))
+
+    def _run(self, job: Job, *, wait_for_lock: bool) -> bool:
+        """Run one job to its record; False if another command holds it and we are not to wait."""
+        lock = FileLock(job.path.with_suffix(".lock"))
+        try:
+            job.path.parent.mkdir(parents=True, exist_ok=True)
+            while not self.stop.is_set():
+                try:
+                    with lock.acquire(timeout=LOCK_POLL_SECONDS if wait_for_lock else 0):
+                        self._run_locked(job)
+                        return True
+                except Timeout:
+                    if not wait_for_lock:
+                        return False
+        except Stopped:
+            pass
+        except (BenchError, OSError) as error:
+            # This run's record could not be written: the disk is full, or the folder is gone. Others go on.
+            self._fail(getattr(error, "exit_code", ExitCode.RUN_FAILED))
+            self.display.message(f"{job.label}: {error}")
+        return True
+
+    def _run_locked(self, job: Job) -> None:
+        current = read_existing(job.path)
+        if current is not None and (job.earlier is None or current.checksum != job.earlier.checksum):
+            job.state, job.earlier = State.DONE, current  # another command did it while we waited
+            self.display.finished(job, current)
+            return
+        started_at, settings, verification = now(), self.plan.settings, job.entry.verification
+        assert verification is not None
+        spec = job.spec(settings)
+        self.display.started(job)
+        for phase in ("train", "evaluate"):
+            failure = run_phase(spec, phase, lambda event: self.display.progress(job, event), self.stop)
+            if failure is not None:
+                self._finish_failed(job, failure, started_at)
+                return
+        try:
+            record = record_success(job, verification, settings, started_at)
+        except ResultsError:
+            raise
+        except BenchError as error:
+            self._finish_failed(job, Failure(status="error", reason=str(error)), started_at)
+            return
+        self._finish(job, record, State.DONE)
+
+    def _finish_failed(self, job: Job, failure: Failure, started_at: str) -> None:
+        self._fail(exit_code_of(failure))
+        record = record_failure(job, job.entry.verification, self.plan.settings, failure, started_at)
+        self._finish(job, record, State.FAILED)
+
+    def _finish(self, job: Job, record: Record, state: State) -> None:
+        job.state, job.earlier = state, record
+        self.display.finished(job, record)

@@ -1,0 +1,41 @@
+"""``bench new``: a submission that verifies as it stands."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from bench.contract.manifest import NAME
+from bench.errors import UsageError
+from bench.files import write_bytes
+
+TRACKS = {"classification": "cifar100-classification", "generation": "cifar100-generation"}
+
+
+def scaffold(name: str, task: str, folder: Path) -> Path:
+    """Write ``folder/name`` with a manifest and a small working model.
+
+    Raises:
+        UsageError: If the name or task will not do, or the folder exists.
+    """
+    if not NAME.fullmatch(name):
+        raise UsageError(f"name {name!r}: use lower-case letters, digits, `-`, `_` and `.`")
+    if task not in TRACKS:
+        raise UsageError(f"--task {task!r}: give {' or '.join(TRACKS)}")
+    target = folder / name
+    if target.exists():
+        raise UsageError(f"{target}: exists already; choose another name")
+    template = files("bench.run") / "templates" / f"{task}.py.txt"
+    manifest = (
+        f"track: {TRACKS[task]}\n"
+        "summary: One line on what this is\n"
+        "# paper: {title: ..., authors: [...], year: 2026, url: ...}\n"
+        "# claims: {params: ..., top1_accuracy: ...}\n"
+        "# ablations:\n"
+        "#   slow: {what: half the learning rate, set: {learning_rate: 0.0005}}\n"
+        "notes: []\n"
+    )
+    try:
+        write_bytes(target / "submission.yaml", manifest.encode())
+        write_bytes(target / "model.py", template.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{target}: cannot be written ({error.strerror})") from None
+    return target

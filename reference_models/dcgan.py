@@ -1,0 +1,89 @@
+"""DCGAN (Radford et al. 2015, arXiv 1511.06434) for 32×32 images: four layers a network, 4×4 kernels."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+
+class DCGANGenerator(nn.Module):
+    """Noise to images by four transposed convolutions; (B, latent, 1, 1) -> (B, channels, 32, 32) in [-1, 1]."""
+
+    def __init__(
+        self,
+        latent: int = 100,
+        widths: Sequence[int] = (256, 128, 64),
+        *,
+        channels: int = 3,
+        bias: bool = False,
+    ) -> None:
+        """Args:
+        latent: Length of the noise vector.
+        widths: Channels at 4×4, 8×8 and 16×16.
+        channels: Channels of the image.
+        bias: Whether the convolutions have biases; next to batch normalisation they add nothing but parameters.
+        """
+        super().__init__()
+        stages: list[nn.Module] = [*_up(latent, widths[0], stride=1, padding=0, bias=bias)]
+        for width_in, width_out in pairwise(widths):
+            stages += _up(width_in, width_out, stride=2, padding=1, bias=bias)
+        stages += [nn.ConvTranspose2d(widths[-1], channels, 4, stride=2, padding=1, bias=bias), nn.Tanh()]
+        self.stages = nn.Sequential(*stages)
+
+    def forward(self, noise: Tensor) -> Tensor:
+        images: Tensor = self.stages(noise)
+        return images
+
+
+class DCGANDiscriminator(nn.Module):
+    """Images to the probability that they are real; (B, channels, 32, 32) -> (B,) in (0, 1)."""
+
+    def __init__(
+        self,
+        widths: Sequence[int] = (64, 128, 256),
+        *,
+        channels: int = 3,
+        bias: bool = False,
+        norm_first: bool = False,
+    ) -> None:
+        """Args:
+        widths: Channels at 16×16, 8×8 and 4×4.
+        channels: Channels of the image.
+        bias: Whether the convolutions have biases.
+        norm_first: Whether the first layer is normalised too; DCGAN's is not (section 3).
+        """
+        super().__init__()
+        stages: list[nn.Module] = _down(channels, widths[0], norm=norm_first, bias=bias)
+        for width_in, width_out in pairwise(widths):
+            stages += _down(width_in, width_out, norm=True, bias=bias)
+        stages += [nn.Conv2d(widths[-1], 1, 4, bias=bias), nn.Flatten(0), nn.Sigmoid()]
+        self.stages = nn.Sequential(*stages)
+
+    def forward(self, images: Tensor) -> Tensor:
+        probabilities: Tensor = self.stages(images)
+        return probabilities
+
+
+def _up(width_in: int, width_out: int, *, stride: int, padding: int, bias: bool) -> list[nn.Module]:
+    convolution = nn.ConvTranspose2d(width_in, width_out, 4, stride=stride, padding=padding, bias=bias)
+    return [convolution, nn.BatchNorm2d(width_out), nn.ReLU()]
+
+
+def _down(width_in: int, width_out: int, *, norm: bool, bias: bool) -> list[nn.Module]:
+    convolution = nn.Conv2d(width_in, width_out, 4, stride=2, padding=1, bias=bias)
+    return [convolution, *([nn.BatchNorm2d(width_out)] if norm else []), nn.LeakyReLU(0.2)]
+
+
+def dcgan_init_(network: nn.Module) -> nn.Module:
+    """Initialise in place as section 3 of the paper says, and return the network.
+
+    Convolution weights from N(0, 0.02); batch normalisation weights from N(1, 0.02), biases 0, as the authors'
+    code and PyTorch's example do. Convolution biases keep PyTorch's default.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, 0.02)
+            nn.init.zeros_(module.bias)
+    return network

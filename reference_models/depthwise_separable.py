@@ -1,0 +1,36 @@
+"""Depthwise-separable convolution (Howard et al. 2017, arXiv 1704.04861, section 3.1)."""
+
+from torch import Tensor, nn
+
+
+class DepthwiseSeparableConv2d(nn.Module):
+    """A k×k convolution a channel, then a 1×1 convolution across; (B, C, H, W) -> (B, out, H/stride, W/stride).
+
+    Nothing stands between the two, unlike in MobileNet, which has a normalisation and an activation there.
+    Without biases it has ``k² C + C·out`` parameters instead of the ``k² C·out`` of a full convolution.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel_size: int = 3,
+        stride: int = 1,
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(
+            in_channels,
+            in_channels,
+            kernel_size,
+            stride=stride,
+            padding=kernel_size // 2,
+            groups=in_channels,
+            bias=bias,
+        )
+        self.pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.pointwise(self.depthwise(x))
+        return out

@@ -1,0 +1,28 @@
+"""Squeeze-and-excitation (Hu et al. 2018, arXiv 1709.01507, section 3)."""
+
+from torch import Tensor, nn
+
+
+class SqueezeExcitation(nn.Module):
+    """Rescales each channel by a gate computed from all channels' means; (B, C, H, W) -> (B, C, H, W).
+
+    Mean over space, linear C -> C/r, ReLU, linear C/r -> C, sigmoid, multiply (equations 2 to 4). With biases
+    it has ``2 C²/r + C/r + C`` parameters.
+    """
+
+    def __init__(self, channels: int, *, reduction: int = 16, bias: bool = True) -> None:
+        """Args:
+        channels: C.
+        reduction: r; has to divide C.
+        bias: Whether the two linear layers have biases; the original paper's have.
+        """
+        super().__init__()
+        if channels % reduction:
+            raise ValueError(f"`reduction` is {reduction}; it must divide the {channels} channels")
+        self.squeeze = nn.Linear(channels, channels // reduction, bias=bias)
+        self.relu = nn.ReLU()
+        self.excite = nn.Linear(channels // reduction, channels, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate = self.excite(self.relu(self.squeeze(x.mean((2, 3))))).sigmoid()
+        return x * gate[:, :, None, None]

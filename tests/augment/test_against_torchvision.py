@@ -1,0 +1,146 @@
+"""Each deterministic operation equals torchvision's on every single image, and edge cases."""
+
+import pytest
+import torch
+import torchvision.transforms as v1
+import torchvision.transforms.functional as F
+from torch import Tensor
+from torchvision.transforms.functional import InterpolationMode
+
+from bench import augment
+from bench.augment._augmix import apply_operation
+
+B = 40
+
+
+def pictures(channels: int, size: int) -> Tensor:
+    noise = torch.randint(0, 256, (B, channels, size, size), generator=torch.Generator().manual_seed(1))
+    ramp = torch.linspace(0, 255, size).expand(B, channels, size, size)
+    smooth = torch.arange(B).view(B, 1, 1, 1) % 2 == 0  # every other image is a ramp: noise hides off-by-one
+    mixed = torch.where(smooth, ramp, noise).to(torch.uint8)
+    mixed[0] = 255
+    return mixed
+
+
+@pytest.fixture(params=[(3, 32), (3, 28), (1, 32)], ids=["rgb32", "rgb28", "grey32"])
+def images(request: pytest.FixtureRequest) -> Tensor:
+    return pictures(*request.param)
+
+
+@pytest.fixture(params=[32, 28], ids=["rgb32", "rgb28"])
+def rgb(request: pytest.FixtureRequest) -> Tensor:
+    return pictures(3, request.param)
+
+
+def uniform(low: float, high: float) -> Tensor:
+    return torch.rand(B, generator=torch.Generator().manual_seed(2)) * (high - low) + low
+
+
+def integers(low: int, high: int) -> Tensor:
+    return torch.randint(low, high, (B,), generator=torch.Generator().manual_seed(3))
+
+
+def largest_difference(ours: Tensor, theirs: list[Tensor]) -> int:
+    assert ours.dtype == torch.uint8
+    return int((ours.int() - torch.stack(theirs).int()).abs().max())
+
+
+@pytest.mark.parametrize("mode", ["zero", "reflect"])
+def test_crop_is_bit_equal(images: Tensor, mode: str) -> None:
+    top, left = integers(0, 9), integers(0, 9).flip(0)
+    size = images.shape[2]
+    padded = [F.pad(x, [4] * 4, padding_mode="constant" if mode == "zero" else "reflect") for x in images]
+    theirs = [F.crop(x, int(t), int(w), size, size) for x, t, w in zip(padded, top, left, strict=True)]
+    assert largest_difference(augment.crop_at(images, top, left, padding=4, mode=mode), theirs) == 0
+
+
+def test_flip_is_bit_equal(images: Tensor) -> None:
+    chosen = integers(0, 2).bool()
+    theirs = [F.hflip(x) if c else x for x, c in zip(images, chosen, strict=True)]
+    assert largest_difference(augment.flip(images, chosen), theirs) == 0
+
+
+@pytest.mark.parametrize(("interpolation", "tolerance"), [("nearest", 0), ("bilinear", 0)])
+def test_rotation_is_bit_equal(images: Tensor, interpolation: str, tolerance: int) -> None:
+    degrees = uniform(-180, 180)
+    degrees[0], degrees[1] = 0.0, 90.0
+    theirs = [
+        F.rotate(x, float(d), InterpolationMode(interpolation)) for x, d in zip(images, degrees, strict=True)
+    ]
+    ours = augment.rotate(images, degrees, interpolation=interpolation)  # type: ignore[arg-type]
+    # torchvision computes the matrix in double precision and we in single, so a pixel that lies within 1e-6 of
+    # the border between two neighbours may go to the other; at most one in ten thousand may.
+    differing = (ours.int() - torch.stack(theirs).int()).abs() > tolerance
+    assert differing.float().mean() < 1e-4
+
+
+def test_resized_crop_is_within_a_level(images: Tensor) -> None:
+    size = images.shape[2]
+    height, width = integers(8, size + 1), integers(8, size + 1).flip(0)
+    height[0], width[0] = size, size
+    top, left = (size - height) // 2, (size - width) // 3
+    theirs = [
+        F.resized_crop(x, int(t), int(w), int(h), int(b), [size, size], antialias=True)
+        for x, t, w, h, b in zip(images, top, left, height, width, strict=True)
+    ]
+    # torchvision interpolates bytes in fixed point and rounds twice.
+    assert largest_difference(augment.resized_crop(images, top, left, height, width), theirs) <= 1
+
+
+@pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
+def test_colour_is_bit_equal(rgb: Tensor, name: str) -> None:
+    factors = uniform(0, 2)
+    factors[0], factors[1] = 0.0, 1.0
+    theirs = [getattr(F, f"adjust_{name}")(x, float(f)) for x, f in zip(rgb, factors, strict=True)]
+    ours = getattr(augment, f"adjust_{name}")(rgb, factors)
+    assert (
+        largest_difference(ours, theirs) <= 1
+    )  # a product on the edge between two levels truncates either way
+    assert ((ours.int() - torch.stack(theirs).int()) != 0).float().mean() < 1e-3
+
+
+def test_hue_is_within_a_level(rgb: Tensor) -> None:
+    turns = uniform(-0.5, 0.5)
+    turns[0], turns[1] = 0.0, 0.5
+    theirs = [F.adjust_hue(x, float(t)) for x, t in zip(rgb, turns, strict=True)]
+    assert largest_difference(augment.adjust_hue(rgb, turns), theirs) <= 1
+
+
+@pytest.mark.parametrize("kernel_size", [3, 5])
+def test_blur_is_within_a_level(images: Tensor, kernel_size: int) -> None:
+    sigma = uniform(0.1, 2.0)
+    theirs = [
+        F.gaussian_blur(x, [kernel_size] * 2, [float(s)] * 2) for x, s in zip(images, sigma, strict=True)
+    ]
+    ours = augment.blur(images, sigma, kernel_size=kernel_size)
+    assert largest_difference(ours, theirs) <= 1
+    assert ((ours.int() - torch.stack(theirs).int()) != 0).float().mean() < 1e-3
+
+
+def test_erasing_is_bit_equal(images: Tensor) -> None:
+    height, width = integers(0, 12), integers(1, 12).flip(0)
+    top, left = integers(0, 10), integers(0, 16).flip(0)
+    theirs = [
+        F.erase(x, int(t), int(w), int(h), int(b), torch.tensor(7, dtype=torch.uint8))
+        for x, t, w, h, b in zip(images, top, left, height, width, strict=True)
+    ]
+    assert largest_difference(augment.erase(images, top, left, height, width, value=7), theirs) == 0
+
+
+OPERATIONS = list(v1.AugMix()._augmentation_space(10, (32, 32)))
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("level", [0, 2, 9])
+def test_augmix_operations(rgb: Tensor, name: str, level: int) -> None:
+    magnitudes, signed = v1.AugMix()._augmentation_space(10, tuple(rgb.shape[2:]))[name]
+    magnitude = float(magnitudes[level]) if magnitudes.ndim else 0.0
+    for sign in (1, -1) if signed else (1,):
+        theirs = [
+            v1.autoaugment._apply_op(x, name, magnitude * sign, InterpolationMode.BILINEAR, None) for x in rgb
+        ]
+        ours = apply_operation(rgb, name, torch.full((B,), level), torch.full((B,), sign))
+        # By one level at most, and seldom: values on the edge between two levels, of which a sheared ramp or
+        # a blend with a factor of 1.2 has many, go either way.
+        assert largest_difference(ours, theirs) <= 1
+        assert ((ours.int() - torch.stack(theirs).int()) != 0).float().mean() < 0.1

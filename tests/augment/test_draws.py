@@ -1,0 +1,195 @@
+"""What is drawn: independently for each image, from the right distribution, and from the given generator only."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torchvision.transforms as v1
+from torch import Tensor
+
+from bench import augment
+
+AUGMENTATIONS: dict[str, tuple[Callable[..., Tensor], dict[str, Any], dict[str, Any] | None]] = {
+    # name: function, arguments, arguments that must change nothing
+    "crop": (augment.random_crop, {"padding": 4}, {"padding": 0}),
+    "crop-reflect": (
+        augment.random_crop,
+        {"padding": 4, "mode": "reflect"},
+        {"padding": 0, "mode": "reflect"},
+    ),
+    "flip": (augment.random_flip, {}, {"p": 0.0}),
+    "resized-crop": (augment.random_resized_crop, {}, {"scale": (1.0, 1.0), "ratio": (1.0, 1.0)}),
+    "rotation": (augment.random_rotation, {"degrees": 15.0}, {"degrees": 0.0}),
+    "colour": (augment.color_jitter, {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}, {}),
+    "blur": (augment.gaussian_blur, {"kernel_size": 3}, {"kernel_size": 1}),
+    "erasing": (augment.random_erasing, {"p": 1.0}, {"p": 0.0}),
+    "augmix": (augment.augmix, {}, None),
+}
+EACH = pytest.mark.parametrize("name", AUGMENTATIONS)
+
+
+def noise(count: int = 64, *, same: bool = False) -> Tensor:
+    images = torch.randint(
+        0, 256, (count, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
+    return images[:1].repeat(count, 1, 1, 1) if same else images
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@EACH
+def test_every_image_has_its_own_draw(name: str) -> None:
+    function, arguments, _ = AUGMENTATIONS[name]
+    distinct = len(function(noise(same=True), **arguments, generator=seeded(0)).flatten(1).unique(dim=0))
+    assert distinct == 2 if name == "flip" else distinct > 35
+
+
+@EACH
+def test_the_generator_decides_alone(name: str) -> None:
+    function, arguments, _ = AUGMENTATIONS[name]
+    images = noise()
+    torch.manual_seed(1)
+    first = function(images, **arguments, generator=seeded(5))
+    torch.manual_seed(2)
+    assert torch.equal(first, function(images, **arguments, generator=seeded(5)))
+    assert not torch.equal(first, function(images, **arguments, generator=seeded(6)))
+
+
+@EACH
+def test_the_global_generator_decides_otherwise(name: str) -> None:
+    function, arguments, _ = AUGMENTATIONS[name]
+    images = noise()
+    torch.manual_seed(1)
+    first = function(images, **arguments)
+    torch.manual_seed(1)
+    assert torch.equal(first, function(images, **arguments))
+
+
+@EACH
+def test_input_is_left_alone_and_kind_is_kept(name: str) -> None:
+    function, arguments, identity = AUGMENTATIONS[name]
+    images = noise()
+    before = images.clone()
+    result = function(images, **arguments)
+    assert torch.equal(images, before)
+    assert result.shape == images.shape and result.dtype == torch.uint8
+    if identity is not None:
+        assert torch.equal(function(images, **identity), images)
+
+
+@EACH
+def test_one_image_and_none_of_the_wrong_kind(name: str) -> None:
+    function, arguments, _ = AUGMENTATIONS[name]
+    assert function(noise(1), **arguments).shape == (1, 3, 32, 32)
+    with pytest.raises(ValueError, match="`images` is .*float32"):
+        function(noise(2).float(), **arguments)
+    with pytest.raises(ValueError, match="`images`"):
+        function(noise(1)[0], **arguments)
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "named"),
+    [
+        (augment.random_flip, {"p": 1.5}, "p"),
+        (augment.random_crop, {"padding": -1}, "padding"),
+        (augment.random_crop, {"padding": 32, "mode": "reflect"}, "padding"),
+        (augment.random_crop, {"padding": 2, "mode": "edge"}, "mode"),
+        (augment.random_resized_crop, {"scale": (0.9, 0.1)}, "scale"),
+        (augment.random_rotation, {"degrees": -1.0}, "degrees"),
+        (augment.color_jitter, {"hue": 0.6}, "hue"),
+        (augment.color_jitter, {"contrast": -0.1}, "contrast"),
+        (augment.gaussian_blur, {"kernel_size": 4}, "kernel_size"),
+        (augment.gaussian_blur, {"kernel_size": 3, "sigma": (0.0, 1.0)}, "sigma"),
+        (augment.random_erasing, {"value": 300}, "value"),
+        (augment.augmix, {"severity": 11}, "severity"),
+        (augment.augmix, {"alpha": 0.0}, "alpha"),
+    ],
+)
+def test_bad_arguments_are_named(
+    function: Callable[..., Tensor], arguments: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(ValueError, match=f"`{named}` is"):
+        function(noise(2), **arguments)
+
+
+def test_flips_half() -> None:
+    images = noise(4000, same=True)
+    flipped = (augment.random_flip(images, generator=seeded(0)) != images).flatten(1).any(1).float().mean()
+    assert abs(flipped - 0.5) < 4 * 0.5 / 4000**0.5
+
+
+def test_crop_offsets_are_uniform() -> None:
+    # A single bright pixel in the middle shows where each window lies.
+    images = torch.zeros(8100, 1, 32, 32, dtype=torch.uint8)
+    images[:, :, 16, 16] = 1
+    place = augment.random_crop(images, padding=4, generator=seeded(0)).flatten(1).argmax(1)
+    counts = torch.bincount(place, minlength=1024)
+    used = counts[counts > 0]
+    assert len(used) == 81  # 9 by 9 offsets
+    chi_square = ((used - 100.0) ** 2 / 100).sum()
+    assert chi_square < 80 + 4 * (2 * 80) ** 0.5
+
+
+def shares_of_crop(scale: tuple[float, float]) -> tuple[float, float]:
+    """Mean and std of the share of the area that a resized crop keeps, read off two coordinate ramps."""
+    ramp = torch.linspace(0, 248, 32).round()
+    images = torch.stack([ramp.expand(32, 32), ramp.view(32, 1).expand(32, 32)]).to(torch.uint8)
+    crops = augment.random_resized_crop(
+        images.repeat(4000, 1, 1, 1), scale=scale, generator=seeded(0)
+    ).float()
+    # In a crop of w columns a step of the ramp shrinks to w / 32 of 8 levels; taken over the inner columns.
+    width = (crops[:, 0, 16, 28] - crops[:, 0, 16, 4]) / (24 * 8)
+    height = (crops[:, 1, 28, 16] - crops[:, 1, 4, 16]) / (24 * 8)
+    share = width * height
+    return share.mean().item(), share.std().item()
+
+
+def test_resized_crop_draws_torchvisions_areas() -> None:
+    torch.manual_seed(0)
+    image = torch.zeros(3, 32, 32)
+    boxes = [v1.RandomResizedCrop.get_params(image, [0.2, 1.0], [3 / 4, 4 / 3]) for _ in range(4000)]
+    theirs = torch.tensor([h * w / 1024 for _, _, h, w in boxes])
+    mean, std = shares_of_crop((0.2, 1.0))
+    assert (
+        abs(mean - theirs.mean()) < 5 * theirs.std() / 4000**0.5 + 0.005
+    )  # 0.005: bytes are read off a ramp
+    assert abs(std - theirs.std()) < 0.02
+
+
+def test_erasing_draws_torchvisions_areas() -> None:
+    torch.manual_seed(0)
+    image = torch.zeros(3, 32, 32)
+    boxes = [v1.RandomErasing.get_params(image, (0.02, 0.33), (0.3, 3.3), [0.0]) for _ in range(4000)]
+    theirs = torch.tensor([h * w / 1024 for _, _, h, w, _ in boxes])
+    white = torch.full((4000, 3, 32, 32), 255, dtype=torch.uint8)
+    ours = (augment.random_erasing(white, p=1.0, generator=seeded(0))[:, 0] == 0).float().mean((1, 2))
+    assert abs(ours.mean() - theirs.mean()) < 5 * theirs.std() * (2 / 4000) ** 0.5
+    half = (
+        (augment.random_erasing(white, p=0.5, generator=seeded(0))[:, 0] == 0)
+        .flatten(1)
+        .any(1)
+        .float()
+        .mean()
+    )
+    assert abs(half - 0.5) < 4 * 0.5 / 4000**0.5
+
+
+def test_colour_factors_have_torchvisions_range() -> None:
+    images = torch.full((4000, 3, 8, 8), 100, dtype=torch.uint8)
+    values = augment.color_jitter(images, brightness=0.4, generator=seeded(0))[:, 0, 0, 0].float()
+    assert 59 <= values.min() <= 60 and 139 <= values.max() <= 140
+    assert abs(values.mean() - 99.5) < 5 * 23.1 / 4000**0.5
+
+
+def test_augmix_mixes_as_torchvision_does() -> None:
+    torch.manual_seed(0)
+    image = noise(1)[0]
+    theirs = torch.stack([v1.AugMix()(image) for _ in range(300)]).float()
+    ours = augment.augmix(image.repeat(300, 1, 1, 1), generator=seeded(0)).float()
+    # How far a mixed image lies from its original, on average over pixels: the same distribution.
+    far = [(mixed - image).abs().mean((1, 2, 3)) for mixed in (ours, theirs)]
+    spread = (far[0].var() / 300 + far[1].var() / 300).sqrt()
+    assert abs(far[0].mean() - far[1].mean()) < 4 * spread
