@@ -26,21 +26,15 @@ data_app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 
-Paths = Annotated[
-    list[Path], typer.Argument(help="Submission folders, e.g. submissions/*", show_default=False)
-]
+Paths = Annotated[list[Path], typer.Argument(help="Submission folders, e.g. submissions/*", show_default=False)]
 Results = Annotated[Path, typer.Option(help="Folder that holds the records.")]
 DataRoot = Annotated[
     Optional[Path],  # noqa: UP045 - typer reads the annotation
-    typer.Option(
-        help="Where the data sets lie; default $BENCH_DATA, else a cache folder.", show_default=False
-    ),
+    typer.Option(help="Where the data sets lie; default $BENCH_DATA, else a cache folder.", show_default=False),
 ]
 TrackFile = Annotated[
     Optional[Path],  # noqa: UP045
-    typer.Option(
-        "--track", help="A track file of your own contest, beside those that ship.", show_default=False
-    ),
+    typer.Option("--track", help="A track file of your own contest, beside those that ship.", show_default=False),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
@@ -61,9 +55,7 @@ def _options(
 @app.command()
 def run(
     paths: Paths,
-    profile: Annotated[
-        str, typer.Option(help="official, quick or smoke; only official runs rank.")
-    ] = "official",
+    profile: Annotated[str, typer.Option(help="official, quick or smoke; only official runs rank.")] = "official",
     seeds: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
@@ -76,9 +68,7 @@ def run(
     embedded: Annotated[bool, typer.Option("--embedded", help="Use the drawn stand-in data sets.")] = False,
     track: TrackFile = None,
     results: Results = Path("results"),
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Verify and print the plan; train nothing.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Verify and print the plan; train nothing.")] = False,
     jobs: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(min=1, help="Runs side by side; default: one a core, one a GPU.", show_default=False),
@@ -144,9 +134,7 @@ def verify(
 
 @app.command()
 def compare(
-    table: Annotated[
-        str, typer.Option(help="markdown, github, latex, csv, html, json or simple.")
-    ] = "simple",
+    table: Annotated[str, typer.Option(help="markdown, github, latex, csv, html, json or simple.")] = "simple",
     track: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="Only this track.", show_default=False),
@@ -210,9 +198,7 @@ def data_verify(data_root: DataRoot = None) -> None:
 
 @data_app.command("unpack")
 def data_unpack(
-    folder: Annotated[
-        Path, typer.Argument(help="A folder that holds the official archives, or one archive.")
-    ],
+    folder: Annotated[Path, typer.Argument(help="A folder that holds the official archives, or one archive.")],
     data_root: DataRoot = None,
 ) -> None:
     """Unpack official archives that you downloaded into the data root."""

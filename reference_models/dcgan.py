@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class DCGANGenerator(nn.Module):
-    """Noise to images by four transposed convolutions; (B, latent, 1, 1) -> (B, channels, 32, 32) in [-1, 1]."""
+    """Noise to images in [-1, 1] by transposed convolutions; (B, latent, 1, 1) -> (B, channels, 32, 32)."""
 
     def __init__(
         self,

@@ -24,5 +24,5 @@ class SqueezeExcitation(nn.Module):
         self.excite = nn.Linear(channels // reduction, channels, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate = self.excite(self.relu(self.squeeze(x.mean((2, 3))))).sigmoid()
-        return x * gate[:, :, None, None]
+        gate: Tensor = self.excite(self.relu(self.squeeze(x.mean((2, 3)))))
+        return x * gate.sigmoid()[:, :, None, None]

@@ -1,8 +1,9 @@
 """Batched augmentations on the device, with an independent draw for each image.
 
-All take and give uint8 images, (B, C, H, W), and draw from ``generator`` (on the images' device), or from
-torch's global one, which the harness seeds before each step. torchvision's v2 transforms draw once for a whole
-batch, which makes 128 images share one rotation; here every image has its own. Nothing waits for the device.
+All take and give uint8 images, (B, C, H, W), and draw from ``generator`` (on the images' device), or
+from torch's global one, which the harness seeds before each step. torchvision's v2 transforms draw once for
+a whole batch, which makes 128 images share one rotation; here every image has its own. Nothing waits for
+the device.
 
 Each is a draw of parameters followed by a deterministic function that equals torchvision's on one image.
 """

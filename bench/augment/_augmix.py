@@ -6,7 +6,7 @@ from torch import Tensor
 
 from bench.augment._color import _blend, adjust_brightness, adjust_contrast, adjust_saturation
 from bench.augment._draw import check_images, integers_below, uniform
-from bench.augment._rotation import affine, degrees_of_shear, inverse_affine
+from bench.augment._rotation import affine, inverse_affine
 
 LEVELS = 10  # torchvision's number of magnitudes an operation has
 GEOMETRIC = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
@@ -14,7 +14,7 @@ TONAL = ("Posterize", "Solarize", "AutoContrast", "Equalize")
 COLOUR = ("Brightness", "Color", "Contrast", "Sharpness")
 
 
-def augmix(
+def augmix(  # noqa: PLR0913 - torchvision's own arguments
     images: Tensor,
     *,
     severity: int = 3,
@@ -100,7 +100,7 @@ def _one_round(
 
 
 def apply_operation(images: Tensor, name: str, level: Tensor, sign: Tensor) -> Tensor:
-    """One of AugMix's operations, at ``level`` (B,) int64 in [0, 10) and ``sign`` (B,) ±1; as torchvision's."""
+    """One of AugMix's operations at ``level``, (B,) int64 in [0, 10), and ``sign``, (B,) ±1."""
     share = level / (LEVELS - 1)
     if name in GEOMETRIC:
         return _geometric(images, name, share * sign)
@@ -133,7 +133,7 @@ def _geometric(images: Tensor, name: str, amount: Tensor) -> Tensor:
     else:
         # torchvision shears about the upper left corner, as the original implementation does.
         x, y = zero - width * 0.5, zero - height * 0.5
-        shear = degrees_of_shear(0.3 * amount)
+        shear = torch.atan(0.3 * amount)
         shear_x, shear_y = (shear, zero) if name == "ShearX" else (zero, shear)
     matrix = inverse_affine(angle, shift_x, shift_y, shear_x, shear_y, x, y)
     return affine(images, matrix, interpolation="bilinear")

@@ -27,9 +27,7 @@ def gaussian_blur(
     check_images(images)
     check_range("sigma", sigma, 1e-6)
     if kernel_size < 1 or kernel_size % 2 == 0 or kernel_size // 2 >= min(images.shape[2:]):
-        raise ValueError(
-            f"`kernel_size` is {kernel_size}; it must be odd and small enough to reflect the border"
-        )
+        raise ValueError(f"`kernel_size` is {kernel_size}; it must be odd and small enough to reflect the border")
     return blur(images, uniform(images, *sigma, generator), kernel_size=kernel_size)
 
 

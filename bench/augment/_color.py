@@ -8,6 +8,8 @@ from torch import Tensor
 
 from bench.augment._draw import check_images, uniform
 
+Adjustment = Callable[[Tensor, Tensor], Tensor]
+
 
 def color_jitter(
     images: Tensor,
@@ -33,16 +35,17 @@ def color_jitter(
         ValueError: If an argument is not as said.
     """
     check_images(images, (3,))
-    operations: list[tuple[Callable[[Tensor, Tensor], Tensor], Tensor]] = []
-    for name, amount, function in (
+    operations: list[tuple[Adjustment, Tensor]] = []
+    factors: list[tuple[str, float, Adjustment]] = [
         ("brightness", brightness, adjust_brightness),
         ("contrast", contrast, adjust_contrast),
         ("saturation", saturation, adjust_saturation),
-    ):
+    ]
+    for name, amount, adjust in factors:
         if amount < 0:
             raise ValueError(f"`{name}` is {amount}; it must be at least 0")
         if amount:
-            operations.append((function, uniform(images, max(0.0, 1 - amount), 1 + amount, generator)))
+            operations.append((adjust, uniform(images, max(0.0, 1 - amount), 1 + amount, generator)))
     if not 0 <= hue <= 0.5:
         raise ValueError(f"`hue` is {hue}; it must be in [0, 0.5]")
     if hue:
@@ -56,14 +59,14 @@ def color_jitter(
         if len(chosen):
             part = images[chosen]
             for index in order:
-                function, factors = operations[index]
-                part = function(part, factors[chosen])
+                adjust, amounts = operations[index]
+                part = adjust(part, amounts[chosen])
             result[chosen] = part
     return result
 
 
 def _blend(first: Tensor, second: Tensor | float, share: Tensor) -> Tensor:
-    """``share · first + (1 - share) · second``, cut to [0, 255] and truncated, as torchvision does on bytes."""
+    """``share · first + (1 - share) · second``, cut to [0, 255] and truncated, as torchvision does."""
     share = share[:, None, None, None]
     return (share * first + (1.0 - share) * second).clamp_(0, 255).to(torch.uint8)
 

@@ -61,9 +61,7 @@ def random_crop(
     if mode not in ("zero", "reflect"):
         raise ValueError(f"`mode` is {mode!r}; it must be 'zero' or 'reflect'")
     if padding < 0 or (mode == "reflect" and padding >= min(images.shape[2:])):
-        raise ValueError(
-            f"`padding` is {padding}; for images {tuple(images.shape[2:])} and {mode!r} it cannot be"
-        )
+        raise ValueError(f"`padding` is {padding}; for images {tuple(images.shape[2:])} and {mode!r} it cannot be")
     limit = torch.full((2, len(images)), 2 * padding + 1, device=images.device)
     top, left = integers_below(limit, generator)
     return crop_at(images, top, left, padding=padding, mode=mode)
@@ -136,12 +134,16 @@ def resized_crop(images: Tensor, top: Tensor, left: Tensor, height: Tensor, widt
     """Windows of the images, resized to the images' own size bilinearly, rounded; each argument (B,) int64.
 
     A window is never larger than the result, so that torchvision's antialiasing would change nothing. Two
-    matrix products do it: row i of the first matrix holds the weights of output row i.
+    batched matrix products do it, columns first: row i of a matrix holds the weights of result row i.
     """
+    batch, channels, rows, columns = images.shape
     down = _bilinear_weights(top, height, images.shape[2])
     across = _bilinear_weights(left, width, images.shape[3])
-    resized = down[:, None] @ images.float() @ across[:, None].transpose(2, 3)
-    return resized.round_().to(torch.uint8)
+    # Flattened to one product an image: broadcast over the channels, the same takes 17 times as long on a CPU.
+    wide = images.float().view(batch, channels * rows, columns).bmm(across.transpose(1, 2))
+    turned = wide.view(batch, channels, rows, columns).transpose(2, 3).reshape(batch, channels * columns, rows)
+    resized = turned.bmm(down.transpose(1, 2)).view(batch, channels, columns, rows).transpose(2, 3)
+    return resized.round().to(torch.uint8).contiguous()
 
 
 def _bilinear_weights(start: Tensor, length: Tensor, size: int) -> Tensor:

@@ -9,9 +9,7 @@ def check_images(images: Tensor, channels: tuple[int, ...] | None = None) -> Non
     ValueError: Unless ``images`` is (B, C, H, W) uint8, with C among ``channels`` if given.
     """
     if images.ndim != 4 or images.dtype != torch.uint8:
-        raise ValueError(
-            f"`images` is {tuple(images.shape)} {images.dtype}; it must be (B, C, H, W) torch.uint8"
-        )
+        raise ValueError(f"`images` is {tuple(images.shape)} {images.dtype}; it must be (B, C, H, W) torch.uint8")
     if channels is not None and images.shape[1] not in channels:
         allowed = " or ".join(map(str, channels))
         raise ValueError(f"`images` has {images.shape[1]} channels; it must have {allowed}")

@@ -56,9 +56,7 @@ def random_erasing(
     return erase(images, top, left, height, width, value=value)
 
 
-def erase(
-    images: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Tensor, *, value: int = 0
-) -> Tensor:
+def erase(images: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Tensor, *, value: int = 0) -> Tensor:
     """Overwrite a rectangle of each image; the rectangles' arguments are (B,) int64, and may be empty."""
     rows = torch.arange(images.shape[2], device=images.device)
     columns = torch.arange(images.shape[3], device=images.device)

@@ -1,6 +1,5 @@
 """Rotations and other affine maps, each image with its own."""
 
-import math
 from typing import Literal
 
 import torch
@@ -41,7 +40,7 @@ def rotate(images: Tensor, degrees: Tensor, *, interpolation: Interpolation = "n
     return affine(images, matrix, interpolation=interpolation)
 
 
-def inverse_affine(
+def inverse_affine(  # noqa: PLR0913, PLR0917 - the seven numbers of an affine map
     angle: Tensor,
     translate_x: Tensor,
     translate_y: Tensor,
@@ -80,13 +79,11 @@ def affine(images: Tensor, matrix: Tensor, *, interpolation: Interpolation = "ne
     batch, channels, height, width = images.shape
     grid = _grid(matrix, height, width)
     if interpolation == "bilinear":
-        sampled = F.grid_sample(
-            images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False
-        )
+        sampled = F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
         return sampled.round_().to(torch.uint8)
     if interpolation != "nearest":
         raise ValueError(f"`interpolation` is {interpolation!r}; it must be 'nearest' or 'bilinear'")
-    # What grid_sample does to find the nearest pixel, so that bytes can be gathered instead of floats sampled.
+    # What grid_sample does to find the nearest pixel, so that bytes are gathered instead of floats sampled.
     columns = (((grid[..., 0] + 1) * width - 1) / 2).round_().long()
     rows = (((grid[..., 1] + 1) * height - 1) / 2).round_().long()
     inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
@@ -104,8 +101,3 @@ def _grid(matrix: Tensor, height: int, width: int) -> Tensor:
     half = torch.tensor([0.5 * width, 0.5 * height], device=matrix.device)
     grid = base.expand(len(matrix), -1, -1).bmm(matrix.transpose(1, 2) / half)
     return grid.view(len(matrix), height, width, 2)
-
-
-def degrees_of_shear(magnitude: Tensor) -> Tensor:
-    """The shear angle in radians whose tangent, rounded through degrees as torchvision does, is ``magnitude``."""
-    return torch.deg2rad(torch.atan(magnitude) * (180 / math.pi))

@@ -74,9 +74,7 @@ class Track(Strict):
             UsageError: If the track has none of that name.
         """
         if name not in self.profiles:
-            raise UsageError(
-                f"track {self.name}: no profile {name!r}; it has {', '.join(sorted(self.profiles))}"
-            )
+            raise UsageError(f"track {self.name}: no profile {name!r}; it has {', '.join(sorted(self.profiles))}")
         return self.profiles[name]
 
 

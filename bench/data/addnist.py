@@ -18,9 +18,7 @@ from bench.seeding import derive_seed
 FOLDER = "addnist"
 CLASSES = 20
 IMAGES = {"train": 45_000, "valid": 15_000, "test": 10_000}
-TEST_SHA256 = (
-    "c6d8ee91c5c1fcccb0f7ed7ab91e14c02095bf14d85f0acb9e493777bb872ef1"  # of the published test_x.npy
-)
+TEST_SHA256 = "c6d8ee91c5c1fcccb0f7ed7ab91e14c02095bf14d85f0acb9e493777bb872ef1"  # of the published test_x.npy
 MNIST_MEAN, MNIST_STD = 0.1307, 0.3081  # with which the published arrays were normalised
 
 
@@ -42,9 +40,7 @@ def read_published(root: Path, split: str) -> LabelledImages:
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: cannot be read ({error}); see `bench data list`") from None
     if normalised.ndim != 4 or normalised.shape[1:] != (3, 28, 28) or labels.shape != normalised.shape[:1]:
-        raise DataError(
-            f"{path}: {normalised.shape} with labels {labels.shape}; expected (n, 3, 28, 28) and (n,)"
-        )
+        raise DataError(f"{path}: {normalised.shape} with labels {labels.shape}; expected (n, 3, 28, 28) and (n,)")
     images = np.empty(normalised.shape, np.uint8)
     for start in range(0, len(images), 5_000):
         part = slice(start, start + 5_000)

@@ -83,6 +83,4 @@ def fetch(name: str, root: Path) -> list[Path]:
             download(f"{mnist.ADDRESS}{file}.gz", root / mnist.FOLDER / f"{file}.gz", zipped)
             for file, (zipped, _) in mnist.FILES.items()
         ]
-    raise DataError(
-        f"data set {name!r}: cifar100 and mnist have addresses to fetch from; see `bench data list`"
-    )
+    raise DataError(f"data set {name!r}: cifar100 and mnist have addresses to fetch from; see `bench data list`")

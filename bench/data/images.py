@@ -23,9 +23,7 @@ class LabelledImages:
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != np.uint8:
-            raise ValueError(
-                f"`images` is {self.images.shape} {self.images.dtype}; it must be (N, C, H, W) uint8"
-            )
+            raise ValueError(f"`images` is {self.images.shape} {self.images.dtype}; it must be (N, C, H, W) uint8")
         if self.labels.shape != self.images.shape[:1] or self.labels.dtype != np.int64:
             raise ValueError(f"`labels` is {self.labels.shape} {self.labels.dtype}; it must be (N,) int64")
         if not self.images.flags.c_contiguous:

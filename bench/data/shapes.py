@@ -106,9 +106,7 @@ def draw(classes: int, size: int, part: str, per_class: int, seed: int = 0) -> L
     """
     images = np.empty((classes * per_class, 3, size, size), np.uint8)
     for label in range(classes):
-        generator = np.random.Generator(
-            np.random.PCG64(derive_seed(seed, "shapes", VERSION, size, part, label))
-        )
+        generator = np.random.Generator(np.random.PCG64(derive_seed(seed, "shapes", VERSION, size, part, label)))
         images[label * per_class : (label + 1) * per_class] = _draw_class(label, size, per_class, generator)
     labels = np.repeat(np.arange(classes, dtype=np.int64), per_class)
     shuffle = np.random.Generator(np.random.PCG64(derive_seed(seed, "shapes-order", VERSION, part)))

@@ -71,9 +71,7 @@ def _unpack_cifar100(archive: Path, root: Path) -> list[Path]:
                     raise DataError(f"{archive}: {name} in it is not a file")
                 written += _place(member.read(), root / cifar100.FOLDER / name, md5, archive)
     except (tarfile.TarError, KeyError, EOFError, zlib.error, OSError) as error:
-        raise DataError(
-            f"{archive}: not the official archive, or cut short ({error}); get it again"
-        ) from None
+        raise DataError(f"{archive}: not the official archive, or cut short ({error}); get it again") from None
     return written
 
 

@@ -25,9 +25,7 @@ def verify_dataset(name: str, root: Path) -> list[Finding]:
         if name == "addnist":
             digest = hash_file(root / FOLDER / "test_x.npy")
             text = (
-                "test_x.npy is the published file"
-                if digest == TEST_SHA256
-                else f"test_x.npy has sha256 {digest}"
+                "test_x.npy is the published file" if digest == TEST_SHA256 else f"test_x.npy has sha256 {digest}"
             )
             findings.append(Finding(digest == TEST_SHA256, text))
         train = store.load(name, "train+validation", root)

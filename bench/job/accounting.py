@@ -55,9 +55,7 @@ class TrainingState:
                 elif isinstance(value, Tensor):
                     self.tensors[where] = value
         self._touched: set[int] = set()
-        self._registered = {
-            id(parameter) for module in self.modules.values() for parameter in module.parameters()
-        }
+        self._registered = {id(parameter) for module in self.modules.values() for parameter in module.parameters()}
 
     def watch_gradients(self) -> list[Any]:
         """Note from now on which parameters receive a gradient; returns the hooks, to be removed."""

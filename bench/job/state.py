@@ -89,8 +89,7 @@ def _restore(value: Any, saved: Any, where: str) -> Any:
     if isinstance(value, list | tuple):
         # A list may have grown while training; what was added holds plain values or tensors.
         known = [
-            _restore(item, old, f"{where}[{i}]")
-            for i, (item, old) in enumerate(zip(value, saved, strict=False))
+            _restore(item, old, f"{where}[{i}]") for i, (item, old) in enumerate(zip(value, saved, strict=False))
         ]
         return type(value)(known + saved[len(known) :])
     if isinstance(value, dict):

@@ -39,9 +39,7 @@ class Trainer:
     def __init__(self, spec: JobSpec) -> None:
         self.spec = spec
         self.device = torch.device(spec.device)
-        self.run_id = hash_json(
-            spec.model_dump(mode="json", exclude={"work", "checkpoint_seconds", "threads"})
-        )
+        self.run_id = hash_json(spec.model_dump(mode="json", exclude={"work", "checkpoint_seconds", "threads"}))
         self.submission = load_submission(spec.folder, spec.protocol.task, spec.overrides)
         data = load(spec.data.name, spec.protocol.train, spec.data.root)
         self.images = torch.from_numpy(data.images).to(self.device)
@@ -51,12 +49,11 @@ class Trainer:
             batch_size=self.submission.config.batch_size,
             train_images=len(self.labels),
         )
-        self.batches = BatchStream(
-            self.images, self.labels, batch_size=self.budget.batch_size, seed=spec.seed
-        )
+        self.batches = BatchStream(self.images, self.labels, batch_size=self.budget.batch_size, seed=spec.seed)
         self.log = CurveLog(self.budget.steps)
         self.progress = Progress()
         self.channel = Channel()
+        self.environment = capture_environment(spec.device)  # now: hours later the checkout may have changed
 
     def run(self) -> TrainingReport:
         """Train and leave the weights in the work folder."""
@@ -118,13 +115,11 @@ class Trainer:
             seconds=self.progress.seconds,
             resumes=self.progress.resumes,
             peak_memory_bytes=peak_memory_bytes(self.spec.device),
-            environment=capture_environment(self.spec.device),
+            environment=self.environment,
         )
 
 
-def start_training(
-    submission: AnySubmission, spec: JobSpec, budget: Budget, device: torch.device
-) -> nn.Module:
+def start_training(submission: AnySubmission, spec: JobSpec, budget: Budget, device: torch.device) -> nn.Module:
     """Build the network and let the submission prepare, each from its own random stream."""
     seed_everything(spec.seed, "init")
     model = build_network(submission, data_spec(spec.data), device).train()
@@ -133,9 +128,7 @@ def start_training(
     return model
 
 
-def train_one_step(
-    submission: AnySubmission, batches: BatchStream, seed: int, step: int
-) -> dict[str, Tensor]:
+def train_one_step(submission: AnySubmission, batches: BatchStream, seed: int, step: int) -> dict[str, Tensor]:
     """One budget step, its random numbers a function of (seed, step) alone."""
     torch.manual_seed(derive_seed(seed, "step", step))
     images, labels = batches.batch(step)

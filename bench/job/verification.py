@@ -58,9 +58,7 @@ class Verifier:
         images = torch.randint(0, 256, (count, *shape), generator=generator, dtype=torch.uint8)
         labels = torch.randint(0, classes, (count,), generator=generator)
         self.images, self.labels = images.to(self.device), labels.to(self.device)
-        self.batches = BatchStream(
-            self.images, self.labels, batch_size=self.budget.batch_size, seed=spec.seed
-        )
+        self.batches = BatchStream(self.images, self.labels, batch_size=self.budget.batch_size, seed=spec.seed)
 
     def run(self) -> Verification:
         """Build, take two steps, rebuild, and compare; a problem that leaves nothing to measure is raised."""
@@ -112,9 +110,7 @@ class Verifier:
             with count_calls(model) as calls:
                 self._sample(model, self.labels[:1])
             if calls.count == 0:
-                raise ContractError(
-                    "sample never called the model; call it as model(...) so that it is counted"
-                )
+                raise ContractError("sample never called the model; call it as model(...) so that it is counted")
             evaluations = calls.count
             macs = macs_per_image(model, calls.first_args)
         model.train(was_training)

@@ -93,9 +93,7 @@ def _calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]
 
 def _check(logits: Any, labels: Any) -> None:
     if logits.ndim != 2 or logits.dtype != np.float32 or not len(logits):
-        raise ValueError(
-            f"`logits` is {logits.shape} {logits.dtype}; it must be (N, K) float32, N at least 1"
-        )
+        raise ValueError(f"`logits` is {logits.shape} {logits.dtype}; it must be (N, K) float32, N at least 1")
     if labels.shape != logits.shape[:1] or labels.dtype != np.int64:
         raise ValueError(f"`labels` is {labels.shape} {labels.dtype}; it must be ({len(logits)},) int64")
     if not np.isfinite(logits).all():

@@ -84,9 +84,7 @@ def _score_name(row: Row) -> str:
 
 def _column_title(row: Row) -> str:
     protocol = row.first.protocol
-    return (
-        f"top-1 % ({protocol.evaluate})" if row.first.task == "classification" else f"FID@{protocol.samples}"
-    )
+    return f"top-1 % ({protocol.evaluate})" if row.first.task == "classification" else f"FID@{protocol.samples}"
 
 
 COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
@@ -182,9 +180,7 @@ def _csv(groups: list[list[Row]]) -> str:
     for group in groups:
         protocol = group[0].first.protocol
         for row in group:
-            writer.writerow(
-                [protocol.track, protocol.profile, protocol.data, *(cell(row) for _, cell in COLUMNS)]
-            )
+            writer.writerow([protocol.track, protocol.profile, protocol.data, *(cell(row) for _, cell in COLUMNS)])
     return out.getvalue().rstrip("\n")
 
 

@@ -24,9 +24,7 @@ class Row:
     def label(self) -> str:
         """The submission's name, with the variant's if it is not the base."""
         identity = self.first.identity
-        return (
-            identity.submission if identity.variant == "base" else f"{identity.submission}/{identity.variant}"
-        )
+        return identity.submission if identity.variant == "base" else f"{identity.submission}/{identity.variant}"
 
     @property
     def finished(self) -> list[Record]:
@@ -87,8 +85,6 @@ def summarize(records: Iterable[Record]) -> list[Row]:
         versions.setdefault(entry, {}).setdefault(version, []).append(record)
     rows = []
     for _, by_version in sorted(versions.items()):
-        newest = max(
-            by_version.values(), key=lambda group: max(record.timing.finished_at for record in group)
-        )
+        newest = max(by_version.values(), key=lambda group: max(record.timing.finished_at for record in group))
         rows.append(Row(tuple(sorted(newest, key=lambda record: record.identity.seed))))
     return rows

@@ -18,9 +18,7 @@ def list_text(option: Path | None) -> str:
         lines.append(f"{'–' if missing else '✓'} {name:14} {info.title}")
         if missing:
             lines.append(f"{'':17}to get it: {info.how_to_get}")
-    lines.append(
-        f"✓ {'shapes100':14} {store.describe('shapes100').title}; shapes<classes>x<size> draws others"
-    )
+    lines.append(f"✓ {'shapes100':14} {store.describe('shapes100').title}; shapes<classes>x<size> draws others")
     return "\n".join(lines)
 
 

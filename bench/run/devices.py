@@ -25,9 +25,7 @@ def choose_device(wanted: str) -> str:
     check = "import sys, torch; sys.exit(0 if torch.cuda.is_available() else 1)"
     usable = subprocess.run([sys.executable, "-c", check], check=False, capture_output=True).returncode == 0
     if not usable and wanted != "auto":
-        raise UsageError(
-            f"--device {wanted}: torch finds no CUDA device here; `bench doctor` shows what it finds"
-        )
+        raise UsageError(f"--device {wanted}: torch finds no CUDA device here; `bench doctor` shows what it finds")
     return wanted if wanted != "auto" else "cuda" if usable else "cpu"
 
 

@@ -33,9 +33,7 @@ class Found:
         return hash_json(self.sources)
 
 
-def discover(
-    paths: Sequence[Path], tracks: dict[str, Track]
-) -> tuple[list[Found], list[tuple[Path, BenchError]]]:
+def discover(paths: Sequence[Path], tracks: dict[str, Track]) -> tuple[list[Found], list[tuple[Path, BenchError]]]:
     """The submissions at ``paths``, and the folders that were meant to be some but cannot be read.
 
     A path is a submission's folder, or a folder of such folders. Plain files are passed over, so that
@@ -55,13 +53,9 @@ def discover(
     names = [submission.name for submission in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise UsageError(
-            f"two submissions are called {twice[0]!r}; records are kept by name, rename one folder"
-        )
+        raise UsageError(f"two submissions are called {twice[0]!r}; records are kept by name, rename one folder")
     if not found and not broken:
-        raise NothingToDo(
-            f"no {MANIFEST} in {', '.join(map(str, paths))}; `bench new NAME` writes a submission"
-        )
+        raise NothingToDo(f"no {MANIFEST} in {', '.join(map(str, paths))}; `bench new NAME` writes a submission")
     return found, broken
 
 
@@ -69,9 +63,7 @@ def _folders(paths: Iterable[Path]) -> list[Path]:
     folders: dict[Path, None] = {}
     for path in paths:
         if not path.exists():
-            raise UsageError(
-                f"{path}: no such folder; give a submission's folder, such as submissions/se_dsconv"
-            )
+            raise UsageError(f"{path}: no such folder; give a submission's folder, such as submissions/se_dsconv")
         if path.is_dir() and not path.name.startswith(("_", ".")):
             inner = sorted(child.parent for child in path.glob(f"*/{MANIFEST}"))
             is_one = (path / MANIFEST).exists() or (path / MODEL).exists()
@@ -83,9 +75,7 @@ def _folders(paths: Iterable[Path]) -> list[Path]:
 def _read(folder: Path, tracks: dict[str, Track]) -> Found:
     path = folder / MANIFEST
     if not NAME.fullmatch(folder.name):
-        raise ManifestError(
-            f"{folder}: a submission's folder name has lower-case letters, digits, `-`, `_`, `.`"
-        )
+        raise ManifestError(f"{folder}: a submission's folder name has lower-case letters, digits, `-`, `_`, `.`")
     manifest = load_manifest(path)
     if manifest.track not in tracks:
         known = ", ".join(sorted(tracks))
@@ -138,9 +128,7 @@ def _shared_imports(path: Path) -> list[Path]:
                 files += _files(alias.name, None)
         elif isinstance(node, ast.ImportFrom):
             if node.level or node.module is None:
-                raise ContractError(
-                    f"{path}, line {node.lineno}: a relative import; a submission is one file"
-                )
+                raise ContractError(f"{path}, line {node.lineno}: a relative import; a submission is one file")
             for alias in node.names:
                 files += _files(node.module, alias.name)
     return files

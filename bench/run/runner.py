@@ -31,9 +31,7 @@ def check_writable(results: Path) -> None:
         write_bytes(probe, b"")
         probe.unlink()
     except OSError as error:
-        raise ResultsError(
-            f"{results}: cannot be written ({error.strerror}); choose another --results"
-        ) from None
+        raise ResultsError(f"{results}: cannot be written ({error.strerror}); choose another --results") from None
 
 
 def verify_in_process(spec: JobSpec, stop: threading.Event) -> Verification:
@@ -69,9 +67,7 @@ class Runner:
 
     def verify(self, *, record_failures: bool) -> None:
         """Verify every entry that has something to run; those that fail get their records at once, if wanted."""
-        entries = [
-            entry for entry in self.plan.entries if any(job.state is State.TO_DO for job in entry.jobs)
-        ]
+        entries = [entry for entry in self.plan.entries if any(job.state is State.TO_DO for job in entry.jobs)]
         self._side_by_side(lambda entry: self._verify(entry, record_failures), entries)
 
     def run(self) -> None:

@@ -98,9 +98,7 @@ def _cost_lines(found: Found, variant: str, cost: Cost) -> list[str]:
     paper = "" if claim is None else f", paper {claim:,}: {_against_claim(cost.params, claim)}"
     stored = f"{cost.stored_scalars:,} stored scalars at inference"
     stored += f" ({cost.inference_buffers:,} in buffers, {cost.inference_plain:,} in plain attributes)"
-    evaluations = (
-        f" in {cost.evaluations_per_sample:,} evaluations" if cost.evaluations_per_sample > 1 else ""
-    )
+    evaluations = f" in {cost.evaluations_per_sample:,} evaluations" if cost.evaluations_per_sample > 1 else ""
     lines = [
         table,
         f"{cost.params:,} params{within}{paper}",

@@ -1,6 +1,7 @@
 """Depthwise-separable convolutions with squeeze-and-excitation: paper 000's classifier, 84,194 parameters."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -40,7 +41,7 @@ class Network(nn.Module):
                     nn.ReLU(),
                     nn.MaxPool2d(2) if pooling else nn.Identity(),
                 )
-                for width_in, width_out in zip(widths, widths[1:], strict=False)
+                for width_in, width_out in pairwise(widths)
             )
         )
         self.head = nn.Linear(widths[-1], num_classes)

@@ -93,9 +93,7 @@ def test_colour_is_bit_equal(rgb: Tensor, name: str) -> None:
     factors[0], factors[1] = 0.0, 1.0
     theirs = [getattr(F, f"adjust_{name}")(x, float(f)) for x, f in zip(rgb, factors, strict=True)]
     ours = getattr(augment, f"adjust_{name}")(rgb, factors)
-    assert (
-        largest_difference(ours, theirs) <= 1
-    )  # a product on the edge between two levels truncates either way
+    assert largest_difference(ours, theirs) <= 1  # a product on the edge between two levels truncates either way
     assert ((ours.int() - torch.stack(theirs).int()) != 0).float().mean() < 1e-3
 
 
@@ -109,9 +107,7 @@ def test_hue_is_within_a_level(rgb: Tensor) -> None:
 @pytest.mark.parametrize("kernel_size", [3, 5])
 def test_blur_is_within_a_level(images: Tensor, kernel_size: int) -> None:
     sigma = uniform(0.1, 2.0)
-    theirs = [
-        F.gaussian_blur(x, [kernel_size] * 2, [float(s)] * 2) for x, s in zip(images, sigma, strict=True)
-    ]
+    theirs = [F.gaussian_blur(x, [kernel_size] * 2, [float(s)] * 2) for x, s in zip(images, sigma, strict=True)]
     ours = augment.blur(images, sigma, kernel_size=kernel_size)
     assert largest_difference(ours, theirs) <= 1
     assert ((ours.int() - torch.stack(theirs).int()) != 0).float().mean() < 1e-3

@@ -108,9 +108,7 @@ def test_one_image_and_none_of_the_wrong_kind(name: str) -> None:
         (augment.augmix, {"alpha": 0.0}, "alpha"),
     ],
 )
-def test_bad_arguments_are_named(
-    function: Callable[..., Tensor], arguments: dict[str, Any], named: str
-) -> None:
+def test_bad_arguments_are_named(function: Callable[..., Tensor], arguments: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=f"`{named}` is"):
         function(noise(2), **arguments)
 
@@ -137,9 +135,7 @@ def shares_of_crop(scale: tuple[float, float]) -> tuple[float, float]:
     """Mean and std of the share of the area that a resized crop keeps, read off two coordinate ramps."""
     ramp = torch.linspace(0, 248, 32).round()
     images = torch.stack([ramp.expand(32, 32), ramp.view(32, 1).expand(32, 32)]).to(torch.uint8)
-    crops = augment.random_resized_crop(
-        images.repeat(4000, 1, 1, 1), scale=scale, generator=seeded(0)
-    ).float()
+    crops = augment.random_resized_crop(images.repeat(4000, 1, 1, 1), scale=scale, generator=seeded(0)).float()
     # In a crop of w columns a step of the ramp shrinks to w / 32 of 8 levels; taken over the inner columns.
     width = (crops[:, 0, 16, 28] - crops[:, 0, 16, 4]) / (24 * 8)
     height = (crops[:, 1, 28, 16] - crops[:, 1, 4, 16]) / (24 * 8)
@@ -153,9 +149,7 @@ def test_resized_crop_draws_torchvisions_areas() -> None:
     boxes = [v1.RandomResizedCrop.get_params(image, [0.2, 1.0], [3 / 4, 4 / 3]) for _ in range(4000)]
     theirs = torch.tensor([h * w / 1024 for _, _, h, w in boxes])
     mean, std = shares_of_crop((0.2, 1.0))
-    assert (
-        abs(mean - theirs.mean()) < 5 * theirs.std() / 4000**0.5 + 0.005
-    )  # 0.005: bytes are read off a ramp
+    assert abs(mean - theirs.mean()) < 5 * theirs.std() / 4000**0.5 + 0.005  # 0.005: bytes are read off a ramp
     assert abs(std - theirs.std()) < 0.02
 
 
@@ -167,13 +161,7 @@ def test_erasing_draws_torchvisions_areas() -> None:
     white = torch.full((4000, 3, 32, 32), 255, dtype=torch.uint8)
     ours = (augment.random_erasing(white, p=1.0, generator=seeded(0))[:, 0] == 0).float().mean((1, 2))
     assert abs(ours.mean() - theirs.mean()) < 5 * theirs.std() * (2 / 4000) ** 0.5
-    half = (
-        (augment.random_erasing(white, p=0.5, generator=seeded(0))[:, 0] == 0)
-        .flatten(1)
-        .any(1)
-        .float()
-        .mean()
-    )
+    half = (augment.random_erasing(white, p=0.5, generator=seeded(0))[:, 0] == 0).flatten(1).any(1).float().mean()
     assert abs(half - 0.5) < 4 * 0.5 / 4000**0.5
 
 
