@@ -20,6 +20,8 @@ Phase = Literal["verify", "train", "evaluate"]
 
 EVENTS_FD = "BENCH_EVENTS_FD"  # environment variable: the file descriptor that progress goes to
 
+PARENT_PID = "BENCH_PARENT_PID"  # environment variable: the process whose end ends a phase
+
 # Names inside a work folder.
 SPEC = "spec.json"
 FAILURE = "failure.json"

@@ -84,7 +84,8 @@ def build(root: Path, split: str) -> LabelledImages:
 def triples_of(label: int) -> NDArray[np.int64]:
     """The ordered digit triples (r, g, b) with r + g + b = label + 1; (T, 3)."""
     grid = np.stack(np.meshgrid(*[np.arange(10)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-    return grid[grid.sum(axis=1) == label + 1]
+    triples: NDArray[np.int64] = grid[grid.sum(axis=1) == label + 1]
+    return triples
 
 
 def _draw_triples(

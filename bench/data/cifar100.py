@@ -1,4 +1,4 @@
-"""The official CIFAR-100 python files (Krizhevsky 2009, "Learning multiple layers of features from tiny images")."""
+"""The official CIFAR-100 python files (Krizhevsky 2009, "Learning multiple layers of features")."""
 
 import hashlib
 import io

@@ -65,9 +65,13 @@ def _continue(address: str, partial: Path) -> None:
     with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
         # A server that knows no ranges answers 200 with the whole file.
         mode = "ab" if response.status == 206 else "wb"
+        left = int(response.headers.get("Content-Length", 0))
         with partial.open(mode) as file:
             while chunk := response.read(CHUNK):
                 file.write(chunk)
+                left -= len(chunk)
+        if left > 0:
+            raise ConnectionError(f"the connection broke off with {left:,} bytes to go")
 
 
 def fetch(name: str, root: Path) -> list[Path]:

@@ -37,8 +37,8 @@ class LabelledImages:
 def fingerprint(data: LabelledImages) -> str:
     """The sha256 of shape, images and labels, in hex: the identity of a data set in a record."""
     digest = hashlib.sha256(repr(data.images.shape).encode())
-    digest.update(memoryview(data.images).cast("B"))
-    digest.update(memoryview(np.ascontiguousarray(data.labels, dtype="<i8")).cast("B"))
+    digest.update(data.images.data)
+    digest.update(np.ascontiguousarray(data.labels, dtype="<i8").data)
     return digest.hexdigest()
 
 

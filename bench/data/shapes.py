@@ -21,7 +21,7 @@ VERSION = 1  # of the drawing; part of the cache's name
 TRAIN_PER_CLASS, TEST_PER_CLASS = 200, 40
 NAME = re.compile(r"shapes(\d+)(?:x(\d+))?")
 
-Field = NDArray[np.float32]  # (n, H, W)
+Field = Any  # (n, H, W) float32; numpy's stubs widen what these formulas keep narrow
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,8 @@ def _draw_class(label: int, size: int, count: int, generator: np.random.Generato
     paint = _blend(np.broadcast_to(first, canvas.shape), second, TEXTURES[texture](u, v, outline))
     canvas = canvas + inside[:, None] * (paint - canvas)
     canvas = canvas + generator.normal(0, 0.03, canvas.shape).astype(np.float32)
-    return (np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8)
+    images: NDArray[np.uint8] = (np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return images
 
 
 def _disc(x: Field, y: Field, cx: Field, cy: Field, radius: Field, size: int) -> Field:

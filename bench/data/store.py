@@ -139,7 +139,7 @@ def _drawn(name: str, split: str) -> LabelledImages:
     per_class = shapes.TEST_PER_CLASS if split == "test" else shapes.TRAIN_PER_CLASS
     path = cache_folder() / f"{name}-v{shapes.VERSION}-{split}-{per_class}.npz"
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             return LabelledImages(content["images"], content["labels"])
     except Exception:  # absent, truncated or foreign: it is only a cache
         data = shapes.draw(drawn.classes, drawn.size, split, per_class)

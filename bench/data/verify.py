@@ -38,7 +38,7 @@ def verify_dataset(name: str, root: Path) -> list[Finding]:
         findings.append(
             Finding(
                 found == classes,
-                f"{part}: {len(data.labels):,} images, {distinct(data.images):,} of them distinct, {found} classes, "
+                f"{part}: {len(data.labels):,} images, {distinct(data.images):,} distinct, {found} classes, "
                 f"sha256 {fingerprint(data)[:12]}",
             )
         )

@@ -4,7 +4,7 @@ The cap counts what the papers count: every distinct parameter of the inference 
 that training changes through a gradient (a discriminator's), but not copies that only follow (an EMA's).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -59,12 +59,13 @@ class TrainingState:
 
     def watch_gradients(self) -> list[Any]:
         """Note from now on which parameters receive a gradient; returns the hooks, to be removed."""
-        tensors = [p for module in self.modules.values() for p in module.parameters()]
-        hooks = []
-        for tensor in [*tensors, *self.tensors.values()]:
-            if tensor.requires_grad:
-                hooks.append(tensor.register_hook(lambda _, key=id(tensor): self._touched.add(key)))
-        return hooks
+        parameters = [p for module in self.modules.values() for p in module.parameters()]
+        watched = [tensor for tensor in [*parameters, *self.tensors.values()] if tensor.requires_grad]
+
+        def note(key: int) -> Callable[[Tensor], None]:
+            return lambda gradient: self._touched.add(key)
+
+        return [tensor.register_hook(note(id(tensor))) for tensor in watched]
 
     def _optimized(self) -> dict[int, tuple[str, Tensor]]:
         return {

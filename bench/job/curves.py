@@ -77,8 +77,8 @@ def check_step_values(values: object) -> None:
     ContractError: Unless ``values`` is a dict of 0-dimensional tensors with a ``loss``.
     """
     if not isinstance(values, dict) or "loss" not in values:
-        found = sorted(values) if isinstance(values, dict) else type(values).__name__
-        raise ContractError(f"train_step returned {found}; it must return a dict of tensors with 'loss'")
+        kind = sorted(values) if isinstance(values, dict) else type(values).__name__
+        raise ContractError(f"train_step returned {kind}; it must return a dict of tensors with 'loss'")
     for name, value in values.items():
         if not isinstance(value, Tensor) or value.ndim != 0:
             found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__

@@ -17,7 +17,7 @@ from bench.errors import ContractError
 from bench.seeding import derive_seed
 
 AnySubmission = Classifier[Any] | Generator[Any]
-BASES = {"classification": Classifier, "generation": Generator}
+BASES: dict[str, Any] = {"classification": Classifier, "generation": Generator}
 
 
 def load_submission(folder: Path, task: str, overrides: dict[str, Any]) -> AnySubmission:
@@ -99,7 +99,7 @@ def config_values(submission: AnySubmission) -> dict[str, Any]:
     Raises:
         ContractError: If a value is not a number, string, boolean, None, or a tuple of these.
     """
-    values = dataclasses.asdict(submission.config)  # type: ignore[call-overload]
+    values = dataclasses.asdict(submission.config)
     for name, value in values.items():
         for item in value if isinstance(value, tuple | list) else [value]:
             if not isinstance(item, int | float | str | bool | type(None) | tuple | list):

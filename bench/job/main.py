@@ -4,13 +4,16 @@ Whatever happens ends as a report or as ``failure.json`` with a status and one l
 without either is judged by its parent.
 """
 
+import ctypes
+import os
+import signal
 import sys
 import traceback
 from pathlib import Path
 
 import torch
 
-from bench.contract.jobs import FAILURE, SPEC, Failure, JobSpec, read_report
+from bench.contract.jobs import FAILURE, PARENT_PID, SPEC, Failure, JobSpec, read_report
 from bench.contract.records import Status
 from bench.errors import BenchError, CapError, ContractError
 from bench.files import write_bytes
@@ -47,8 +50,22 @@ def _place(error: BaseException, folder: Path) -> str:
     return ""
 
 
+def die_with_parent() -> None:
+    """End this process when its parent ends, however that happens (Linux; elsewhere it runs to its end).
+
+    A training that outlived a killed ``bench run`` would write into the folder of the one that replaces it.
+    """
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    parent = os.environ.get(PARENT_PID)
+    if parent is not None and os.getppid() != int(parent):
+        sys.exit("the parent is gone")
+
+
 def main() -> int:
     """Run the phase named on the command line; 0 when its report was written."""
+    die_with_parent()
     phase, work = sys.argv[1], Path(sys.argv[2])
     spec = read_report(work / SPEC, JobSpec)
     torch.set_num_threads(spec.threads)

@@ -26,7 +26,7 @@ def capture_state(submission: AnySubmission, model: nn.Module) -> dict[str, Any]
         for name, value in vars(submission).items()
         if name != "config" and value is not model
     }
-    numpy_state = np.random.get_state(legacy=False)
+    numpy_state: Any = np.random.get_state(legacy=False)
     return {
         "model": model.state_dict(),
         "attributes": attributes,
@@ -34,6 +34,8 @@ def capture_state(submission: AnySubmission, model: nn.Module) -> dict[str, Any]
         "numpy_random": {
             "key": torch.from_numpy(numpy_state["state"]["key"].astype(np.int64)),
             "pos": int(numpy_state["state"]["pos"]),
+            "has_gauss": int(numpy_state["has_gauss"]),
+            "gauss": float(numpy_state["gauss"]),
         },
     }
 
@@ -51,8 +53,9 @@ def restore_state(submission: AnySubmission, model: nn.Module, state: dict[str, 
         setattr(submission, name, _restore(getattr(submission, name), saved, f"self.{name}"))
     python_random = state["python_random"]
     random.setstate((3, tuple(python_random["state"]), python_random["gauss"]))
-    key = state["numpy_random"]["key"].numpy().astype(np.uint32)
-    np.random.set_state(("MT19937", key, state["numpy_random"]["pos"]))
+    numpy_random = state["numpy_random"]
+    key = numpy_random["key"].cpu().numpy().astype(np.uint32)
+    np.random.set_state(("MT19937", key, numpy_random["pos"], numpy_random["has_gauss"], numpy_random["gauss"]))
 
 
 def _has_state(value: Any) -> bool:

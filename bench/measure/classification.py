@@ -1,4 +1,4 @@
-"""Scores of a classifier, from its logits and the labels. No torch: the parent process that holds the labels scores."""
+"""Scores of a classifier, from its logits and the labels. No torch: the parent, which holds the labels, scores."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.errors import BenchError, ExitCode
-from bench.measure.macs_handles import CHEAP_OPERATORS, HANDLES, MAC_OPERATORS
+from bench.measure.macs_handles import CHEAP_OPERATORS, HANDLES, HEAVY_PREFIXES, MAC_OPERATORS
 
 with warnings.catch_warnings():  # fvcore compiles a loss with torch.jit.script, which torch has deprecated
     warnings.simplefilter("ignore")
@@ -136,8 +136,8 @@ def macs_per_image(module: nn.Module, args: tuple[Any, ...]) -> Macs:
         args: Inputs of batch size 1.
 
     Raises:
-        MeasurementError: If fvcore and torch's FlopCounterMode disagree; both numbers and the operators
-            are named.
+        MeasurementError: If fvcore and torch's FlopCounterMode disagree, or the network uses an operator
+            that costs and that neither counts; the operators are named.
     """
     analysis = FlopCountAnalysis(module, args)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
@@ -151,6 +151,12 @@ def macs_per_image(module: nn.Module, args: tuple[Any, ...]) -> Macs:
     by_operator = {name: count for name, count in counted.items() if name in MAC_OPERATORS and count}
     macs = sum(by_operator.values())
     uncounted = {name: int(calls) for name, calls in unsupported.items() if name not in CHEAP_OPERATORS}
+    heavy = sorted(name for name in uncounted if name.startswith(HEAVY_PREFIXES))
+    if heavy:
+        raise MeasurementError(
+            f"{', '.join(heavy)}: costs, and is counted by neither fvcore nor torch; it needs a handle in "
+            "bench/measure/macs_handles.py"
+        )
     if 2 * macs != counter.get_total_flops():
         of_torch = {str(name): flops // 2 for name, flops in counter.get_flop_counts()["Global"].items()}
         raise MeasurementError(

@@ -4,31 +4,36 @@ fvcore counts an operator without a handle as 0. That is right for an activation
 every operator that costs is either handled here or shows as uncounted.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from math import prod
 from typing import Any
 
 # fvcore's names, under which it sums its counts, for what is a multiply-accumulate.
 MAC_OPERATORS = frozenset(
-    {"conv", "linear", "matmul", "bmm", "addmm", "einsum", "scaled_dot_product_attention", "baddbmm", "mv"}
+    {"conv", "linear", "matmul", "bmm", "addmm", "einsum", "scaled_dot_product_attention", "baddbmm"}
 )
 
 # Elementwise work, reductions, views and random numbers: fvcore counts no multiply-accumulates, nor do we.
-CHEAP_OPERATORS = frozenset(
-    f"aten::{name}"
-    for name in (
-        "abs abs_ add add_ amax amin any arange argmax avg_pool2d bernoulli cat ceil chunk clamp clamp_ clone "
-        "constant_pad_nd contiguous copy_ cos cumsum detach div div_ dropout elu embedding empty eq exp expand "
-        "fill_ flip floor full ge gelu glu gt hardsigmoid hardswish hardtanh index_select le leaky_relu "
-        "leaky_relu_ log log_softmax logsumexp lt masked_fill max max_pool2d maximum mean min minimum mish mul "
-        "mul_ narrow ne neg new_zeros norm ones ones_like pad permute pixel_shuffle pixel_unshuffle pow prelu "
-        "rand randn randn_like reciprocal reflection_pad2d relu relu_ relu6 remainder repeat reshape roll round "
-        "rsqrt rsub scalar_tensor select selu sigmoid sigmoid_ sign silu silu_ sin slice softmax softplus split "
-        "sqrt square squeeze stack std sub sub_ sum tan tanh tanh_ tensor_split threshold to transpose tril triu "
-        "type_as unbind unflatten unsqueeze upsample_nearest2d var where zeros zeros_like zero_ view flatten "
-        "adaptive_max_pool2d max_pool1d lift_fresh sub rot90 floor_divide index gather scatter topk sort"
-    ).split()
+_CHEAP = (
+    "abs abs_ adaptive_max_pool2d add add_ amax amin any arange argmax avg_pool2d bernoulli cat ceil chunk "
+    "clamp clamp_ clone constant_pad_nd contiguous copy_ cos cumsum detach div div_ dropout elu embedding "
+    "empty eq exp expand fill_ flatten flip floor floor_divide full gather ge gelu glu gt hardsigmoid "
+    "hardswish hardtanh index index_select le leaky_relu leaky_relu_ lift_fresh log log_softmax logsumexp lt "
+    "masked_fill max max_pool1d max_pool2d maximum mean min minimum mish mul mul_ narrow ne neg new_zeros "
+    "norm ones ones_like pad permute pixel_shuffle pixel_unshuffle pow prelu rand randn randn_like "
+    "reciprocal reflection_pad2d relu relu6 relu_ remainder repeat reshape roll rot90 round rsqrt rsub "
+    "scalar_tensor scatter select selu sigmoid sigmoid_ sign silu silu_ sin slice softmax softplus sort "
+    "split sqrt square squeeze stack std sub sub_ sum tan tanh tanh_ tensor_split threshold to topk "
+    "transpose tril triu type_as unbind unflatten unsqueeze upsample_nearest2d var view where zero_ zeros "
+    "zeros_like "
 )
+CHEAP_OPERATORS = frozenset(f"aten::{name}" for name in _CHEAP.split())
+
+# Operators that cost and that neither fvcore nor torch counts on every device. A network that uses one has no
+# honest count until it gets a handle.
+_HEAVY = "lstm gru rnn_ _cudnn_rnn fft_ _fft linalg_ cdist _cdist bilinear mv addmv addbmm"
+HEAVY_PREFIXES = tuple(f"aten::{name}" for name in _HEAVY.split())
 
 
 def _shape(value: Any) -> list[int]:
@@ -47,18 +52,11 @@ def _baddbmm(inputs: list[Any], outputs: list[Any]) -> int:
     return prod(left) * right[-1]
 
 
-def _mv(inputs: list[Any], outputs: list[Any]) -> int:
-    return prod(_shape(inputs[0]))
-
-
 def _named(name: str, count: Callable[[list[Any], list[Any]], int]) -> Callable[[list[Any], list[Any]], Any]:
-    from collections import Counter
-
     return lambda inputs, outputs: Counter({name: count(inputs, outputs)})
 
 
 HANDLES: dict[str, Callable[[list[Any], list[Any]], Any]] = {
     "aten::scaled_dot_product_attention": _named("scaled_dot_product_attention", _attention),
     "aten::baddbmm": _named("baddbmm", _baddbmm),
-    "aten::mv": _named("mv", _mv),
 }

@@ -1,12 +1,13 @@
 """What ``bench run`` does, from options to exit code."""
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.contract.tracks import load_tracks
 from bench.data.store import data_root
-from bench.errors import ExitCode
+from bench.errors import BenchError, ExitCode, UsageError
 from bench.run.devices import choose_device, choose_jobs
 from bench.run.discovery import Found, discover
 from bench.run.display import choose_display
@@ -53,14 +54,15 @@ def run_command(options: RunOptions) -> Outcome:
         KeyboardInterrupt: After Ctrl-C; checkpoints are kept.
     """
     found, broken = discover(options.paths, load_tracks(options.track_file))
-    plan = _plan(options, found)
+    plan, unplanned = _plan(options, found)
+    problems = [*(error for _, error in broken), *unplanned]
     if not options.dry_run:
         check_writable(options.results)
     display = choose_display()
     runner = Runner(plan, display)
-    code = max([ExitCode.OK, *(error.exit_code for _, error in broken)])
+    code = max([ExitCode.OK, *(error.exit_code for error in problems)])
     try:
-        for _, error in broken:
+        for error in problems:
             display.message(f"✗ {error}")
         display.planned(plan)
         if plan.jobs(State.TO_DO):
@@ -68,7 +70,7 @@ def run_command(options: RunOptions) -> Outcome:
             display.estimated(plan)
             if not options.dry_run:
                 runner.run()
-        else:
+        elif plan.entries:
             display.message("nothing to do: every run of this plan has its record")
     finally:
         display.close()
@@ -81,7 +83,7 @@ def run_command(options: RunOptions) -> Outcome:
     )
 
 
-def _plan(options: RunOptions, found: list[Found]) -> Plan:
+def _plan(options: RunOptions, found: list[Found]) -> tuple[Plan, list[BenchError]]:
     device = choose_device(options.device)
     settings = Settings(
         profile=options.profile,
@@ -91,9 +93,19 @@ def _plan(options: RunOptions, found: list[Found]) -> Plan:
         results=options.results,
         data_root=data_root(options.data_root),
         embedded=options.embedded,
+        checkpoint_seconds=_checkpoint_seconds(),
         force=options.force,
         retry_failed=options.retry_failed,
     )
-    plan = make_plan(found, settings)
+    plan, problems = make_plan(found, settings)
     plan.settings = settings.with_jobs(*choose_jobs(options.jobs, device, len(plan.jobs(State.TO_DO))))
-    return plan
+    return plan, problems
+
+
+def _checkpoint_seconds() -> float:
+    """How often a training saves its state: $BENCH_CHECKPOINT_SECONDS, for machines that may vanish."""
+    text = os.environ.get("BENCH_CHECKPOINT_SECONDS", "30")
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        raise UsageError(f"$BENCH_CHECKPOINT_SECONDS is {text!r}; it must be a number of seconds") from None

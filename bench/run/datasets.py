@@ -85,5 +85,8 @@ class DataSets:
             channel_std=std,
             evaluation_images_also_in_train=int(repeated.sum()),
         )
-        fingerprints = {profile.train: fingerprint(train), profile.evaluate: fingerprint(evaluation)}
+        fingerprints: dict[str, str] = {
+            profile.train: fingerprint(train),
+            profile.evaluate: fingerprint(evaluation),
+        }
         return DataFacts(job, used, fingerprints, evaluation.labels, repeated)

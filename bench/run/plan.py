@@ -9,7 +9,7 @@ from bench.contract.jobs import JobSpec, Verification
 from bench.contract.manifest import Claims
 from bench.contract.records import Identity, Record, read_record, record_path
 from bench.contract.tracks import Protocol, protocol_of
-from bench.errors import ResultsError, UsageError
+from bench.errors import BenchError, ResultsError, UsageError
 from bench.run.datasets import DataFacts, DataSets, choose_data
 from bench.run.discovery import Found, variants_of
 
@@ -29,6 +29,7 @@ class Settings:
     embedded: bool = False
     jobs: int = 1
     threads: int = 1
+    checkpoint_seconds: float = 30.0
     force: bool = False
     retry_failed: bool = False
 
@@ -81,6 +82,7 @@ class Job:
             device=settings.device,
             threads=settings.threads,
             work=(self.folder / "work").resolve(),
+            checkpoint_seconds=settings.checkpoint_seconds,
             measure_speed=measure_speed,
         )
 
@@ -168,25 +170,39 @@ def _seed_range(part: str) -> Iterator[int]:
     yield from range(int(first), int(last or first) + 1)
 
 
-def make_plan(found: list[Found], settings: Settings) -> Plan:
+def make_plan(found: list[Found], settings: Settings) -> tuple[Plan, list[BenchError]]:
     """Work out the jobs of a command and look up which have a record.
 
+    Returns:
+        The plan, and why submissions are not in it: no data, a damaged file, no such profile or variant.
+
     Raises:
-        UsageError, DataError: If an option, a variant or the data is not there.
+        UsageError: If the seeds make no sense.
     """
+    parse_seeds(settings.seeds, 1)
     datasets = DataSets(settings.data_root)
-    entries = []
+    entries: list[Entry] = []
+    problems: list[BenchError] = []
     for submission in found:
-        track = submission.track
-        profile = track.profile(settings.profile)
-        data = choose_data(track, settings.profile, settings.data_root, settings.embedded)
-        facts = datasets.facts(track, profile, data)
-        protocol = protocol_of(track, settings.profile, data)
-        for variant in variants_of(submission, settings.variants):
-            entry = Entry(submission, variant, protocol, facts)
-            entry.jobs = [_job(entry, seed, settings) for seed in parse_seeds(settings.seeds, profile.seeds)]
-            entries.append(entry)
-    return Plan(entries, settings)
+        try:
+            entries += _entries(submission, datasets, settings)
+        except BenchError as error:
+            problems.append(type(error)(f"{submission.name}: {error}"))
+    return Plan(entries, settings), problems
+
+
+def _entries(submission: Found, datasets: DataSets, settings: Settings) -> list[Entry]:
+    track = submission.track
+    profile = track.profile(settings.profile)
+    data = choose_data(track, settings.profile, settings.data_root, settings.embedded)
+    facts = datasets.facts(track, profile, data)
+    protocol = protocol_of(track, settings.profile, data)
+    entries = []
+    for variant in variants_of(submission, settings.variants):
+        entry = Entry(submission, variant, protocol, facts)
+        entry.jobs = [_job(entry, seed, settings) for seed in parse_seeds(settings.seeds, profile.seeds)]
+        entries.append(entry)
+    return entries
 
 
 def _job(entry: Entry, seed: int, settings: Settings) -> Job:

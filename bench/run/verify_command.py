@@ -31,7 +31,7 @@ def verify_command(paths: list[Path], variants: str, device: str, track_file: Pa
     code, stop = ExitCode.OK, threading.Event()
     with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
         results = pool.map(
-            lambda entry: verify_in_process(verification_spec(*entry, chosen_device), stop), entries
+            lambda entry: verify_in_process(verification_spec(entry[0], entry[1], chosen_device), stop), entries
         )
         try:
             for (submission, variant), verification in zip(entries, results, strict=True):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.contract.jobs import EVENTS_FD, FAILURE, REPORT, SPEC, Failure, JobSpec, Phase, read_report
+from bench.contract.jobs import EVENTS_FD, FAILURE, PARENT_PID, REPORT, SPEC, Failure, JobSpec, Phase, read_report
 from bench.errors import RunFailed
 from bench.files import write_bytes
 
@@ -79,6 +79,7 @@ def _environment(threads: int, events: int) -> dict[str, str]:
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
         EVENTS_FD: str(events),
+        PARENT_PID: str(os.getpid()),
     }
 
 

@@ -1,0 +1,71 @@
+"""What is told of a set of images, against numpy and brute force."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from bench.data.images import (
+    LabelledImages,
+    channel_statistics,
+    distinct,
+    fingerprint,
+    overlap,
+    stratified_validation,
+)
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (40, 3, 5, 6), dtype=np.uint8)
+
+
+def test_channel_statistics(images: np.ndarray) -> None:
+    mean, std = channel_statistics(images)
+    assert mean == pytest.approx((images / 255).mean((0, 2, 3)))
+    assert std == pytest.approx((images / 255).std((0, 2, 3)))
+
+
+def test_validation_is_stratified_and_frozen() -> None:
+    labels = np.repeat(np.arange(5), [100, 50, 30, 10, 4])
+    chosen = stratified_validation(labels, 0.1)
+    assert np.bincount(labels[chosen], minlength=5).tolist() == [10, 5, 3, 1, 0]
+    # Frozen: another split would make every number on a validation set another quantity.
+    assert hashlib.sha256(chosen.tobytes()).hexdigest()[:16] == "c42a943660de5d07"
+
+
+def test_validation_does_not_depend_on_the_class_of_other_images() -> None:
+    labels = np.arange(100) % 2
+    moved = labels.copy()
+    moved[1::2] = 7
+    assert np.array_equal(stratified_validation(labels, 0.2)[::2], stratified_validation(moved, 0.2)[::2])
+
+
+def test_overlap_and_distinct(images: np.ndarray) -> None:
+    test = np.concatenate([images[3:5], 255 - images[:2], images[3:4]])
+    assert overlap(images, test).tolist() == [True, True, False, False, True]
+    assert distinct(test) == 4
+
+
+def test_fingerprint_sees_images_labels_and_shape(images: np.ndarray) -> None:
+    labels = np.arange(40)
+    prints = {
+        fingerprint(LabelledImages(images, labels)),
+        fingerprint(LabelledImages(images, labels[::-1].copy())),
+        fingerprint(LabelledImages(np.ascontiguousarray(images[::-1]), labels)),
+        fingerprint(LabelledImages(images.reshape(40, 3, 6, 5), labels)),
+    }
+    assert len(prints) == 4
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (np.zeros((2, 3, 4, 4)), np.zeros(2, np.int64), "`images` is .*float64"),
+        (np.zeros((2, 3, 4, 4), np.uint8), np.zeros(3, np.int64), "`labels` is"),
+        (np.zeros((2, 4, 4, 3), np.uint8).transpose(0, 3, 1, 2), np.zeros(2, np.int64), "C-contiguous"),
+    ],
+)
+def test_bad_arrays_are_named(images: np.ndarray, labels: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        LabelledImages(images, labels)

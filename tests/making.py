@@ -1,0 +1,128 @@
+"""Whole little contests in a temporary folder: a track of drawn images, and submissions that try things."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+TRACK = """
+name: tiny
+title: Four shapes at 16 by 16
+task: classification
+data: shapes4x16
+embedded_data: shapes4x16
+caps: {params: 2000, stored_scalars: 6000}
+profiles:
+  official: {steps: 12, seeds: 2, train: train, evaluate: test}
+  quick: {steps: 400, seeds: 2, train: train, evaluate: validation}
+"""
+
+MANIFEST = "track: tiny\n"
+
+# A small honest classifier, with a marker in each place where a test puts something else.
+MODEL = """
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from bench import Batch, Budget, Classifier, DataSpec
+from reference_models import Normalize
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    batch_size: int = 16
+    learning_rate: float = 0.01
+    width: int = 8
+
+
+class Network(nn.Module):
+    def __init__(self, data, width):
+        super().__init__()
+        self.norm = Normalize(data.channel_mean, data.channel_std)
+        self.conv = nn.Conv2d(3, width, 3, stride=2, padding=1)
+        self.bn = nn.BatchNorm2d(width)
+        self.drop = nn.Dropout(0.1)
+        self.head = nn.Linear(width, data.num_classes)
+        # network
+
+    def forward(self, images):
+        features = self.bn(self.conv(self.norm(images))).relu().mean((2, 3))
+        logits = self.head(self.drop(features))
+        # forward
+        return logits
+
+
+class Tiny(Classifier[Config]):
+    def build_model(self, data: DataSpec):
+        return Network(data, self.config.width)
+
+    def init_training(self, model, budget: Budget):
+        self.model = model
+        parameters = list(model.parameters())
+        # parameters
+        self.optimizer = torch.optim.AdamW(parameters, lr=self.config.learning_rate)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, self.config.learning_rate, total_steps=budget.steps
+        )
+        self.ema = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        # init
+
+    def train_step(self, batch: Batch, step: int):
+        logits = self.model(batch.images)
+        loss = F.cross_entropy(logits, batch.labels)
+        # loss
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.schedule.step()
+        for name, tensor in self.model.state_dict().items():
+            self.ema[name].lerp_(tensor, 0.5) if tensor.is_floating_point() else self.ema[name].copy_(tensor)
+        # step
+        return {"loss": loss.detach()}
+
+    def final_weights(self, model):
+        return self.ema
+
+    @staticmethod
+    def predict(model, images):
+        logits = model(images)
+        # predict
+        return logits
+"""
+
+
+def write_track(folder: Path, text: str = TRACK) -> Path:
+    """The tiny track's file in ``folder``."""
+    path = folder / "tiny.yaml"
+    path.write_text(text)
+    return path
+
+
+def write_submission(
+    folder: Path, name: str, changes: dict[str, str] | None = None, manifest: str = MANIFEST
+) -> Path:
+    """A submission called ``name``: the honest one, with code put in place of markers.
+
+    ``changes`` maps a marker (``predict``) to lines of code, indented as the marker is.
+    """
+    model = MODEL
+    for marker, code in (changes or {}).items():
+        line = next(line for line in model.splitlines() if line.strip() == f"# {marker}")
+        indent = line[: line.index("#")]
+        model = model.replace(line, "\n".join(indent + part for part in code.strip().splitlines()))
+    target = folder / name
+    target.mkdir(parents=True)
+    (target / "submission.yaml").write_text(manifest)
+    (target / "model.py").write_text(model)
+    return target
+
+
+def bench(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
+    command = [sys.executable, "-m", "bench", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, **environment}, timeout=300, check=False
+    )

@@ -1,0 +1,277 @@
+"""``bench run`` as a user meets it: what breaks is named, and costs nobody else anything."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.contract.records import Record, read_record, record_paths
+from tests.making import TRACK, bench, write_submission, write_track
+
+NEVER_ONE_LINE = ("Traceback", 'File "')
+
+# name: (what it changes, status of its record, what the reason says, exit code of the command)
+OFFENDERS: dict[str, tuple[dict[str, str], str, str, int]] = {
+    "over_cap": ({"network": "self.wide = nn.Linear(50, 60)"}, "cap", "params, cap 2,000", 4),
+    "stores_much": (
+        {"network": 'self.register_buffer("table", torch.zeros(9000))'},
+        "cap",
+        "9,023 in buffers",
+        4,
+    ),
+    "hides_in_buffer": (
+        {
+            "network": 'self.register_buffer("hidden", torch.zeros(4))',
+            "forward": "logits = logits + self.hidden",
+            "step": "self.model.hidden += 0.1",
+        },
+        "contract",
+        "hidden parameters: buffer hidden",
+        4,
+    ),
+    "hides_in_attribute": (
+        {
+            "network": "self.hidden = torch.zeros(4, requires_grad=True)",
+            "forward": "logits = logits + self.hidden",
+        },
+        "contract",
+        "hidden parameters: model.hidden",
+        4,
+    ),
+    "hides_in_optimizer": (
+        {"parameters": "parameters.append(torch.zeros(77, requires_grad=True))"},
+        "contract",
+        "optimizer self.optimizer trains a tensor of 77 scalars",
+        4,
+    ),
+    "hides_on_self": (
+        {"init": "self.extra = torch.zeros(5, requires_grad=True)"},
+        "contract",
+        "hidden parameters: self.extra",
+        4,
+    ),
+    "raises": ({"loss": 'raise KeyError("my mistake")'}, "error", "my mistake' (model.py, line", 3),
+    "raises_late": (
+        {"loss": "if step == 7 and self.schedule.total_steps == 12: raise OSError(5)"},
+        "error",
+        "OSError",
+        3,
+    ),
+    "wrong_shape": ({"predict": "return logits[:, :3]"}, "contract", "must return (1, 4) torch.float32", 4),
+    "wrong_dtype": ({"predict": "return logits.double()"}, "contract", "torch.float64", 4),
+    "nan_logits": ({"predict": "return logits * float('nan')"}, "nan", "logits that are not finite", 3),
+    "nan_loss": ({"loss": "if step == 9: loss = loss * float('nan')"}, "nan", "`loss` is nan", 3),
+    "looks_at_neighbours": (
+        {"predict": "return logits - logits.mean(0)"},
+        "contract",
+        "depend on the rest of the batch",
+        4,
+    ),
+    "no_loss": ({"step": "return {}"}, "contract", "must return a dict of tensors with 'loss'", 4),
+    "dies": ({"loss": "import os; os.kill(os.getpid(), 9)"}, "signal", "killed by SIGKILL", 3),
+    "exits": ({"loss": "raise SystemExit(0)"}, "error", "SystemExit", 3),
+    "cannot_be_saved": ({"init": "self.thing = object()"}, "contract", "self.thing is a object", 4),
+    "random_prediction": (
+        {"network": "self.offset = torch.randn(4)", "forward": "logits = logits + self.offset"},
+        "contract",
+        "behaves otherwise",
+        4,
+    ),
+}
+
+
+def records(results: Path) -> dict[tuple[str, int], Record]:
+    found = [read_record(path) for path in record_paths(results)]
+    return {(record.identity.submission, record.identity.seed): record for record in found}
+
+
+def run(folder: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    track, results = write_track(folder), folder / "results"
+    return bench("run", *arguments, "--track", track, "--results", results, "--device", "cpu", **environment)
+
+
+@pytest.fixture(scope="module")
+def contest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """One command over an honest submission and every offender, run once for all tests of this module."""
+    folder = tmp_path_factory.mktemp("contest")
+    write_submission(folder / "submissions", "honest")
+    for name, (changes, *_) in OFFENDERS.items():
+        write_submission(folder / "submissions", name, changes)
+    write_submission(folder / "submissions", "bad_field", manifest="track: tiny\nclaims: {parms: 12}\n")
+    (folder / "submissions" / "README.md").write_text("not a submission")
+    paths = sorted((folder / "submissions").iterdir())
+    done = run(folder, *paths, "--seeds", 1)
+    return {"folder": folder, "done": done, "records": records(folder / "results")}
+
+
+@pytest.mark.parametrize("name", OFFENDERS)
+def test_each_offender_has_a_record_that_says_why(contest: dict[str, Any], name: str) -> None:
+    _, status, reason, _ = OFFENDERS[name]
+    record = contest["records"][name, 0]
+    assert record.status == status, record.reason
+    assert reason in record.reason
+    assert "\n" not in record.reason
+    assert not record.ranked
+
+
+def test_the_others_finish_and_the_gravest_code_is_returned(contest: dict[str, Any]) -> None:
+    honest = contest["records"]["honest", 0]
+    assert honest.status == "ok" and honest.training.steps == 12
+    assert contest["done"].returncode == 4
+    assert not any(text in contest["done"].stderr for text in NEVER_ONE_LINE)
+    finished = [json.loads(line) for line in contest["done"].stderr.splitlines()]
+    assert sum(event["event"] == "finished" for event in finished) == 1 + len(OFFENDERS)
+
+
+def test_a_bad_field_is_named(contest: dict[str, Any]) -> None:
+    message = next(line for line in contest["done"].stderr.splitlines() if "bad_field" in line)
+    assert "submission.yaml: unknown field `claims.parms`; remove it or correct its spelling" in message
+
+
+def test_a_crash_keeps_the_last_lines(contest: dict[str, Any]) -> None:
+    # Died in verification, whose folder is temporary; `raises_late` dies in a run of its own.
+    assert any("OSError" in line for line in contest["records"]["raises_late", 0].log_tail)
+
+
+@pytest.mark.parametrize("name", ["over_cap", "raises", "wrong_shape", "bad_field"])
+def test_verify_alone_returns_the_same_codes(contest: dict[str, Any], name: str) -> None:
+    folder = contest["folder"]
+    done = bench("verify", folder / "submissions" / name, "--track", folder / "tiny.yaml", "--device", "cpu")
+    expected = {"over_cap": 4, "raises": 3, "wrong_shape": 4, "bad_field": 2}[name]
+    assert done.returncode == expected, done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_repeating_does_nothing_and_says_so(tmp_path: Path) -> None:
+    write_submission(tmp_path, "honest")
+    first = run(tmp_path, tmp_path / "honest")
+    assert first.returncode == 0, first.stderr
+    before = {path: path.read_bytes() for path in record_paths(tmp_path / "results")}
+    assert len(before) == 2
+    second = run(tmp_path, tmp_path / "honest")
+    assert second.returncode == 0
+    assert "nothing to do" in second.stderr and '"started"' not in second.stderr
+    assert before == {path: path.read_bytes() for path in record_paths(tmp_path / "results")}
+
+
+def test_two_runs_of_a_seed_differ_in_times_only(tmp_path: Path) -> None:
+    write_submission(tmp_path, "honest")
+    contents = []
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        assert run(tmp_path / place, tmp_path / "honest", "--seeds", "3,").returncode == 0
+        (record,) = records(tmp_path / place / "results").values()
+        contents.append(record.without_times())
+    assert contents[0] == contents[1]
+    assert contents[0]["training"]["curves"]["values"]["loss"]
+
+
+def test_a_failed_run_is_kept_and_repeated_on_request_only(tmp_path: Path) -> None:
+    flag = tmp_path / "healed"
+    write_submission(
+        tmp_path, "moody", {"loss": f"import os\nif not os.path.exists({str(flag)!r}): raise OSError(5)"}
+    )
+    assert run(tmp_path, tmp_path / "moody", "--seeds", 1).returncode == 3
+    flag.touch()
+    again = run(tmp_path, tmp_path / "moody", "--seeds", 1)
+    assert again.returncode == 3 and "--retry failed" in again.stderr
+    assert run(tmp_path, tmp_path / "moody", "--seeds", 1, "--retry", "failed").returncode == 0
+    (record,) = records(tmp_path / "results").values()
+    assert record.status == "ok" and record.timing.attempt == 2
+    assert len(list((tmp_path / "results").rglob("*.attempt1.json"))) == 1
+
+
+def test_dry_run_writes_nothing(tmp_path: Path) -> None:
+    write_submission(tmp_path, "honest")
+    done = run(tmp_path, tmp_path / "honest", "--dry-run")
+    assert done.returncode == 0 and '"estimate"' in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_an_unwritable_results_folder_stops_before_any_work(tmp_path: Path) -> None:
+    write_submission(tmp_path, "honest")
+    (tmp_path / "results").write_text("a file where the folder should be")
+    done = run(tmp_path, tmp_path / "honest")
+    assert done.returncode == 2
+    assert "results: cannot be written" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_nothing_selected_has_its_own_code(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert run(tmp_path, tmp_path / "empty").returncode == 5
+    assert run(tmp_path, tmp_path / "absent").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--seeds", "1,1"], "--seeds '1,1'"),
+        (["--seeds", "many"], "--seeds 'many'"),
+        (["--profile", "huge"], "no profile 'huge'"),
+        (["--device", "tpu"], "--device 'tpu'"),
+        (["--variants", "nope"], "no variant 'nope'"),
+        (["--retry", "all"], "--retry 'all'"),
+    ],
+)
+def test_usage_errors_are_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
+    write_submission(tmp_path, "honest")
+    done = run(tmp_path, tmp_path / "honest", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_damaged_data_stops_its_own_track_only(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "cifar-100-python"
+    folder.mkdir(parents=True)
+    for part in ("train", "test"):
+        (folder / part).write_bytes(b"\x80\x02}q\x00(U\x09filenames")
+    write_submission(tmp_path, "honest")
+    write_submission(tmp_path, "on_cifar", manifest="track: cifar100-classification\n")
+    done = run(
+        tmp_path, tmp_path / "honest", tmp_path / "on_cifar", "--seeds", 1, "--data-root", tmp_path / "data"
+    )
+    assert done.returncode == 2
+    assert "on_cifar" in done.stderr and "truncated or altered" in done.stderr
+    assert records(tmp_path / "results")["honest", 0].status == "ok"
+
+
+def test_killed_at_any_moment_the_same_command_completes_it(tmp_path: Path) -> None:
+    """kill -9 of the parent at random moments, in every phase; then the records equal undisturbed ones."""
+    steps = TRACK.replace("steps: 12", "steps: 300")
+    write_submission(tmp_path, "honest")
+    for place in ("calm", "shaken"):
+        (tmp_path / place).mkdir()
+        write_track(tmp_path / place, steps)
+    command = [sys.executable, "-m", "bench", "run", tmp_path / "honest", "--device", "cpu"]
+
+    def arguments(place: str) -> list[str]:
+        return [
+            str(x) for x in [*command, "--track", tmp_path / place / "tiny.yaml", "--results", tmp_path / place]
+        ]
+
+    # A checkpoint after every step, so that most kills land between two.
+    environment = {**os.environ, "BENCH_CHECKPOINT_SECONDS": "0"}
+    started = time.monotonic()
+    assert subprocess.run(arguments("calm"), env=environment, capture_output=True, check=False).returncode == 0
+    usual_seconds = time.monotonic() - started
+    moments = random.Random(0)
+    for _ in range(5):
+        process = subprocess.Popen(arguments("shaken"), env=environment, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(timeout=moments.uniform(0.1, 0.9) * usual_seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert subprocess.run(arguments("shaken"), env=environment, capture_output=True, check=False).returncode == 0
+    calm, shaken = records(tmp_path / "calm"), records(tmp_path / "shaken")
+    assert len(calm) == 2
+    for key, record in calm.items():
+        assert record.without_times() == shaken[key].without_times()
+    assert not list(tmp_path.rglob("work"))

@@ -1,0 +1,29 @@
+"""A reader sees the old content or the new, whatever happens while writing."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from bench.files import atomic_path, canonical_json, hash_file, hash_json, write_bytes
+
+
+def test_a_failed_write_leaves_the_old_content_and_no_rubbish(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "file"
+    write_bytes(target, b"old")
+    with pytest.raises(OSError, match="disk"), atomic_path(target) as partial:
+        partial.write_bytes(b"half")
+        raise OSError("disk full")
+    assert target.read_bytes() == b"old"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_hashes() -> None:
+    assert hash_json({"b": 1, "a": [1.5, None]}) == hashlib.sha256(b'{"a":[1.5,null],"b":1}').hexdigest()
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        canonical_json({"x": float("nan")})
+
+
+def test_hash_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"abc")
+    assert hash_file(tmp_path / "f", "md5") == "900150983cd24fb0d6963f7d28e17f72"  # RFC 1321, appendix A.5
