@@ -60,7 +60,7 @@ class JobSpec(Strict):
     threads: int
     work: Path
     checkpoint_seconds: float = 30.0  # 0 for one after every step
-    measure_speed: bool = True  # time inference and training steps while verifying
+    speed_seconds: float = 2.0  # for each of two measurements of speed while verifying; 0 for none
 
 
 class Problem(Strict):

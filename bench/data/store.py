@@ -144,8 +144,8 @@ def _drawn(name: str, split: str) -> LabelledImages:
     except Exception:  # absent, truncated or foreign: it is only a cache
         data = shapes.draw(drawn.classes, drawn.size, split, per_class)
     try:
-        with atomic_path(path) as partial, partial.open("wb") as file:
-            np.savez(file, images=data.images, labels=data.labels)
+        with atomic_path(path) as partial, partial.open("wb") as cached:
+            np.savez(cached, images=data.images, labels=data.labels)
     except OSError:
         pass  # no cache on this machine
     return data

@@ -39,7 +39,7 @@ class Trainer:
     def __init__(self, spec: JobSpec) -> None:
         self.spec = spec
         self.device = torch.device(spec.device)
-        self.run_id = hash_json(spec.model_dump(mode="json", exclude={"work", "checkpoint_seconds", "threads"}))
+        self.run_id = run_id(spec)
         self.submission = load_submission(spec.folder, spec.protocol.task, spec.overrides)
         data = load(spec.data.name, spec.protocol.train, spec.data.root)
         self.images = torch.from_numpy(data.images).to(self.device)
@@ -117,6 +117,15 @@ class Trainer:
             peak_memory_bytes=peak_memory_bytes(self.spec.device),
             environment=self.environment,
         )
+
+
+def run_id(spec: JobSpec) -> str:
+    """What ties a checkpoint to its run: the specification, without paths and what only affects speed."""
+    content = spec.model_dump(
+        mode="json", exclude={"work", "folder", "threads", "checkpoint_seconds", "speed_seconds"}
+    )
+    del content["data"]["root"]
+    return hash_json(content)
 
 
 def start_training(submission: AnySubmission, spec: JobSpec, budget: Budget, device: torch.device) -> nn.Module:

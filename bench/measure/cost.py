@@ -143,7 +143,13 @@ def macs_per_image(module: nn.Module, args: tuple[Any, ...]) -> Macs:
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
     analysis.set_op_handle(**HANDLES)
     with torch.no_grad():
-        counted = {name: int(count) for name, count in analysis.by_operator().items()}
+        try:
+            counted = {name: int(count) for name, count in analysis.by_operator().items()}
+        except (IndexError, AssertionError, KeyError) as error:  # shapes that fvcore's handles do not expect
+            raise MeasurementError(
+                f"fvcore cannot count this network ({type(error).__name__}: {error}); a product with a vector is "
+                "written as one with a matrix of one column"
+            ) from error
         unsupported = analysis.unsupported_ops()
         counter = FlopCounterMode(display=False)
         with counter:

@@ -8,12 +8,14 @@ from pathlib import Path
 from bench.contract.jobs import JobSpec, Verification
 from bench.contract.manifest import Claims
 from bench.contract.records import Identity, Record, read_record, record_path
-from bench.contract.tracks import Protocol, protocol_of
+from bench.contract.tracks import OFFICIAL, Protocol, protocol_of
 from bench.errors import BenchError, ResultsError, UsageError
 from bench.run.datasets import DataFacts, DataSets, choose_data
 from bench.run.discovery import Found, variants_of
 
 PRECISION = "fp32"
+OFFICIAL_SPEED_SECONDS = 2.0  # for each of two measurements; others are for the estimate of time
+SPEED_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Job:
         """Beside the record: weights, samples, log, and while it runs its work folder."""
         return self.path.with_suffix("")
 
-    def spec(self, settings: Settings, measure_speed: bool = True) -> JobSpec:
+    def spec(self, settings: Settings) -> JobSpec:
         """What the job's processes are told."""
         found = self.entry.found
         return JobSpec(
@@ -83,7 +85,7 @@ class Job:
             threads=settings.threads,
             work=(self.folder / "work").resolve(),
             checkpoint_seconds=settings.checkpoint_seconds,
-            measure_speed=measure_speed,
+            speed_seconds=OFFICIAL_SPEED_SECONDS if settings.profile == OFFICIAL else SPEED_SECONDS,
         )
 
 
@@ -164,10 +166,8 @@ def parse_seeds(text: str | None, default: int) -> list[int]:
 
 
 def _seed_range(part: str) -> Iterator[int]:
-    first, _, last = part.strip().partition("-")
-    if not first.isdigit() or (last and not last.isdigit()):
-        raise ValueError(part)
-    yield from range(int(first), int(last or first) + 1)
+    first, dash, last = part.strip().partition("-")
+    yield from range(int(first), (int(last) if dash else int(first)) + 1)
 
 
 def make_plan(found: list[Found], settings: Settings) -> tuple[Plan, list[BenchError]]:

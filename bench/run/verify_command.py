@@ -73,7 +73,7 @@ def verification_spec(found: Found, variant: str, device: str) -> JobSpec:
         device=device,
         threads=1,
         work=Path(),  # replaced by a temporary folder
-        measure_speed=False,
+        speed_seconds=0.0,
     )
 
 

@@ -1,0 +1,30 @@
+# Everything a newcomer needs: `make run` and `make test`. Each creates .venv first if it is not there.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test check format clean
+
+run: .venv/ready  ## the main job on the embedded data: verify, train over two seeds, evaluate, compare
+	$(BIN)/bench run submissions/* --profile smoke --embedded
+
+test: .venv/ready  ## the test suite; tests that need official data or a GPU say why they are skipped
+	$(BIN)/python -m pytest
+
+check: .venv/ready  ## what CI checks besides the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "capbench needs Python 3.11 or newer: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,130 @@
+"""Manifests and tracks: what fits loads, what does not is named by file and field."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.contract.manifest import load_manifest
+from bench.contract.tracks import Caps, load_tracks, protocol_of
+from bench.errors import ManifestError, UsageError
+
+WHOLE = """
+track: cifar100-classification
+summary: A network
+paper: {title: T, authors: [A, B], year: 2024}
+claims: {params: 10, top1_accuracy: {mean: 0.5, std: 0.1, over: batches of one run}, fid: 62}
+as_published: {mode: train, batch_size: 128, why: because}
+ablations:
+  wide: {what: twice the width, set: {width: 64}, reports: {top1_accuracy: 0.6}}
+profiles:
+  smoke: {set: {sampling_steps: 20, width: 8}}
+notes: [one, two]
+"""
+
+
+def manifest(folder: Path, text: str) -> Path:
+    path = folder / "submission.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_whole_manifest(tmp_path: Path) -> None:
+    found = load_manifest(manifest(tmp_path, WHOLE))
+    assert found.claims.top1_accuracy is not None and found.claims.top1_accuracy.std == 0.1
+    assert found.claims.fid is not None and found.claims.fid.mean == 62  # a bare number is a mean
+    assert found.overrides("base", "official") == {}
+    assert found.overrides("wide", "official") == {"width": 64}
+    assert found.overrides("wide", "smoke") == {"sampling_steps": 20, "width": 64}  # the variant's own wins
+    assert found.claims_of("wide").top1_accuracy.mean == 0.6  # type: ignore[union-attr]
+    with pytest.raises(KeyError):
+        found.overrides("nope", "official")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the whole file"),
+        ("- a\n- b", "the whole file"),
+        ("track: [", "not valid YAML"),
+        ("track: x\nclaims: {params: many}", "field `claims.params`: found 'many'"),
+        ("track: x\nclaims: {top1: 0.5}", "unknown field `claims.top1`"),
+        ("summary: no track", "field `track` is missing"),
+        ("track: x\nas_published: {mode: test, batch_size: 1, why: y}", "field `as_published.mode`"),
+        ("track: x\nas_published: {mode: train, batch_size: 0, why: y}", "greater than 0"),
+        ("track: x\nablations: {Wide!: {set: {}}}", "ablation 'Wide!'"),
+        ("track: x\nablations: {base: {set: {}}}", "ablation 'base'"),
+        ("track: !!python/object/apply:os.system ['true']", "not valid YAML"),
+        ("a: &a [*a]", "unknown field `a`"),
+    ],
+)
+def test_what_does_not_fit_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = manifest(tmp_path, text)
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(path)
+    assert message in str(caught.value) and str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_absent_and_unreadable(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="no such file; `bench new"):
+        load_manifest(tmp_path / "submission.yaml")
+    (tmp_path / "submission.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ManifestError, match="cannot be read"):
+        load_manifest(tmp_path / "submission.yaml")
+
+
+def test_shipped_tracks_are_the_contest() -> None:
+    tracks = load_tracks()
+    classification, generation = tracks["cifar100-classification"], tracks["cifar100-generation"]
+    assert classification.caps.params == 100_000 and generation.caps.params == 1_000_000
+    assert classification.profiles["official"].steps == 10_000 and generation.profiles["official"].steps == 50_000
+    for track in tracks.values():
+        official = track.profiles["official"]
+        assert official.evaluate == "test"
+        # Nothing but the official profile ever looks at the test images.
+        assert all(p.evaluate == "validation" for name, p in track.profiles.items() if name != "official")
+
+
+def test_the_protocol_hash_sees_everything_that_matters() -> None:
+    track = load_tracks()["cifar100-classification"]
+    hashes = {protocol_of(track, profile, "cifar100").hash for profile in track.profiles}
+    hashes.add(protocol_of(track, "official", "shapes100").hash)
+    hashes.add(protocol_of(track.model_copy(update={"caps": Caps(params=1)}), "official", "cifar100").hash)
+    hashes.add(protocol_of(track.model_copy(update={"evaluation_batch_size": 1}), "official", "cifar100").hash)
+    assert len(hashes) == len(track.profiles) + 3
+    with pytest.raises(UsageError, match="no profile 'huge'; it has official, quick, smoke"):
+        track.profile("huge")
+
+
+TRACK = """
+name: mine
+title: Mine
+task: classification
+data: shapes4x16
+embedded_data: shapes4x16
+profiles: {official: {steps: 5, seeds: 1, train: train, evaluate: test}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("official", "final", "has no profile 'official'"),
+        ("steps: 5", "steps: 0", "profiles.official.steps"),
+        ("evaluate: test", "evaluate: train", "evaluates on 'train' while training on 'train'"),
+        ("train: train,", "train: test,", "test"),
+        ("evaluate: test", "evaluate: train+validation", "evaluates on 'train+validation'"),
+        ("task: classification", "task: generation", "needs `samples`"),
+        ("task: classification", "task: sorting", "field `task`"),
+        ("name: mine", "name: cifar100-generation", "ships with the package"),
+        ("name: mine", "name: ../mine", "field `name`"),
+    ],
+)
+def test_bad_tracks_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = tmp_path / "track.yaml"
+    path.write_text(TRACK.replace(old, new))
+    with pytest.raises(ManifestError) as caught:
+        load_tracks(path)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+    path.write_text(TRACK)
+    assert load_tracks(path)["mine"].caps == Caps()

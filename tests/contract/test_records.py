@@ -1,0 +1,90 @@
+"""Records are written whole, and read only if they are what was written."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.contract.records import (
+    Evaluation,
+    Record,
+    read_record,
+    reasons_against_ranking,
+    record_path,
+    record_paths,
+    write_record,
+)
+from bench.errors import ResultsError
+from tests.report.making_records import make_record
+
+
+@pytest.fixture
+def record() -> Record:
+    return make_record(accuracy=0.5)
+
+
+def test_round_trip(tmp_path: Path, record: Record) -> None:
+    path = record_path(tmp_path, record.identity, record.protocol)
+    write_record(path, record)
+    assert read_record(path) == record.sealed()
+    assert list(record_paths(tmp_path)) == [path]
+    assert path.relative_to(tmp_path).as_posix().startswith("runs/cifar100-classification/net/base/seed0-")
+
+
+def test_any_change_is_noticed(tmp_path: Path, record: Record) -> None:
+    path = tmp_path / "r.json"
+    write_record(path, record)
+    text = path.read_text()
+    assert '"top1_accuracy": 0.5' in text
+    path.write_text(text.replace('"top1_accuracy": 0.5', '"top1_accuracy": 0.6', 1))
+    with pytest.raises(ResultsError, match="was altered after it was written"):
+        read_record(path)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 100, -2])
+def test_truncated_files_are_named(tmp_path: Path, record: Record, cut: int) -> None:
+    path = tmp_path / "r.json"
+    write_record(path, record)
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(ResultsError, match=r"r.json: not a JSON record"):
+        read_record(path)
+
+
+def test_other_schemas_are_named(tmp_path: Path, record: Record) -> None:
+    path = tmp_path / "r.json"
+    content = record.sealed().model_dump(mode="json")
+    path.write_text(json.dumps({**content, "schema_version": 0}))
+    with pytest.raises(ResultsError, match="schema_version 0, this version reads 1"):
+        read_record(path)
+    path.write_text(json.dumps({**content, "luck": 3}))
+    with pytest.raises(ResultsError, match="unknown field `luck`"):
+        read_record(path)
+    path.write_text("[]")
+    with pytest.raises(ResultsError, match="schema_version None"):
+        read_record(path)
+
+
+def test_no_number_that_is_none(tmp_path: Path, record: Record) -> None:
+    broken = record.model_copy(update={"evaluation": Evaluation(metrics={"nll": float("nan")})})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_record(tmp_path / "r.json", broken)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_keeps_a_run_off_the_ranking(record: Record) -> None:
+    assert record.data is not None and record.evaluation is not None
+    assert reasons_against_ranking(record.protocol, record.data, record.evaluation) == []
+    smoke = record.protocol.model_copy(update={"profile": "smoke"})
+    drawn = record.data.model_copy(update={"name": "shapes100", "stand_in_for": "cifar100"})
+    peeking = record.evaluation.model_copy(update={"batch_independent": False})
+    assert reasons_against_ranking(smoke, drawn, peeking) == [
+        "profile smoke",
+        "data shapes100 instead of cifar100",
+        "predictions depend on the rest of the batch",
+    ]
+
+
+def test_times_are_the_only_difference_between_runs(record: Record) -> None:
+    later = record.model_copy(update={"timing": record.timing.model_copy(update={"attempt": 2})}).sealed()
+    assert later.checksum != record.sealed().checksum
+    assert later.without_times() == record.without_times()

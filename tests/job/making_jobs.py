@@ -1,0 +1,39 @@
+"""Job specifications for tests that run a phase in their own process."""
+
+from pathlib import Path
+from typing import Any
+
+from bench.contract.jobs import JobData, JobSpec
+from bench.contract.tracks import load_tracks, protocol_of
+from tests.making import write_submission, write_track
+
+
+def make_spec(
+    folder: Path, name: str = "tiny_net", changes: dict[str, str] | None = None, **fields: Any
+) -> JobSpec:
+    """A job of the tiny track on drawn images; ``fields`` replace those of the specification."""
+    track = load_tracks(write_track(folder))["tiny"]
+    work = folder / f"work-{name}"
+    work.mkdir()
+    spec = JobSpec(
+        submission=name,
+        folder=write_submission(folder, name, changes),
+        variant="base",
+        overrides={},
+        seed=0,
+        protocol=protocol_of(track, "official", "shapes4x16"),
+        data=JobData(
+            name="shapes4x16",
+            root=folder,
+            image_shape=(3, 16, 16),
+            num_classes=4,
+            channel_mean=(0.5, 0.5, 0.5),
+            channel_std=(0.25, 0.25, 0.25),
+        ),
+        as_published=None,
+        device="cpu",
+        threads=1,
+        work=work,
+        speed_seconds=0.0,
+    )
+    return spec.model_copy(update=fields)

@@ -1,0 +1,77 @@
+"""Evaluation: from the weights alone, on the evaluated part alone, labels out of reach."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from bench.contract.jobs import (
+    AS_PUBLISHED_LOGITS,
+    LOGITS,
+    REPORT,
+    WEIGHTS,
+    EvaluationReport,
+    JobSpec,
+    read_report,
+)
+from bench.contract.manifest import AsPublished
+from bench.data import store
+from bench.job import evaluation
+from bench.job.loading import load_submission
+from bench.job.prediction import rebuild
+from bench.job.training import train
+from tests.job.making_jobs import make_spec
+
+PUBLISHED = AsPublished(mode="train", batch_size=40, why="nobody called eval()")
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> JobSpec:
+    spec = make_spec(tmp_path, as_published=PUBLISHED)
+    train(spec)
+    return spec
+
+
+def test_predictions_are_those_of_the_weights(trained: JobSpec) -> None:
+    evaluation.evaluate(trained)
+    logits = np.load(trained.work / LOGITS)
+    report = read_report(trained.work / REPORT["evaluate"], EvaluationReport)
+    images = torch.from_numpy(store.load("shapes4x16", "test", trained.data.root).images)
+    model = rebuild(load_submission(trained.folder, "classification", {}), trained, trained.work / WEIGHTS)
+    assert logits.shape == (160, 4) and report.images == 160
+    # All in one batch, against batches of 500: one image's logits do not depend on its neighbours.
+    assert np.allclose(logits, model(images).numpy(), atol=1e-5)
+    assert report.batch_independent is True
+
+
+def test_as_published_uses_batch_statistics(trained: JobSpec) -> None:
+    evaluation.evaluate(trained)
+    sound, published = np.load(trained.work / LOGITS), np.load(trained.work / AS_PUBLISHED_LOGITS)
+    assert published.shape == sound.shape and not np.allclose(sound, published, atol=1e-2)
+    again = trained.model_copy(update={"work": trained.work})
+    evaluation.evaluate(again)
+    assert np.array_equal(published, np.load(trained.work / AS_PUBLISHED_LOGITS))
+
+
+def test_only_the_images_of_the_evaluated_part_are_handed_over(
+    trained: JobSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    original = store.load
+
+    def load(name: str, part: str, root: Path) -> object:
+        asked.append(part)
+        return original(name, part, root)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(evaluation, "load", load)
+    evaluation.evaluate(trained)
+    assert asked == ["test"]
+
+
+def test_other_weights_are_refused(trained: JobSpec) -> None:
+    weights = load_file(trained.work / WEIGHTS)
+    save_file({name: tensor for name, tensor in weights.items() if name != "head.bias"}, trained.work / WEIGHTS)
+    with pytest.raises(Exception, match=r"do not fit build_model.*head\.bias"):
+        evaluation.evaluate(trained)

@@ -1,0 +1,110 @@
+"""Training: exactly the budget, and bit-equal however often it was interrupted."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from bench.contract.jobs import CHECKPOINT, REPORT, WEIGHTS, TrainingReport, read_report
+from bench.job.training import Trainer, train
+from tests.job.making_jobs import make_spec
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupt_after(trainer: Trainer, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``trainer`` die inside ``train_step`` once it has done ``steps`` more."""
+    done = [0]
+    original = trainer.submission.train_step
+
+    def step(*arguments: Any) -> Any:
+        if done[0] == steps:
+            raise Interrupted
+        done[0] += 1
+        return original(*arguments)
+
+    monkeypatch.setattr(trainer.submission, "train_step", step)
+
+
+def test_exactly_the_budget_is_spent_on_every_image_in_order(tmp_path: Path) -> None:
+    spec = make_spec(tmp_path)
+    trainer = Trainer(spec)
+    seen: list[tuple[int, int]] = []
+    original = trainer.submission.train_step
+    trainer.submission.train_step = lambda batch, step: (  # type: ignore[method-assign, assignment]
+        seen.append((step, len(batch.labels))) or original(batch, step)  # type: ignore[func-returns-value]
+    )
+    report = trainer.run()
+    assert seen == [(step, 16) for step in range(12)]
+    assert report.steps == 12 and report.epochs == pytest.approx(12 * 16 / 720)
+    assert report.curves.steps == list(range(1, 13)) and len(report.curves.values["loss"]) == 12
+    assert report.params_after == 8 * 27 + 8 + 16 + 8 * 4 + 4
+
+
+@pytest.mark.parametrize("stops", [[5], [1, 1, 1, 1], [3, 8], [11]])
+def test_a_resumed_run_is_bit_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: list[int]) -> None:
+    # The tiny network has everything a checkpoint must hold: weights, BN statistics, AdamW, OneCycle, an EMA
+    # kept as a dict of tensors, dropout from the global generator; numpy's and Python's generators are drawn from.
+    draws = {
+        "loss": "import random, numpy\nloss = loss * (1 + 0.1 * random.gauss(0, 1) + 0.1 * numpy.random.randn())"
+    }
+    calm = make_spec(tmp_path, "calm", draws)
+    train(calm)
+    shaken = make_spec(tmp_path, "shaken", draws, checkpoint_seconds=0.0)
+    for steps in stops:
+        trainer = Trainer(shaken)
+        interrupt_after(trainer, steps, monkeypatch)
+        with pytest.raises(Interrupted):
+            trainer.run()
+    train(shaken)
+    first, second = (load_file(spec.work / WEIGHTS) for spec in (calm, shaken))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    reports = [read_report(spec.work / REPORT["train"], TrainingReport) for spec in (calm, shaken)]
+    assert reports[0].curves == reports[1].curves
+    assert reports[1].resumes == len(stops)
+
+
+def test_other_seeds_and_other_order_give_other_weights(tmp_path: Path) -> None:
+    hashes = {Trainer(make_spec(tmp_path, f"net{seed}", seed=seed)).run().weights_sha256 for seed in range(3)}
+    assert len(hashes) == 3
+
+
+@pytest.mark.parametrize("damage", ["truncated", "garbage", "another run's"])
+def test_an_unusable_checkpoint_is_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = make_spec(tmp_path, checkpoint_seconds=0.0)
+    trainer = Trainer(spec)
+    interrupt_after(trainer, 4, monkeypatch)
+    with pytest.raises(Interrupted):
+        trainer.run()
+    path = spec.work / CHECKPOINT
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif damage == "garbage":
+        path.write_bytes(b"garbage")
+    else:
+        spec = spec.model_copy(update={"seed": 1})
+    report = Trainer(spec).run()
+    assert report.resumes == 0 and report.steps == 12
+    assert path.with_suffix(".unusable").exists()
+
+
+def test_training_may_not_grow_the_network(tmp_path: Path) -> None:
+    grows = {"step": "if step == 5: self.other = torch.optim.SGD([nn.Parameter(torch.zeros(9))], 0.1)"}
+    with pytest.raises(Exception, match="hidden parameters: optimizer"):
+        Trainer(make_spec(tmp_path, changes=grows)).run()
+
+
+def test_training_may_not_learn_a_buffer(tmp_path: Path) -> None:
+    late = {
+        "network": 'self.register_buffer("table", torch.zeros(4))',
+        "step": "if step == 11: self.model.table += 1",
+    }
+    with pytest.raises(Exception, match="hidden parameters: buffer table"):
+        Trainer(make_spec(tmp_path, changes=late)).run()

@@ -1,0 +1,119 @@
+"""The comparison table, from records alone."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.contract.records import Record, record_path, write_record
+from bench.errors import NothingToDo, UsageError
+from bench.report.compare import FORMATS, compare_command, comparison_text
+from bench.report.summary import summarize
+from tests.report.making_records import make_record
+
+ACCURACIES = [0.45, 0.47, 0.46]
+CLAIMS = {
+    "params": 84_194,
+    "top1_accuracy": {"mean": 0.502, "std": 0.042, "over": "batches of one run", "protocol": "as-published"},
+}
+
+
+@pytest.fixture
+def records() -> list[Record]:
+    honest = [make_record("se", seed, value, claims=CLAIMS) for seed, value in enumerate(ACCURACIES)]
+    better = [make_record("wide", 0, 0.6, params=99_000, claims={"params": 100_000})]
+    mixed = [make_record("moody", 0, 0.3), make_record("moody", 1, None), make_record("broken", 0, None)]
+    return [*honest, *better, *mixed, make_record("se", 0, 0.2, profile="quick")]
+
+
+def test_a_row_says_what_was_measured(records: list[Record]) -> None:
+    table = comparison_text(summarize(records), table="markdown")
+    row = next(line for line in table.splitlines() if "| se " in line)
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    mean, std = 100 * np.mean(ACCURACIES), 100 * np.std(ACCURACIES, ddof=1)
+    assert cells == [
+        "se",
+        "84,194 =",
+        "2.85",
+        "4,001 (A CPU, 1 thr)",
+        f"{mean:.2f} ± {std:.2f} (n=3)",
+        f"{mean + 5:.2f} ± {std:.2f} (n=3)",
+        "50.2 ± 4.2 (batches of one run, as published)",
+        "10,000",
+        "ok",
+    ]
+
+
+def test_what_is_missing_or_failed_is_not_hidden(records: list[Record]) -> None:
+    table = comparison_text(summarize(records), table="markdown")
+    assert "| 99,000 (paper 100,000) |" in table and "60.00 (n=1)" in table
+    broken = next(line for line in table.splitlines() if "broken" in line)
+    assert "–" in broken and broken.rstrip("| ").endswith("error")
+    assert "1/2 error" in next(line for line in table.splitlines() if "moody" in line)
+
+
+def test_protocols_are_never_mixed(records: list[Record]) -> None:
+    table = comparison_text(summarize(records), table="markdown")
+    official, quick = table.split("### ")[1:]
+    assert official.startswith("cifar100-classification, official: cifar100, 10,000 steps")
+    assert quick.startswith("cifar100-classification, quick")
+    assert "20.00 (n=1)" in quick and "ok, unranked" in quick and "n=3" not in quick
+
+
+@pytest.mark.parametrize(
+    ("key", "first"), [("score", "wide"), ("params", "broken"), ("name", "broken"), ("images_per_s", "se")]
+)
+def test_sorting(records: list[Record], key: str, first: str) -> None:
+    table = comparison_text(summarize(records), table="csv", sort=key)
+    assert next(csv.DictReader(io.StringIO(table)))["submission"] == first
+
+
+def test_only_the_newest_version_of_the_code_is_shown() -> None:
+    old = [make_record("net", seed, 0.1, source="old") for seed in range(3)]
+    new = [make_record("net", 0, 0.9, source="new", finished_at="2026-02-01T00:00:00+00:00")]
+    (row,) = summarize([*old, *new])
+    assert row.metric("top1_accuracy").mean == 0.9 and len(row.records) == 1  # type: ignore[union-attr]
+
+
+def test_json_has_numbers_and_nulls(records: list[Record]) -> None:
+    official, _ = json.loads(comparison_text(summarize(records), table="json"))
+    rows = {row["submission"]: row for row in official["rows"]}
+    assert rows["se"]["metrics"]["top1_accuracy"]["n"] == 3
+    assert rows["wide"]["metrics"]["top1_accuracy"]["std"] is None
+    assert rows["broken"]["metrics"] == {} and rows["broken"]["inference_images_per_s"] is None
+
+
+@pytest.mark.parametrize("table", FORMATS)
+def test_every_format_names_every_submission(records: list[Record], table: str) -> None:
+    text = comparison_text(summarize(records), table=table)
+    assert all(name in text for name in ("se", "wide", "moody", "broken"))
+
+
+def test_the_command(tmp_path: Path, records: list[Record], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(NothingToDo, match="no records"):
+        compare_command(tmp_path, table="simple", track=None, sort="score")
+    for record in records:
+        write_record(record_path(tmp_path, record.identity, record.protocol), record)
+    assert compare_command(tmp_path, table="simple", track=None, sort="score") == 0
+    assert "46.00 ± 1.00 (n=3)" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="--track 'x': the records are of cifar100-classification"):
+        compare_command(tmp_path, table="simple", track="x", sort="score")
+    with pytest.raises(UsageError, match="--table 'pdf'"):
+        compare_command(tmp_path, table="pdf", track=None, sort="score")
+    with pytest.raises(UsageError, match="--sort 'luck'"):
+        compare_command(tmp_path, table="csv", track=None, sort="luck")
+
+
+def test_a_damaged_record_is_named_and_the_rest_shown(
+    tmp_path: Path, records: list[Record], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for record in records:
+        write_record(record_path(tmp_path, record.identity, record.protocol), record)
+    path = record_path(tmp_path, records[0].identity, records[0].protocol)
+    path.write_text(path.read_text()[:-20])
+    assert compare_command(tmp_path, table="simple", track=None, sort="score") == 2
+    shown = capsys.readouterr()
+    assert path.name in shown.err and "(n=2)" in shown.out

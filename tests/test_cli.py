@@ -1,0 +1,66 @@
+"""The other commands, as a user types them."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.making import bench
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["run"], ["verify"], ["compare"], ["new"], ["doctor"], ["data"], ["data", "list"]]
+)
+def test_every_command_has_help(command: list[str]) -> None:
+    done = bench(*command, "--help")
+    assert done.returncode == 0 and "Usage" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["fly"], ["compare", "--tabel", "csv"], ["run"], ["new"], ["data", "eat"]])
+def test_wrong_words_are_usage_errors(arguments: list[str]) -> None:
+    done = bench(*arguments)
+    assert done.returncode == 2 and "Traceback" not in done.stderr and done.stderr.strip()
+
+
+@pytest.mark.parametrize("task", ["classification", "generation"])
+def test_a_scaffold_verifies_as_it_stands(tmp_path: Path, task: str) -> None:
+    done = bench("new", "mine", "--task", task, "--folder", tmp_path)
+    assert done.returncode == 0 and f"bench verify {tmp_path / 'mine'}" in done.stdout
+    verified = bench("verify", tmp_path / "mine", "--device", "cpu")
+    assert verified.returncode == 0, verified.stdout
+    assert "within" in verified.stdout
+    again = bench("new", "mine", "--task", task, "--folder", tmp_path)
+    assert again.returncode == 2 and "exists already" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["../up"], "'../up'"), (["Mine"], "'Mine'"), (["mine", "--task", "poetry"], "--task 'poetry'")],
+)
+def test_bad_scaffolds_are_named(tmp_path: Path, arguments: list[str], message: str) -> None:
+    done = bench("new", *arguments, "--folder", tmp_path)
+    assert done.returncode == 2 and message in done.stderr
+
+
+def test_data_commands_without_data(tmp_path: Path) -> None:
+    listed = bench("data", "list", "--data-root", tmp_path)
+    assert listed.returncode == 0 and str(tmp_path) in listed.stdout and "to get it" in listed.stdout
+    assert bench("data", "verify", "--data-root", tmp_path).returncode == 5
+    unpacked = bench("data", "unpack", tmp_path, "--data-root", tmp_path)
+    assert unpacked.returncode == 2 and "holds none of" in unpacked.stderr
+
+
+@pytest.mark.real_data
+def test_data_commands_with_data(real_data: Path) -> None:
+    listed = bench("data", "list", "--data-root", real_data)
+    assert "✓ cifar100" in listed.stdout and "✓ addnist-style" in listed.stdout and "– addnist " in listed.stdout
+
+
+def test_compare_without_records(tmp_path: Path) -> None:
+    done = bench("compare", "--results", tmp_path)
+    assert done.returncode == 5 and "no records" in done.stderr
+
+
+def test_doctor_and_version() -> None:
+    doctor = bench("doctor", "--device", "cpu")
+    assert doctor.returncode == 0 and '"torch"' in doctor.stdout
+    assert bench("--version").stdout.startswith("capbench 0.")
