@@ -222,7 +222,7 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
         status = int(code) if isinstance(code, int) else int(ExitCode.OK)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):  # typer turns Ctrl-C within a command into Abort
         print("interrupted; checkpoints are kept, repeat the command to go on", file=sys.stderr)
         status = int(ExitCode.INTERRUPTED)
     except BenchError as error:
@@ -232,8 +232,6 @@ def main() -> None:
         # The reader went away, as in `bench compare | head`; nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = int(ExitCode.OK)
-    except typer.Abort:
-        status = int(ExitCode.INTERRUPTED)
     except Exception as error:
         show = getattr(error, "show", None)  # click's own usage errors
         if show is None:

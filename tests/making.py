@@ -14,7 +14,7 @@ embedded_data: shapes4x16
 caps: {params: 2000, stored_scalars: 6000}
 profiles:
   official: {steps: 12, seeds: 2, train: train, evaluate: test}
-  quick: {steps: 400, seeds: 2, train: train, evaluate: validation}
+  quick: {steps: 12, seeds: 2, train: train, evaluate: validation}
 """
 
 MANIFEST = "track: tiny\n"

@@ -56,7 +56,10 @@ def _speed(row: Row) -> str:
 
 
 def _paper(row: Row) -> str:
-    claims, task = row.first.claims, row.first.task
+    record = row.first
+    if record.protocol.profile != OFFICIAL or (record.data and record.data.stand_in_for):
+        return NOTHING  # a paper's figure says nothing beside a shorter training or other images
+    claims, task = record.claims, record.task
     claim = claims.top1_accuracy if task == "classification" else claims.fid
     if claim is None:
         return NOTHING
@@ -98,6 +101,8 @@ COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("steps", lambda row: f"{row.first.protocol.steps:,}"),
     ("status", lambda row: row.status),
 )
+
+OPTIONAL = ("as published %", "paper")
 
 
 def _sort_key(row: Row, key: str) -> tuple[Any, ...]:
@@ -144,10 +149,10 @@ def comparison_text(rows: list[Row], *, table: str = "simple", sort: str = "scor
 
 
 def _cells(group: list[Row]) -> tuple[list[str], list[list[str]]]:
-    """Headers and cells, without columns in which nothing stands."""
+    """Headers and cells, without those columns of comparison in which nothing stands."""
     titles = [_column_title(group[0]) if name == "score" else name for name, _ in COLUMNS]
     cells = [[cell(row) for _, cell in COLUMNS] for row in group]
-    filled = [index for index, name in enumerate(titles) if name != "as published %" or _any(cells, index)]
+    filled = [index for index, name in enumerate(titles) if name not in OPTIONAL or _any(cells, index)]
     return [titles[index] for index in filled], [[row[index] for index in filled] for row in cells]
 
 

@@ -65,9 +65,9 @@ def _folders(paths: Iterable[Path]) -> list[Path]:
         if not path.exists():
             raise UsageError(f"{path}: no such folder; give a submission's folder, such as submissions/se_dsconv")
         if path.is_dir() and not path.name.startswith(("_", ".")):
-            inner = sorted(child.parent for child in path.glob(f"*/{MANIFEST}"))
             is_one = (path / MANIFEST).exists() or (path / MODEL).exists()
-            for folder in [path] if is_one or not inner else inner:
+            inner = sorted(child.parent for child in path.glob(f"*/{MANIFEST}"))
+            for folder in [path] if is_one else inner:
                 folders[folder.resolve()] = None
     return list(folders)
 

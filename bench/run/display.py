@@ -164,6 +164,7 @@ class LiveTable(Display):
         self._rows: dict[str, _Row] = {}
         self._lock = threading.Lock()
         self._left = 0
+        self._waiting_for = ""  # said while no job runs
         self._live = Live(self._table(), console=self._console, auto_refresh=False, transient=True)
         self._live.start()
 
@@ -182,7 +183,7 @@ class LiveTable(Display):
                 duration(left) if row.total else "",
             )
         if not self._rows:
-            return ""
+            return self._waiting_for
         table.caption = f"{self._left} runs to go"
         return table
 
@@ -193,6 +194,8 @@ class LiveTable(Display):
         to_do, done, failed = (len(plan.jobs(state)) for state in State)
         data = ", ".join(sorted({entry.protocol.data for entry in plan.entries}))
         settings = plan.settings
+        if to_do:
+            self._waiting_for = "verifying: contract, caps, cost and speed, before anything trains ..."
         self._say(
             f"[bold]Plan[/]: {to_do} runs to do, {done} done, {failed} failed earlier; profile "
             f"{settings.profile}, data {data}, {settings.device}, {settings.jobs} side by side with "
@@ -212,6 +215,7 @@ class LiveTable(Display):
         )
 
     def estimated(self, plan: Plan) -> None:
+        self._waiting_for = ""
         runs = self._left = len(plan.jobs(State.TO_DO))
         self._say(f"{runs} runs, about {duration(plan.estimate_seconds())} at the speed just measured")
 

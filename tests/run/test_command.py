@@ -64,7 +64,7 @@ OFFENDERS: dict[str, tuple[dict[str, str], str, str, int]] = {
         "OSError",
         3,
     ),
-    "wrong_shape": ({"predict": "return logits[:, :3]"}, "contract", "must return (1, 4) torch.float32", 4),
+    "wrong_shape": ({"predict": "return logits[:, :3]"}, "contract", "must return (16, 4) torch.float32", 4),
     "wrong_dtype": ({"predict": "return logits.double()"}, "contract", "torch.float64", 4),
     "nan_logits": ({"predict": "return logits * float('nan')"}, "nan", "logits that are not finite", 3),
     "nan_loss": ({"loss": "if step == 9: loss = loss * float('nan')"}, "nan", "`loss` is nan", 3),
@@ -95,8 +95,9 @@ def records(results: Path) -> dict[tuple[str, int], Record]:
 def run(folder: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     track, results = write_track(folder), folder / "results"
     # Two side by side means one thread each: two-thread processes crawl beside anything else that is busy.
-    options = ("--track", track, "--results", results, "--device", "cpu", "--jobs", 2)
-    return bench("run", *arguments, *options, **environment)
+    # The quick profile measures speed for a shorter time.
+    options = ("--track", track, "--results", results, "--device", "cpu", "--jobs", 2, "--profile", "quick")
+    return bench("run", *options, *arguments, **environment)
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +245,40 @@ def test_damaged_data_stops_its_own_track_only(tmp_path: Path) -> None:
     assert records(tmp_path / "results")["honest", 0].status == "ok"
 
 
+def test_interrupted_it_stops_its_children_and_says_how_to_go_on(tmp_path: Path) -> None:
+    write_submission(tmp_path, "honest")
+    track = write_track(tmp_path, TRACK.replace("steps: 12", "steps: 100000"))
+    arguments = [
+        "run",
+        tmp_path / "honest",
+        "--track",
+        track,
+        "--results",
+        tmp_path / "results",
+        "--profile",
+        "quick",
+        "--jobs",
+        "2",
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench", *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "BENCH_CHECKPOINT_SECONDS": "0"},
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if '"progress"' in line:
+            break
+    process.send_signal(signal.SIGINT)
+    rest = process.stderr.read()
+    assert process.wait(timeout=60) == 130
+    assert "checkpoints are kept, repeat the command to go on" in rest and "Traceback" not in rest
+    assert list((tmp_path / "results").rglob("checkpoint.pt"))
+    listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert str(tmp_path) not in listing
+
+
 def test_killed_at_any_moment_the_same_command_completes_it(tmp_path: Path) -> None:
     """kill -9 of the parent at random moments, in every phase; then the records equal undisturbed ones."""
     steps = TRACK.replace("steps: 12", "steps: 300")
@@ -251,7 +286,19 @@ def test_killed_at_any_moment_the_same_command_completes_it(tmp_path: Path) -> N
     for place in ("calm", "shaken"):
         (tmp_path / place).mkdir()
         write_track(tmp_path / place, steps)
-    command = [sys.executable, "-m", "bench", "run", tmp_path / "honest", "--device", "cpu", "--jobs", 2]
+    command = [
+        sys.executable,
+        "-m",
+        "bench",
+        "run",
+        tmp_path / "honest",
+        "--device",
+        "cpu",
+        "--jobs",
+        2,
+        "--profile",
+        "quick",
+    ]
 
     def arguments(place: str) -> list[str]:
         return [
