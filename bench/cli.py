@@ -222,8 +222,7 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
         status = int(code) if isinstance(code, int) else int(ExitCode.OK)
-    except (KeyboardInterrupt, typer.Abort):  # typer turns Ctrl-C within a command into Abort
-        print("interrupted; checkpoints are kept, repeat the command to go on", file=sys.stderr)
+    except (KeyboardInterrupt, typer.Abort):
         status = int(ExitCode.INTERRUPTED)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
@@ -238,4 +237,6 @@ def main() -> None:
             raise
         show()
         status = int(ExitCode.USAGE)
+    if status == ExitCode.INTERRUPTED:  # raised or, by some versions of typer, returned
+        print("interrupted; checkpoints are kept, repeat the command to go on", file=sys.stderr)
     sys.exit(status)

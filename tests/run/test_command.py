@@ -260,19 +260,19 @@ def test_interrupted_it_stops_its_children_and_says_how_to_go_on(tmp_path: Path)
         "--jobs",
         "2",
     ]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "bench", *map(str, arguments)],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "BENCH_CHECKPOINT_SECONDS": "0"},
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if '"progress"' in line:
-            break
-    process.send_signal(signal.SIGINT)
-    rest = process.stderr.read()
-    assert process.wait(timeout=60) == 130
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if '"progress"' in line:
+                break
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+        assert process.wait(timeout=60) == 130
     assert "checkpoints are kept, repeat the command to go on" in rest and "Traceback" not in rest
     assert list((tmp_path / "results").rglob("checkpoint.pt"))
     listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
