@@ -17,11 +17,13 @@ class DCGANGenerator(nn.Module):
         channels: int = 3,
         bias: bool = False,
     ) -> None:
-        """Args:
-        latent: Length of the noise vector.
-        widths: Channels at 4×4, 8×8 and 16×16.
-        channels: Channels of the image.
-        bias: Whether the convolutions have biases; next to batch normalisation they add nothing but parameters.
+        """Layers of the given widths.
+
+        Args:
+            latent: Length of the noise vector.
+            widths: Channels at 4×4, 8×8 and 16×16.
+            channels: Channels of the image.
+            bias: Whether the convolutions have biases; next to batch normalisation they only add parameters.
         """
         super().__init__()
         stages: list[nn.Module] = [*_up(latent, widths[0], stride=1, padding=0, bias=bias)]
@@ -46,11 +48,13 @@ class DCGANDiscriminator(nn.Module):
         bias: bool = False,
         norm_first: bool = False,
     ) -> None:
-        """Args:
-        widths: Channels at 16×16, 8×8 and 4×4.
-        channels: Channels of the image.
-        bias: Whether the convolutions have biases.
-        norm_first: Whether the first layer is normalised too; DCGAN's is not (section 3).
+        """Layers of the given widths.
+
+        Args:
+            widths: Channels at 16×16, 8×8 and 4×4.
+            channels: Channels of the image.
+            bias: Whether the convolutions have biases.
+            norm_first: Whether the first layer is normalised too; DCGAN's is not (section 3).
         """
         super().__init__()
         stages: list[nn.Module] = _down(channels, widths[0], norm=norm_first, bias=bias)

@@ -79,6 +79,7 @@ class Verification(Strict):
     training_steps_per_s: Rate | None = None
     inference_images_per_s: Rate | None = None
     environment: dict[str, Any]
+    log_tail: list[str] = []  # the last lines printed by a verification that ended without a report
 
 
 class TrainingReport(Strict):

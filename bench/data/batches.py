@@ -15,11 +15,13 @@ class BatchStream:
     """
 
     def __init__(self, images: Tensor, labels: Tensor, *, batch_size: int, seed: int) -> None:
-        """Args:
-        images: (N, C, H, W) uint8.
-        labels: (N,) int64, on the same device.
-        batch_size: Images a batch; may exceed N.
-        seed: The run's seed.
+        """A stream over images and labels that stay where they are.
+
+        Args:
+            images: (N, C, H, W) uint8.
+            labels: (N,) int64, on the same device.
+            batch_size: Images a batch; may exceed N.
+            seed: The run's seed.
         """
         self._images = images
         self._labels = labels

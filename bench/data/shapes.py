@@ -33,8 +33,10 @@ class ShapesName:
 
 
 def parse_name(name: str) -> ShapesName:
-    """Raises:
-    DataError: If ``name`` does not name a drawn data set that exists.
+    """Classes and size of a drawn data set.
+
+    Raises:
+        DataError: If ``name`` does not name a drawn data set that exists.
     """
     match = NAME.fullmatch(name)
     if match is None:

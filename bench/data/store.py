@@ -69,8 +69,10 @@ def cache_folder() -> Path:
 
 
 def describe(name: str) -> DatasetInfo:
-    """Raises:
-    DataError: If there is no data set called ``name``.
+    """What is known of the data set called ``name``.
+
+    Raises:
+        DataError: If there is no data set called ``name``.
     """
     if name in REAL:
         return REAL[name]

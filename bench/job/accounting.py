@@ -151,8 +151,10 @@ class LearnedStateCheck:
             yield f"plain attribute {name}", tensor
 
     def refuse_changes(self, model: nn.Module) -> None:
-        """Raises:
-        ContractError: If a buffer or plain tensor differs from what it was, or is new.
+        """Refuse what training changed under another name than a parameter's.
+
+        Raises:
+            ContractError: If a buffer or plain tensor differs from what it was, or is new.
         """
         for name, tensor in self._state(model):
             before = self._before.get(name)

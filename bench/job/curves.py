@@ -73,8 +73,10 @@ class CurveLog:
 
 
 def check_step_values(values: object) -> None:
-    """Raises:
-    ContractError: Unless ``values`` is a dict of 0-dimensional tensors with a ``loss``.
+    """Check what ``train_step`` returned.
+
+    Raises:
+        ContractError: Unless ``values`` is a dict of 0-dimensional tensors with a ``loss``.
     """
     if not isinstance(values, dict) or "loss" not in values:
         kind = sorted(values) if isinstance(values, dict) else type(values).__name__

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from math import prod
 from typing import Any
 
+ATTENTION = "scaled_dot_product_attention"
+
 # fvcore's names, under which it sums its counts, for what is a multiply-accumulate.
-MAC_OPERATORS = frozenset(
-    {"conv", "linear", "matmul", "bmm", "addmm", "einsum", "scaled_dot_product_attention", "baddbmm"}
-)
+MAC_OPERATORS = frozenset({"conv", "linear", "matmul", "bmm", "addmm", "einsum", "baddbmm", ATTENTION})
 
 # Elementwise work, reductions, views and random numbers: fvcore counts no multiply-accumulates, nor do we.
 _CHEAP = (
@@ -57,6 +57,6 @@ def _named(name: str, count: Callable[[list[Any], list[Any]], int]) -> Callable[
 
 
 HANDLES: dict[str, Callable[[list[Any], list[Any]], Any]] = {
-    "aten::scaled_dot_product_attention": _named("scaled_dot_product_attention", _attention),
+    "aten::scaled_dot_product_attention": _named(ATTENTION, _attention),
     "aten::baddbmm": _named("baddbmm", _baddbmm),
 }

@@ -64,6 +64,8 @@ def run_command(options: RunOptions) -> Outcome:
     try:
         for error in problems:
             display.message(f"✗ {error}")
+        for notice in plan.notices:
+            display.message(notice)
         display.planned(plan)
         if plan.jobs(State.TO_DO):
             runner.verify(record_failures=not options.dry_run)

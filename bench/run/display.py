@@ -147,6 +147,8 @@ class JsonLines(Display):
 class _Row:
     """A running job on screen."""
 
+    entry: str
+    seed: int
     phase: str = "starting"
     done: int = 0
     total: int = 0
@@ -170,12 +172,13 @@ class LiveTable(Display):
 
     def _table(self) -> "RenderableType":
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in ("entry", "phase", "step", "step/s", "loss", "ETA"):
+        for name in ("entry", "seed", "phase", "step", "step/s", "loss", "ETA"):
             table.add_column(name, justify="left" if name in ("entry", "phase") else "right", no_wrap=True)
-        for label, row in self._rows.items():
+        for row in self._rows.values():
             left = (row.total - row.done) / row.rate if row.rate else None
             table.add_row(
-                label,
+                row.entry,
+                str(row.seed),
                 row.phase,
                 f"{row.done:,}/{row.total:,}" if row.total else "",
                 f"{row.rate:.1f}" if row.rate else "",
@@ -221,11 +224,11 @@ class LiveTable(Display):
 
     def started(self, job: Job) -> None:
         with self._lock:
-            self._rows[job.label] = _Row(since=time.monotonic())
+            self._rows[job.label] = _Row(job.entry.label, job.seed, since=time.monotonic())
 
     def progress(self, job: Job, event: dict[str, Any]) -> None:
         with self._lock:
-            row = self._rows.setdefault(job.label, _Row())
+            row = self._rows.setdefault(job.label, _Row(job.entry.label, job.seed))
             now, done, phase = time.monotonic(), int(event.get("done", 0)), str(event.get("phase", ""))
             if phase != row.phase:
                 row.phase, row.since, row.since_done, row.rate = phase, now, done, None

@@ -1,7 +1,7 @@
 """The plan of a command: which jobs it means, which of them are done, and how long the rest will take."""
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -128,6 +128,7 @@ class Plan:
 
     entries: list[Entry]
     settings: Settings
+    notices: list[str] = field(default_factory=list)  # what the user should know of the results folder
 
     def jobs(self, *states: State) -> list[Job]:
         """The jobs in one of ``states``; all for none given."""
@@ -181,17 +182,18 @@ def make_plan(found: list[Found], settings: Settings) -> tuple[Plan, list[BenchE
     """
     parse_seeds(settings.seeds, 1)
     datasets = DataSets(settings.data_root)
-    entries: list[Entry] = []
-    problems: list[BenchError] = []
+    plan, problems = Plan([], settings), list[BenchError]()
     for submission in found:
         try:
-            entries += _entries(submission, datasets, settings)
+            plan.entries += _entries(submission, datasets, settings, plan.notices.append)
         except BenchError as error:
             problems.append(type(error)(f"{submission.name}: {error}"))
-    return Plan(entries, settings), problems
+    return plan, problems
 
 
-def _entries(submission: Found, datasets: DataSets, settings: Settings) -> list[Entry]:
+def _entries(
+    submission: Found, datasets: DataSets, settings: Settings, notice: Callable[[str], None]
+) -> list[Entry]:
     track = submission.track
     profile = track.profile(settings.profile)
     data = choose_data(track, settings.profile, settings.data_root, settings.embedded)
@@ -200,12 +202,13 @@ def _entries(submission: Found, datasets: DataSets, settings: Settings) -> list[
     entries = []
     for variant in variants_of(submission, settings.variants):
         entry = Entry(submission, variant, protocol, facts)
-        entry.jobs = [_job(entry, seed, settings) for seed in parse_seeds(settings.seeds, profile.seeds)]
+        seeds = parse_seeds(settings.seeds, profile.seeds)
+        entry.jobs = [_job(entry, seed, settings, notice) for seed in seeds]
         entries.append(entry)
     return entries
 
 
-def _job(entry: Entry, seed: int, settings: Settings) -> Job:
+def _job(entry: Entry, seed: int, settings: Settings, notice: Callable[[str], None]) -> Job:
     identity = Identity(
         submission=entry.found.name,
         variant=entry.variant,
@@ -218,7 +221,7 @@ def _job(entry: Entry, seed: int, settings: Settings) -> Job:
         precision=PRECISION,
     )
     path = record_path(settings.results, identity, entry.protocol)
-    earlier = read_existing(path)
+    earlier = read_existing(path, identity, notice)
     if earlier is None or settings.force:
         state = State.TO_DO
     elif earlier.status == "ok":
@@ -228,12 +231,23 @@ def _job(entry: Entry, seed: int, settings: Settings) -> Job:
     return Job(entry, seed, identity, path, state, earlier)
 
 
-def read_existing(path: Path) -> Record | None:
-    """The record at ``path``; None if there is none, or it is damaged and was set aside as ``*.unusable``."""
+def read_existing(path: Path, identity: Identity, notice: Callable[[str], None]) -> Record | None:
+    """The record at ``path``; None if there is none, or it is not that of ``identity``.
+
+    A damaged or foreign one is set aside as ``*.unusable``, and ``notice`` is told.
+    """
     if not path.exists():
         return None
     try:
-        return read_record(path)
-    except ResultsError:
+        record = read_record(path)
+        if record.identity == identity:
+            return record
+        reason = f"{path}: is the record of another run (seed {record.identity.seed})"
+    except ResultsError as error:
+        reason = str(error)
+    try:
         path.replace(path.with_suffix(".unusable"))
-        return None
+    except OSError as error:
+        raise ResultsError(f"{reason}; it cannot be set aside ({error.strerror})") from None
+    notice(f"{reason}; set aside as {path.with_suffix('.unusable').name}")
+    return None

@@ -106,7 +106,7 @@ def record_failure(
         verification,
         status=failure.status,
         reason=failure.reason,
-        log_tail=log_tail(job.folder / "work"),
+        log_tail=log_tail(job.folder / "work") or (verification.log_tail if verification else []),
         unranked_because=[f"failed: {failure.status}"],
         environment={**environment, "jobs_side_by_side": settings.jobs},
         timing=Timing(started_at=started_at, finished_at=now(), attempt=_attempt(job), resumes=0),

@@ -1,5 +1,6 @@
 """Carrying out a plan: verify everything, then run what is to do, side by side; one failure stops nothing."""
 
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -12,8 +13,9 @@ from bench.contract.jobs import REPORT, Failure, JobSpec, Problem, Verification,
 from bench.contract.records import Record
 from bench.errors import BenchError, ExitCode, ResultsError
 from bench.files import write_bytes
+from bench.measure.environment import capture_environment
 from bench.run.display import Display
-from bench.run.executors.local import Stopped, run_phase
+from bench.run.executors.local import Stopped, log_tail, run_phase
 from bench.run.plan import Entry, Job, Plan, State, read_existing
 from bench.run.recording import now, record_failure, record_success
 
@@ -47,8 +49,10 @@ def verify_in_process(spec: JobSpec, stop: threading.Event) -> Verification:
         failure = run_phase(spec, "verify", lambda event: None, stop)
         if failure is None:
             return read_report(spec.work / REPORT["verify"], Verification)
+        tail = log_tail(spec.work)
     problem = Problem(status=failure.status, message=failure.reason)
-    return Verification(config={}, cost=None, problems=[problem], environment={})
+    environment = capture_environment(None)
+    return Verification(config={}, cost=None, problems=[problem], environment=environment, log_tail=tail)
 
 
 def exit_code_of(failure: Failure) -> ExitCode:
@@ -143,7 +147,7 @@ class Runner:
         return True
 
     def _run_locked(self, job: Job) -> None:
-        current = read_existing(job.path)
+        current = read_existing(job.path, job.identity, self.display.message)
         if current is not None and (job.earlier is None or current.checksum != job.earlier.checksum):
             job.state, job.earlier = State.DONE, current  # another command did it while we waited
             self.display.finished(job, current)
@@ -151,6 +155,8 @@ class Runner:
         started_at, settings, verification = now(), self.plan.settings, job.entry.verification
         assert verification is not None
         spec = job.spec(settings)
+        if settings.force:
+            shutil.rmtree(spec.work, ignore_errors=True)  # a finished run is repeated from its first step
         self.display.started(job)
         for phase in ("train", "evaluate"):
             failure = run_phase(spec, phase, lambda event: self.display.progress(job, event), self.stop)

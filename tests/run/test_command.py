@@ -139,8 +139,10 @@ def test_a_bad_field_is_named(contest: dict[str, Any]) -> None:
 
 
 def test_a_crash_keeps_the_last_lines(contest: dict[str, Any]) -> None:
-    # Died in verification, whose folder is temporary; `raises_late` dies in a run of its own.
+    # One in a run of its own, one in verification.
     assert any("OSError" in line for line in contest["records"]["raises_late", 0].log_tail)
+    assert any("my mistake" in line for line in contest["records"]["raises", 0].log_tail)
+    assert not any(str(Path(__file__).parents[2]) in line for line in contest["records"]["raises", 0].log_tail)
 
 
 @pytest.mark.parametrize("name", ["over_cap", "raises", "wrong_shape", "bad_field"])
@@ -162,6 +164,21 @@ def test_repeating_does_nothing_and_says_so(tmp_path: Path) -> None:
     assert second.returncode == 0
     assert "nothing to do" in second.stderr and '"started"' not in second.stderr
     assert before == {path: path.read_bytes() for path in record_paths(tmp_path / "results")}
+
+
+def test_damaged_and_foreign_records_are_named_set_aside_and_done_again(tmp_path: Path) -> None:
+    write_submission(tmp_path, "honest")
+    assert run(tmp_path, tmp_path / "honest").returncode == 0
+    first, second = record_paths(tmp_path / "results")
+    whole = records(tmp_path / "results")
+    second.write_bytes(first.read_bytes())  # another seed's record under this one's name
+    first.write_bytes(first.read_bytes()[:-50])
+    again = run(tmp_path, tmp_path / "honest")
+    assert again.returncode == 0
+    assert "not a JSON record" in again.stderr and "is the record of another run (seed 0)" in again.stderr
+    assert all(path.with_suffix(".unusable").exists() for path in (first, second))
+    for key, record in records(tmp_path / "results").items():
+        assert record.without_times() == whole[key].without_times()
 
 
 def test_two_runs_of_a_seed_differ_in_times_only(tmp_path: Path) -> None:
@@ -260,8 +277,10 @@ def test_interrupted_it_stops_its_children_and_says_how_to_go_on(tmp_path: Path)
         "--jobs",
         "2",
     ]
+    # A suite that runs in the background of a shell inherits a SIGINT that is ignored.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     with subprocess.Popen(
-        [sys.executable, "-m", "bench", *map(str, arguments)],
+        [sys.executable, "-c", f"{heed}; from bench.cli import main; main()", *map(str, arguments)],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "BENCH_CHECKPOINT_SECONDS": "0"},

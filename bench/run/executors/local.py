@@ -18,6 +18,7 @@ from bench.files import write_bytes
 
 LOG = "log.txt"
 POLL_SECONDS = 0.2
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 OnProgress = Callable[[dict[str, Any]], None]
 
@@ -135,4 +136,7 @@ def log_tail(work: Path, lines: int = 20) -> list[str]:
         content = (work / LOG).read_bytes()[-16384:]
     except OSError:
         return []
-    return content.decode("utf-8", "replace").splitlines()[-lines:]
+    text = content.decode("utf-8", "replace")
+    for path, name in ((str(REPOSITORY), "."), (str(Path.home()), "~")):
+        text = text.replace(path, name)  # records are published
+    return text.splitlines()[-lines:]
