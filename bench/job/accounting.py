@@ -115,6 +115,7 @@ class TrainingState:
 def plain_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Tensors that submodules hold as plain attributes, which no state dict carries."""
     seen: set[int] = set()
+    children = set(module.modules())
     for prefix, child in module.named_modules():
         own = {"_parameters", "_buffers", "_modules"}
         for name, attribute in vars(child).items():
@@ -123,6 +124,9 @@ def plain_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
             for where, value in _walk(attribute, f"{prefix}.{name}".lstrip("."), seen):
                 if isinstance(value, Tensor):
                     yield where, value
+                elif isinstance(value, nn.Module) and value not in children:
+                    # A module in a plain list: no state dict carries it either.
+                    yield from ((f"{where}.{key}", p) for key, p in value.named_parameters())
 
 
 class LearnedStateCheck:

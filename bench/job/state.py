@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from bench.errors import ContractError
 from bench.job.loading import AnySubmission
 
+STATE = "\0state"  # marks a state dict among plain dicts
 PLAIN = (int, float, bool, str, type(None))
 
 
@@ -68,7 +69,7 @@ def _capture(value: Any, where: str) -> Any:
     if isinstance(value, Tensor):
         return value.detach()
     if _has_state(value):
-        return value.state_dict()
+        return {STATE: value.state_dict()}
     if isinstance(value, list | tuple):
         return [_capture(item, f"{where}[{index}]") for index, item in enumerate(value)]
     if isinstance(value, dict):
@@ -87,8 +88,10 @@ def _restore(value: Any, saved: Any, where: str) -> Any:
             value.copy_(saved)
         return value
     if _has_state(value):
-        value.load_state_dict(saved)
+        value.load_state_dict(saved[STATE])
         return value
+    if isinstance(saved, dict) and STATE in saved:
+        raise ContractError(f"{where} had a state when it was saved; init_training has to create it")
     if isinstance(value, list | tuple):
         # A list may have grown while training; what was added holds plain values or tensors.
         known = [

@@ -19,8 +19,15 @@ from bench.job.loading import config_values, load_submission
 from bench.job.prediction import batch_dependence, predict, rebuild, sample
 from bench.job.state import capture_state, restore_state
 from bench.job.training import final_weights, start_training, train_one_step
-from bench.measure.cost import count_calls, macs_per_image, measured_flops, stored_scalars
+from bench.measure.cost import (
+    MeasurementError,
+    count_calls,
+    macs_per_image,
+    measured_flops,
+    stored_scalars,
+)
 from bench.measure.environment import capture_environment
+from bench.measure.macs_handles import ATTENTION
 from bench.measure.throughput import Throughput, measure_throughput
 
 UNLIMITED_STEPS = 10**6
@@ -84,7 +91,7 @@ class Verifier:
         """Two training steps under watch; the state found, and the FLOPs of the second step."""
         state = TrainingState(self.submission, model)
         state.refuse_hidden()
-        learned = LearnedStateCheck(model)
+        learned, attributes = LearnedStateCheck(model), set(vars(self.submission))
         hooks = state.watch_gradients()
         values = train_one_step(self.submission, self.batches, self.spec.seed, 0)
         for hook in hooks:
@@ -96,6 +103,8 @@ class Verifier:
         flops = measured_flops(lambda: train_one_step(self.submission, self.batches, self.spec.seed, 1))
         learned.refuse_changes(model)
         TrainingState(self.submission, model).refuse_hidden()
+        for name in sorted(set(vars(self.submission)) - attributes):
+            raise ContractError(f"self.{name} is created in train_step; a resumed run needs it from init_training")
         return state, flops
 
     def _cost(self, model: nn.Module, state: TrainingState, training_flops: int) -> Cost:
@@ -108,11 +117,16 @@ class Verifier:
             macs = macs_per_image(_Predict(self.submission, model), (self.images[:1],))
         else:
             with count_calls(model) as calls:
-                self._sample(model, self.labels[:1])
+                sampling_flops = measured_flops(lambda: self._sample(model, self.labels[:1]))
             if calls.count == 0:
                 raise ContractError("sample never called the model; call it as model(...) so that it is counted")
             evaluations = calls.count
             macs = macs_per_image(model, calls.first_args)
+            if ATTENTION not in macs.by_operator and sampling_flops != 2 * macs.macs * evaluations:
+                raise MeasurementError(
+                    f"sample takes {sampling_flops // 2:,} MACs, {evaluations:,} calls of the model "
+                    f"{macs.macs * evaluations:,}; every call has to be model(...) on inputs of one size"
+                )
         model.train(was_training)
         return Cost(
             params=params.total,

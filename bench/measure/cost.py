@@ -97,7 +97,7 @@ def stored_scalars(module: nn.Module) -> StoredScalars:
     parameters = fresh(module.parameters())
     buffers = fresh(module.buffers())
     plain = 0
-    visited: set[int] = set()
+    visited = {id(child) for child in module.modules()}
     for child in module.modules():
         for name, value in vars(child).items():
             if name not in ("_parameters", "_buffers", "_modules"):
@@ -108,13 +108,16 @@ def stored_scalars(module: nn.Module) -> StoredScalars:
 
 def _stored_in(value: Any, visited: set[int]) -> Iterator[Tensor | int]:
     """Tensors, and sizes of arrays and long lists of numbers, reachable from a plain attribute."""
-    if isinstance(value, str | bytes | int | float | bool | type | nn.Module) or id(value) in visited:
+    if isinstance(value, str | bytes | int | float | bool | type) or id(value) in visited:
         return
     visited.add(id(value))
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, np.ndarray):
         yield int(value.size)
+    elif isinstance(value, nn.Module):  # in a plain list or dict, where its parent does not see it
+        yield from value.parameters()
+        yield from value.buffers()
     elif isinstance(value, list | tuple | set | frozenset):
         numbers = sum(isinstance(item, int | float) for item in value)
         if numbers > LONG_LIST:

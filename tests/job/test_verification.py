@@ -80,6 +80,8 @@ def test_what_counts_is_what_training_changes(tmp_path: Path, changes: dict[str,
             r"self.box\['a'\]\[0\] is a trainable",
         ),
         ({"network": "self.box = [torch.ones(3, requires_grad=True)]"}, r"model.box\[0\] is a trainable"),
+        ({"network": "self.box = [nn.Linear(4, 4)]"}, r"model.box\[0\].weight is a trainable"),
+        ({"step": "self.late = 1"}, "self.late is created in train_step"),
         (
             {"network": "self.plain = torch.zeros(4)", "step": "self.model.plain = self.model.plain + 1"},
             "plain attribute plain",

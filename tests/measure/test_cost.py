@@ -116,12 +116,13 @@ class Hoarder(nn.Module):
         self.table = [0.5] * 100
         self.few = [1, 2, 3]
         self.array = torch.zeros(6).numpy()
+        self.modules_in_a_list = [nn.Linear(3, 2, bias=False), self.linear]
         self.view = self.linear.weight.detach()[:5]  # the same storage again
 
 
 def test_every_stored_number_is_found_once() -> None:
     found = stored_scalars(Hoarder())
-    assert (found.parameters, found.buffers, found.plain) == (110, 12, 11 + 9 + 100 + 6)
+    assert (found.parameters, found.buffers, found.plain) == (110, 12, 11 + 9 + 100 + 6 + 6)
 
 
 def test_a_part_of_a_large_tensor_stores_all_of_it() -> None:
