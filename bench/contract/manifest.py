@@ -49,6 +49,7 @@ class Claims(Strict):
     """What the paper reports. Accuracies are fractions, FID is as published."""
 
     params: int | None = None
+    params_by_module: dict[str, int] = {}  # module, as `bench verify` names it, or the start of names -> count
     top1_accuracy: ClaimField | None = None
     train_accuracy: ClaimField | None = None
     train_loss: ClaimField | None = None

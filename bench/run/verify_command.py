@@ -93,15 +93,16 @@ def _cost_lines(found: Found, variant: str, cost: Cost) -> list[str]:
     rows = [(name, f"{count:,}") for name, count in cost.params_by_module.items()]
     rows.append(("total", f"{cost.params:,}"))
     table = tabulate(rows, headers=["module", "params"], colalign=("left", "right"), disable_numparse=True)
-    cap, claim = found.track.caps.params, found.manifest.claims_of(variant).params
+    cap, claims = found.track.caps.params, found.manifest.claims_of(variant)
     within = "" if cap is None else f", cap {cap:,}: {'within' if cost.params <= cap else 'EXCEEDED'}"
-    paper = "" if claim is None else f", paper {claim:,}: {_against_claim(cost.params, claim)}"
+    paper = "" if claims.params is None else f", paper {claims.params:,}: {_against(cost.params, claims.params)}"
     stored = f"{cost.stored_scalars:,} stored scalars at inference"
     stored += f" ({cost.inference_buffers:,} in buffers, {cost.inference_plain:,} in plain attributes)"
     evaluations = f" in {cost.evaluations_per_sample:,} evaluations" if cost.evaluations_per_sample > 1 else ""
     lines = [
         table,
         f"{cost.params:,} params{within}{paper}",
+        *_differing_modules(cost, claims.params_by_module),
         stored,
         f"{cost.macs_per_image / 1e6:,.2f} MMACs an image{evaluations}, "
         f"{cost.training_flops_per_step / 1e9:,.2f} GFLOPs a training step (1 MAC = 2 FLOPs)",
@@ -111,5 +112,15 @@ def _cost_lines(found: Found, variant: str, cost: Cost) -> list[str]:
     return lines
 
 
-def _against_claim(count: int, claim: int) -> str:
+def _against(count: int, claim: int) -> str:
     return "equal" if count == claim else f"{count - claim:+,}"
+
+
+def _differing_modules(cost: Cost, claimed: dict[str, int]) -> list[str]:
+    """Where the count is not the paper's, for papers that give it by module."""
+    lines = []
+    for start, claim in claimed.items():
+        parts = [n for name, n in cost.params_by_module.items() if name == start or name.startswith(start + ".")]
+        if sum(parts) != claim:
+            lines.append(f"  {start}: {sum(parts):,}, paper {claim:,}: {_against(sum(parts), claim)}")
+    return lines

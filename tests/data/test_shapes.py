@@ -1,13 +1,18 @@
 """The drawn data sets: deterministic, balanced, and neither trivial nor hopeless."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.linear_model import SGDClassifier
 
+from bench import Batch, Budget, DataSpec
 from bench.data import shapes
+from bench.data.batches import BatchStream
 from bench.errors import DataError
+from bench.job.loading import load_submission
 
 
 def test_names() -> None:
@@ -46,8 +51,33 @@ def test_all_hundred_classes_differ() -> None:
     assert len(set(plain)) == 100
 
 
-def test_a_linear_classifier_stays_under_a_quarter() -> None:
-    train, test = shapes.draw(100, 32, "train", 60), shapes.draw(100, 32, "test", 10)
+@pytest.mark.parametrize(("classes", "size"), [(100, 32), (20, 28)])
+def test_a_linear_classifier_stays_under_a_quarter(classes: int, size: int) -> None:
+    per_class = 6000 // classes
+    train, test = (
+        shapes.draw(classes, size, "train", per_class),
+        shapes.draw(classes, size, "test", per_class // 6),
+    )
     model = SGDClassifier(loss="log_loss", max_iter=5, tol=None, random_state=0, alpha=1e-3)
-    model.fit(train.images.reshape(6000, -1) / 255.0, train.labels)
-    assert model.score(test.images.reshape(1000, -1) / 255.0, test.labels) < 0.25
+    model.fit(train.images.reshape(len(train.labels), -1) / 255.0, train.labels)
+    assert model.score(test.images.reshape(len(test.labels), -1) / 255.0, test.labels) < 0.25
+
+
+@pytest.mark.slow
+def test_a_small_network_passes_four_fifths() -> None:
+    # se_dsconv's network without its augmentation: 84,194 parameters, 1,500 steps of 128.
+    train, test = (shapes.draw(100, 32, part, count) for part, count in (("train", 200), ("test", 40)))
+    images, labels = torch.from_numpy(train.images), torch.from_numpy(train.labels)
+    folder = Path(__file__).resolve().parents[2] / "submissions" / "se_dsconv"
+    plain = {"flip": False, "crop": False, "rotation": False}
+    submission = load_submission(folder, "classification", plain)
+    torch.manual_seed(0)
+    spec = DataSpec(image_shape=(3, 32, 32), num_classes=100, channel_mean=(0.5,) * 3, channel_std=(0.25,) * 3)
+    model = submission.build_model(spec).to(memory_format=torch.channels_last)
+    submission.init_training(model, Budget(steps=1500, batch_size=128, train_images=len(labels)))
+    batches = BatchStream(images, labels, batch_size=128, seed=0)
+    for step in range(1500):
+        submission.train_step(Batch(*batches.batch(step)), step)
+    with torch.no_grad():
+        predicted = torch.cat([model.eval()(part).argmax(1) for part in torch.from_numpy(test.images).split(500)])
+    assert (predicted == torch.from_numpy(test.labels)).float().mean() > 0.8
