@@ -107,6 +107,15 @@ class EvaluationReport(Strict):
     peak_memory_bytes: int
 
 
+class Progress(Strict):
+    """How far a phase is. It feeds displays only; no figure of a record is taken from it."""
+
+    phase: str
+    done: int
+    total: int
+    loss: float | None = None
+
+
 class Failure(Strict):
     """Why a phase ended without its report."""
 

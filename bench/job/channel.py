@@ -3,12 +3,10 @@
 They feed the live display and the event log only. No figure of a record is taken from them.
 """
 
-import json
 import os
 import time
-from typing import Any
 
-from bench.contract.jobs import EVENTS_FD
+from bench.contract.jobs import EVENTS_FD, Progress
 
 
 class Channel:
@@ -26,8 +24,8 @@ class Channel:
         if self._file is None or (now < self._due and done < total):
             return
         self._due = now + self._interval
-        event: dict[str, Any] = {"phase": phase, "done": done, "total": total, "loss": loss}
+        event = Progress(phase=phase, done=done, total=total, loss=loss)
         try:
-            self._file.write(json.dumps(event) + "\n")
+            self._file.write(event.model_dump_json() + "\n")
         except OSError:
             self._file = None  # the parent is gone; it will find what this process leaves on disk

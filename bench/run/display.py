@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
+from bench.contract.jobs import Progress
 from bench.contract.records import Record
 from bench.run.plan import Entry, Job, Plan, State
 
@@ -48,7 +50,7 @@ class Display(ABC):
         """A job's first process is about to start."""
 
     @abstractmethod
-    def progress(self, job: Job, event: dict[str, Any]) -> None:
+    def progress(self, job: Job, event: Progress) -> None:
         """A phase of a job got further."""
 
     @abstractmethod
@@ -116,11 +118,11 @@ class JsonLines(Display):
     def started(self, job: Job) -> None:
         self._emit("started", **self._job(job))
 
-    def progress(self, job: Job, event: dict[str, Any]) -> None:
+    def progress(self, job: Job, event: Progress) -> None:
         now = time.monotonic()
-        if event.get("done") == event.get("total") or now - self._last.get(job.label, 0.0) >= self._interval:
+        if event.done == event.total or now - self._last.get(job.label, 0.0) >= self._interval:
             self._last[job.label] = now
-            self._emit("progress", **self._job(job), **event)
+            self._emit("progress", **self._job(job), **event.model_dump())
 
     def finished(self, job: Job, record: Record) -> None:
         metrics = record.evaluation.metrics if record.evaluation else {}
@@ -208,7 +210,7 @@ class LiveTable(Display):
     def verified(self, entry: Entry) -> None:
         assert entry.verification is not None
         if entry.verification.problems:
-            self._say(f"[red]✗[/] {entry.label}: {entry.verification.problems[0].message}")
+            self._say(f"[red]✗[/] {entry.label}: {escape(entry.verification.problems[0].message)}")
             return
         cost, claim = entry.verification.cost, entry.claims.params
         assert cost is not None
@@ -226,25 +228,25 @@ class LiveTable(Display):
         with self._lock:
             self._rows[job.label] = _Row(job.entry.label, job.seed, since=time.monotonic())
 
-    def progress(self, job: Job, event: dict[str, Any]) -> None:
+    def progress(self, job: Job, event: Progress) -> None:
         with self._lock:
             row = self._rows.setdefault(job.label, _Row(job.entry.label, job.seed))
-            now, done, phase = time.monotonic(), int(event.get("done", 0)), str(event.get("phase", ""))
-            if phase != row.phase:
-                row.phase, row.since, row.since_done, row.rate = phase, now, done, None
-            elif now > row.since and done > row.since_done:
-                row.rate = (done - row.since_done) / (now - row.since)
-            row.done, row.total, row.loss = done, int(event.get("total", 0)), event.get("loss") or row.loss
+            now = time.monotonic()
+            if event.phase != row.phase:
+                row.phase, row.since, row.since_done, row.rate = event.phase, now, event.done, None
+            elif now > row.since and event.done > row.since_done:
+                row.rate = (event.done - row.since_done) / (now - row.since)
+            row.done, row.total, row.loss = event.done, event.total, event.loss or row.loss
 
     def finished(self, job: Job, record: Record) -> None:
         with self._lock:
             self._rows.pop(job.label, None)
             self._left = max(0, self._left - 1)
         mark = "[green]✓[/]" if record.status == "ok" else "[red]✗[/]"
-        self._say(f"{mark} {job.label}: {headline(record)}")
+        self._say(f"{mark} {job.label}: {escape(headline(record))}")
 
     def message(self, text: str) -> None:
-        self._say(text)
+        self._say(escape(text))
 
     def tick(self) -> None:
         with self._lock:

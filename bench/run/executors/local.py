@@ -1,7 +1,6 @@
 """Processes on this machine: one a phase, in a process group of its own, heard through a pipe of the harness's."""
 
 import contextlib
-import json
 import os
 import selectors
 import signal
@@ -10,9 +9,21 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-from bench.contract.jobs import EVENTS_FD, FAILURE, PARENT_PID, REPORT, SPEC, Failure, JobSpec, Phase, read_report
+from pydantic import ValidationError
+
+from bench.contract.jobs import (
+    EVENTS_FD,
+    FAILURE,
+    PARENT_PID,
+    REPORT,
+    SPEC,
+    Failure,
+    JobSpec,
+    Phase,
+    Progress,
+    read_report,
+)
 from bench.errors import RunFailed
 from bench.files import write_bytes
 
@@ -20,7 +31,7 @@ LOG = "log.txt"
 POLL_SECONDS = 0.2
 REPOSITORY = Path(__file__).resolve().parents[3]
 
-OnProgress = Callable[[dict[str, Any]], None]
+OnProgress = Callable[[Progress], None]
 
 
 class Stopped(Exception):
@@ -84,8 +95,8 @@ def _environment(threads: int, events: int) -> dict[str, str]:
     }
 
 
-def _events(reader: int, process: subprocess.Popen[bytes], stop: threading.Event) -> Iterator[dict[str, Any]]:
-    """The phase's progress until it exits or ``stop`` is set. A line that is not JSON is passed over."""
+def _events(reader: int, process: subprocess.Popen[bytes], stop: threading.Event) -> Iterator[Progress]:
+    """The phase's progress until it exits or ``stop`` is set. A line that is none is passed over."""
     buffer = b""
     with selectors.DefaultSelector() as selector, os.fdopen(reader, "rb", buffering=0) as pipe:
         os.set_blocking(reader, False)
@@ -94,17 +105,18 @@ def _events(reader: int, process: subprocess.Popen[bytes], stop: threading.Event
             exited = process.poll() is not None
             for _ in selector.select(timeout=0 if exited else POLL_SECONDS):
                 chunk = pipe.read(65536)
+                if chunk is None:
+                    break
                 if not chunk:  # closed: nothing more will come, wait for the exit alone
                     selector.unregister(pipe)
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         process.wait(POLL_SECONDS)
                     break
                 *lines, buffer = (buffer + chunk).split(b"\n")
+                buffer = buffer[-65536:]
                 for line in lines:
-                    with contextlib.suppress(ValueError):
-                        event = json.loads(line)
-                        if isinstance(event, dict):
-                            yield event
+                    with contextlib.suppress(ValidationError):  # the submission could write here too
+                        yield Progress.model_validate_json(line)
             if exited:
                 return
             if not selector.get_map():
