@@ -3,8 +3,9 @@
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -119,16 +120,17 @@ class Runner:
         problem = found.problems[0]
         failure = Failure(status=problem.status, reason=problem.message)
         for job in entry.jobs:
-            if job.state is State.TO_DO and record_failures:
-                self._finish_failed(job, failure, now())
-            elif job.state is State.TO_DO:
+            if job.state is State.TO_DO:
                 job.state = State.FAILED
                 self._fail(exit_code_of(failure))
+                if record_failures:
+                    with self._costing_this_run_only(job):
+                        self._finish_failed(job, failure, now())
 
     def _run(self, job: Job, *, wait_for_lock: bool) -> bool:
         """Run one job to its record; False if another command holds it and we are not to wait."""
         lock = FileLock(job.path.with_suffix(".lock"))
-        try:
+        with self._costing_this_run_only(job):
             job.path.parent.mkdir(parents=True, exist_ok=True)
             while not self.stop.is_set():
                 try:
@@ -138,19 +140,26 @@ class Runner:
                 except Timeout:
                     if not wait_for_lock:
                         return False
+        return True
+
+    @contextmanager
+    def _costing_this_run_only(self, job: Job) -> Iterator[None]:
+        """Survive that this run's record cannot be written: the disk is full, or the folder is gone."""
+        try:
+            yield
         except Stopped:
             pass
         except (BenchError, OSError) as error:
-            # This run's record could not be written: the disk is full, or the folder is gone. Others go on.
             self._fail(getattr(error, "exit_code", ExitCode.RUN_FAILED))
             self.display.message(f"{job.label}: {error}")
-        return True
 
     def _run_locked(self, job: Job) -> None:
         current = read_existing(job.path, job.identity, self.display.message)
         if current is not None and (job.earlier is None or current.checksum != job.earlier.checksum):
-            job.state, job.earlier = State.DONE, current  # another command did it while we waited
-            self.display.finished(job, current)
+            # Another command did it while we waited.
+            if current.status != "ok":
+                self._fail(exit_code_of(Failure(status=current.status, reason="")))
+            self._finish(job, current, State.DONE if current.status == "ok" else State.FAILED)
             return
         started_at, settings, verification = now(), self.plan.settings, job.entry.verification
         assert verification is not None

@@ -208,6 +208,35 @@ def test_a_failed_run_is_kept_and_repeated_on_request_only(tmp_path: Path) -> No
     assert len(list((tmp_path / "results").rglob("*.attempt1.json"))) == 1
 
 
+def test_two_commands_on_one_folder_share_the_work(tmp_path: Path) -> None:
+    write_submission(tmp_path, "honest")
+    track = write_track(tmp_path)
+    command = [sys.executable, "-m", "bench", "run", tmp_path / "honest", "--track", track, "--results", tmp_path]
+    options = ["--profile", "quick", "--jobs", "2", "--seeds", "3", "--device", "cpu"]
+    both = [
+        subprocess.Popen([str(x) for x in [*command, *options]], stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    outputs = [process.communicate(timeout=200)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    started = [json.loads(line) for output in outputs for line in output.splitlines() if '"started"' in line]
+    assert sorted(event["seed"] for event in started) == [0, 1, 2]  # none of them twice
+    assert len(records(tmp_path)) == 3 and all(r.timing.attempt == 1 for r in records(tmp_path).values())
+
+
+def test_a_record_that_cannot_be_written_costs_its_own_run_only(tmp_path: Path) -> None:
+    for name in ("honest", "robbed"):
+        write_submission(tmp_path, name)
+    # A file where the folder of this submission's records should be.
+    place = tmp_path / "results" / "runs" / "tiny"
+    place.mkdir(parents=True)
+    (place / "robbed").write_text("in the way")
+    done = run(tmp_path, tmp_path / "honest", tmp_path / "robbed", "--seeds", 1)
+    assert done.returncode in (2, 3) and "Traceback" not in done.stderr
+    assert "robbed seed 0:" in done.stderr
+    assert list(records(tmp_path / "results")) == [("honest", 0)]
+
+
 def test_dry_run_writes_nothing(tmp_path: Path) -> None:
     write_submission(tmp_path, "honest")
     done = run(tmp_path, tmp_path / "honest", "--dry-run")
