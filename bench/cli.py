@@ -100,7 +100,7 @@ def run(
         force=force,
     )
     outcome = run_command(options)
-    if not dry_run:
+    if not dry_run and outcome.names:
         _print_comparison(results, outcome.protocols, outcome.names)
     raise typer.Exit(outcome.exit_code)
 

@@ -47,12 +47,20 @@ def _params(row: Row) -> str:
 
 
 def _speed(row: Row) -> str:
-    rate = row.images_per_s
-    if rate is None:
-        return NOTHING
+    return NOTHING if row.images_per_s is None else f"{row.images_per_s:,.0f} ({_device(row)})"
+
+
+def _device(row: Row) -> str:
+    """What the speed was measured on."""
     environment = row.first.environment
     threads = f", {environment['threads']} thr" if environment.get("device_type") == "cpu" else ""
-    return f"{rate:,.0f} ({environment.get('device')}{threads})"
+    return f"{environment.get('device')}{threads}"
+
+
+def _common_device(group: list[Row]) -> str | None:
+    """The device of all rows that have a speed, if it is one: then it stands in the title, once."""
+    devices = {_device(row) for row in group if row.images_per_s is not None}
+    return devices.pop() if len(devices) == 1 else None
 
 
 def _paper(row: Row) -> str:
@@ -152,6 +160,9 @@ def _cells(group: list[Row]) -> tuple[list[str], list[list[str]]]:
     """Headers and cells, without those columns of comparison in which nothing stands."""
     titles = [_column_title(group[0]) if name == "score" else name for name, _ in COLUMNS]
     cells = [[cell(row) for _, cell in COLUMNS] for row in group]
+    device = _common_device(group)
+    if device is not None:
+        cells = [[cell.removesuffix(f" ({device})") for cell in row] for row in cells]
     filled = [index for index, name in enumerate(titles) if name not in OPTIONAL or _any(cells, index)]
     return [titles[index] for index in filled], [[row[index] for index in filled] for row in cells]
 
@@ -164,7 +175,9 @@ def _title(group: list[Row]) -> str:
     record = group[0].first
     protocol, data = record.protocol, record.data
     stand_in = f" in place of {data.stand_in_for}" if data and data.stand_in_for else ""
-    return f"{protocol.track}, {protocol.profile}: {protocol.data}{stand_in}, {protocol.steps:,} steps"
+    device = _common_device(group)
+    speed = "" if device is None else f"; images/s on {device}"
+    return f"{protocol.track}, {protocol.profile}: {protocol.data}{stand_in}, {protocol.steps:,} steps{speed}"
 
 
 def _titled(group: list[Row], table: str) -> str:

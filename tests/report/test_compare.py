@@ -38,7 +38,7 @@ def test_a_row_says_what_was_measured(records: list[Record]) -> None:
         "se",
         "84,194 =",
         "2.85",
-        "4,001 (A CPU, 1 thr)",
+        "4,001",
         f"{mean:.2f} ± {std:.2f} (n=3)",
         f"{mean + 5:.2f} ± {std:.2f} (n=3)",
         "50.2 ± 4.2 (batches of one run, as published)",
@@ -58,9 +58,18 @@ def test_what_is_missing_or_failed_is_not_hidden(records: list[Record]) -> None:
 def test_protocols_are_never_mixed(records: list[Record]) -> None:
     table = comparison_text(summarize(records), table="markdown")
     official, quick = table.split("### ")[1:]
-    assert official.startswith("cifar100-classification, official: cifar100, 10,000 steps")
+    assert official.startswith(
+        "cifar100-classification, official: cifar100, 10,000 steps; images/s on A CPU, 1 thr\n"
+    )
     assert quick.startswith("cifar100-classification, quick")
     assert "20.00 (n=1)" in quick and "ok, unranked" in quick and "n=3" not in quick
+
+
+def test_speeds_of_different_devices_each_name_theirs() -> None:
+    here = make_record("here")
+    there = make_record("there").model_copy(update={"environment": {"device": "A GPU", "device_type": "cuda"}})
+    table = comparison_text(summarize([here, there]), table="markdown")
+    assert "4,000 (A CPU, 1 thr)" in table and "4,000 (A GPU)" in table and "images/s on" not in table
 
 
 @pytest.mark.parametrize(
