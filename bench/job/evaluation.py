@@ -1,6 +1,6 @@
 """The evaluate phase: predictions or samples from the final weights, in a process that saw no training.
 
-Labels of the evaluated images stay out of it: the parent scores.
+Submission code is handed images and no labels: the parent scores.
 """
 
 import time
@@ -58,8 +58,7 @@ def _classify(
     spec: JobSpec,
     channel: Channel,
 ) -> tuple[int, bool, float]:
-    data = load(spec.data.name, spec.protocol.evaluate, spec.data.root)
-    images = torch.from_numpy(data.images).to(spec.device)
+    images = torch.from_numpy(load(spec.data.name, spec.protocol.evaluate, spec.data.root).images).to(spec.device)
     model = rebuild(submission, spec, spec.work / WEIGHTS)
     batch_size = spec.protocol.evaluation_batch_size
     _save(spec, LOGITS, _logits(submission, model, images.split(batch_size), spec, channel))
