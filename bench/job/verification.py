@@ -121,7 +121,7 @@ class Verifier:
             if calls.count == 0:
                 raise ContractError("sample never called the model; call it as model(...) so that it is counted")
             evaluations = calls.count
-            macs = macs_per_image(model, calls.first_args)
+            macs = macs_per_image(model, calls.first_args, calls.first_kwargs)
             if ATTENTION not in macs.by_operator and sampling_flops != 2 * macs.macs * evaluations:
                 raise MeasurementError(
                     f"sample takes {sampling_flops // 2:,} MACs, {evaluations:,} calls of the model "

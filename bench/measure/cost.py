@@ -7,7 +7,7 @@ counts 2 for each. Both are asked, and where they disagree nothing is reported.
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -131,18 +131,39 @@ def _stored_in(value: Any, visited: set[int]) -> Iterator[Tensor | int]:
             yield from _stored_in(item, visited)
 
 
-def macs_per_image(module: nn.Module, args: tuple[Any, ...]) -> Macs:
-    """The MACs of one forward pass of ``module(*args)``, traced by fvcore and checked against torch.
+class _Call(nn.Module):
+    """A call as a function of its tensors alone, which is all that can be traced: None and numbers are fixed."""
+
+    def __init__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        super().__init__()
+        self.module = module
+        self._args, self._kwargs = args, kwargs
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return tuple(value for value in (*self._args, *self._kwargs.values()) if isinstance(value, Tensor))
+
+    def forward(self, *tensors: Tensor) -> Any:
+        left = iter(tensors)
+        args = [next(left) if isinstance(value, Tensor) else value for value in self._args]
+        kwargs = {key: next(left) if isinstance(value, Tensor) else value for key, value in self._kwargs.items()}
+        return self.module(*args, **kwargs)
+
+
+def macs_per_image(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> Macs:
+    """The MACs of one forward pass of ``module(*args, **kwargs)``, traced by fvcore and checked against torch.
 
     Args:
         module: In eval mode; it is not changed.
-        args: Inputs of batch size 1.
+        args: Inputs of batch size 1; what is no tensor is held fixed.
+        kwargs: The same, by name.
 
     Raises:
         MeasurementError: If fvcore and torch's FlopCounterMode disagree, or the network uses an operator
             that costs and that neither counts; the operators are named.
     """
-    analysis = FlopCountAnalysis(module, args)
+    call = _Call(module, args, kwargs or {})
+    analysis = FlopCountAnalysis(call, call.tensors)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
     analysis.set_op_handle(**HANDLES)
     with torch.no_grad():
@@ -156,7 +177,7 @@ def macs_per_image(module: nn.Module, args: tuple[Any, ...]) -> Macs:
         unsupported = analysis.unsupported_ops()
         counter = FlopCounterMode(display=False)
         with counter:
-            module(*args)
+            call(*call.tensors)
     by_operator = {name: count for name, count in counted.items() if name in MAC_OPERATORS and count}
     macs = sum(by_operator.values())
     uncounted = {name: int(calls) for name, calls in unsupported.items() if name not in CHEAP_OPERATORS}
@@ -194,6 +215,7 @@ class Calls:
 
     count: int = 0
     first_args: tuple[Any, ...] = ()
+    first_kwargs: dict[str, Any] = field(default_factory=dict)
 
 
 @contextmanager
@@ -203,7 +225,7 @@ def count_calls(module: nn.Module) -> Iterator[Calls]:
 
     def note(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if calls.count == 0:
-            calls.first_args = (*args, *kwargs.values())
+            calls.first_args, calls.first_kwargs = args, kwargs
         calls.count += 1
 
     handle = module.register_forward_pre_hook(note, with_kwargs=True)

@@ -49,6 +49,26 @@ def test_closed_forms(module: nn.Module, shape: tuple[int, ...], macs: int) -> N
     assert macs_per_image(module.eval(), (torch.randn(shape),)).macs == macs
 
 
+class Conditional(nn.Module):
+    """Takes what a diffusion model takes: an image, a time, and a label or None."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image, self.label = nn.Linear(4, 8), nn.Linear(2, 8)
+
+    def forward(self, image: Tensor, time: float, *, label: Tensor | None = None) -> Tensor:
+        out: Tensor = self.image(image) * time
+        return out if label is None else out + self.label(label)
+
+
+def test_arguments_that_are_no_tensors_are_held_fixed() -> None:
+    network, image = Conditional(), torch.randn(1, 4)
+    assert macs_per_image(network, (image, 0.5), {"label": None}).macs == 32
+    with count_calls(network) as calls:
+        network(image, 0.5, label=torch.randn(1, 2))
+    assert macs_per_image(network, calls.first_args, calls.first_kwargs).macs == 32 + 16
+
+
 def test_published_figures() -> None:
     # torchvision's documentation: 11,689,512 parameters and 1.81 GFLOPS (it counts MACs); 3,504,872 and 0.3.
     for name, params, gmacs in (("resnet18", 11_689_512, 1.81), ("mobilenet_v2", 3_504_872, 0.30)):
