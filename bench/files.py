@@ -45,6 +45,15 @@ def write_bytes(target: Path, content: bytes) -> None:
         partial.write_bytes(content)
 
 
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def without_local_paths(text: str) -> str:
+    """``text`` without this machine's folders: what goes into a record is published."""
+    text, home = text.replace(str(REPOSITORY), "."), str(Path.home())
+    return text if home == "/" else text.replace(home, "~")
+
+
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces: the form that hashes are taken of. NaN is refused."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from bench.files import atomic_path, canonical_json, hash_file, hash_json, write_bytes
+from bench.files import (
+    REPOSITORY,
+    atomic_path,
+    canonical_json,
+    hash_file,
+    hash_json,
+    without_local_paths,
+    write_bytes,
+)
 
 
 def test_a_failed_write_leaves_the_old_content_and_no_rubbish(tmp_path: Path) -> None:
@@ -22,6 +30,11 @@ def test_hashes() -> None:
     assert hash_json({"b": 1, "a": [1.5, None]}) == hashlib.sha256(b'{"a":[1.5,null],"b":1}').hexdigest()
     with pytest.raises(ValueError, match="not JSON compliant"):
         canonical_json({"x": float("nan")})
+
+
+def test_local_paths_do_not_get_published() -> None:
+    text = f"File {REPOSITORY}/bench/x.py, data in {Path.home()}/data"
+    assert without_local_paths(text) == "File ./bench/x.py, data in ~/data"
 
 
 def test_hash_of_a_file(tmp_path: Path) -> None:

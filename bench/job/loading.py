@@ -27,14 +27,18 @@ def load_submission(folder: Path, task: str, overrides: dict[str, Any]) -> AnySu
         ContractError: If the file does not define one submission and a proper ``Config``, or ``overrides``
             names a field that the config does not have. What the file itself raises passes through.
     """
-    path = folder / "model.py"
+    path, where = folder / "model.py", f"{folder.name}/model.py"  # records are published: no local paths
     module_name = f"bench_submission_{folder.name}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise ContractError(f"{path}: no such file; a submission is submission.yaml and model.py")
+        raise ContractError(f"{where}: no such file; a submission is submission.yaml and model.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
-    spec.loader.exec_module(module)
+    writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # no __pycache__ beside the two files
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.dont_write_bytecode = writes_bytecode
     base = BASES[task]
     found = [
         value
@@ -44,40 +48,40 @@ def load_submission(folder: Path, task: str, overrides: dict[str, Any]) -> AnySu
     if len(found) != 1:
         names = ", ".join(kind.__name__ for kind in found) or "none"
         raise ContractError(
-            f"{path}: found {names}; a {task} track needs exactly one subclass of bench.{base.__name__}"
+            f"{where}: found {names}; a {task} track needs exactly one subclass of bench.{base.__name__}"
         )
     kind: type[AnySubmission] = found[0]
     missing = sorted(getattr(kind, "__abstractmethods__", ()))
     if missing:
-        raise ContractError(f"{path}: {kind.__name__} lacks {', '.join(missing)}")
-    return kind(_config(path, getattr(module, "Config", None), overrides))
+        raise ContractError(f"{where}: {kind.__name__} lacks {', '.join(missing)}")
+    return kind(_config(where, getattr(module, "Config", None), overrides))
 
 
-def _config(path: Path, kind: Any, overrides: dict[str, Any]) -> Any:
+def _config(where: str, kind: Any, overrides: dict[str, Any]) -> Any:
     if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
         raise ContractError(
-            f"{path}: no dataclass `Config`; write @dataclass(frozen=True, kw_only=True) class Config"
+            f"{where}: no dataclass `Config`; write @dataclass(frozen=True, kw_only=True) class Config"
         )
     if not kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
-        raise ContractError(f"{path}: Config is not frozen; write @dataclass(frozen=True, kw_only=True)")
+        raise ContractError(f"{where}: Config is not frozen; write @dataclass(frozen=True, kw_only=True)")
     try:
         config = kind()
     except TypeError as error:
-        raise ContractError(f"{path}: every field of Config needs a default ({error})") from None
+        raise ContractError(f"{where}: every field of Config needs a default ({error})") from None
     fields = [field.name for field in dataclasses.fields(kind)]
     for name, value in overrides.items():
         if name not in fields:
-            raise ContractError(f"{path}: Config has no field {name!r}; it has {', '.join(fields)}")
+            raise ContractError(f"{where}: Config has no field {name!r}; it has {', '.join(fields)}")
         default = getattr(config, name)
         if not _same_kind(default, value):
             raise ContractError(
-                f"{path}: Config.{name} is {type(default).__name__} ({default!r}), set to {value!r}"
+                f"{where}: Config.{name} is {type(default).__name__} ({default!r}), set to {value!r}"
             )
         overrides = {**overrides, name: tuple(value) if isinstance(default, tuple) else value}
     config = dataclasses.replace(config, **overrides)
     batch_size = getattr(config, "batch_size", None)
     if not isinstance(batch_size, int) or batch_size < 1:
-        raise ContractError(f"{path}: Config.batch_size is {batch_size!r}; it must be an int of at least 1")
+        raise ContractError(f"{where}: Config.batch_size is {batch_size!r}; it must be an int of at least 1")
     return config
 
 

@@ -16,7 +16,7 @@ import torch
 from bench.contract.jobs import FAILURE, PARENT_PID, SPEC, Failure, JobSpec, read_report
 from bench.contract.records import Status
 from bench.errors import BenchError, CapError, ContractError
-from bench.files import write_bytes
+from bench.files import without_local_paths, write_bytes
 from bench.job.curves import Diverged
 from bench.job.evaluation import evaluate
 from bench.job.training import train
@@ -27,7 +27,7 @@ PHASES = {"verify": verify, "train": train, "evaluate": evaluate}
 
 def judge(error: BaseException, folder: Path) -> Failure:
     """The status and the one-line reason of an exception."""
-    message = " ".join(str(error).split()) or type(error).__name__
+    message = without_local_paths(" ".join(str(error).split())) or type(error).__name__
     status: Status = "error"
     if isinstance(error, Diverged):
         status = "nan"

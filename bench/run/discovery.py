@@ -8,11 +8,10 @@ from pathlib import Path
 from bench.contract.manifest import BASE_VARIANT, NAME, Manifest, load_manifest
 from bench.contract.tracks import Track
 from bench.errors import BenchError, ContractError, ManifestError, NothingToDo, UsageError
-from bench.files import hash_file, hash_json
+from bench.files import REPOSITORY, hash_file, hash_json
 
 MANIFEST = "submission.yaml"
 MODEL = "model.py"
-REPOSITORY = Path(__file__).resolve().parents[2]  # holds the packages bench and reference_models
 # Code that a submission may import and that is therefore part of what it is.
 SHARED = ("reference_models", "bench.augment")
 

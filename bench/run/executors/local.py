@@ -25,11 +25,10 @@ from bench.contract.jobs import (
     read_report,
 )
 from bench.errors import RunFailed
-from bench.files import write_bytes
+from bench.files import without_local_paths, write_bytes
 
 LOG = "log.txt"
 POLL_SECONDS = 0.2
-REPOSITORY = Path(__file__).resolve().parents[3]
 
 OnProgress = Callable[[Progress], None]
 
@@ -148,7 +147,4 @@ def log_tail(work: Path, lines: int = 20) -> list[str]:
         content = (work / LOG).read_bytes()[-16384:]
     except OSError:
         return []
-    text = content.decode("utf-8", "replace")
-    for path, name in ((str(REPOSITORY), "."), (str(Path.home()), "~")):
-        text = text.replace(path, name)  # records are published
-    return text.splitlines()[-lines:]
+    return without_local_paths(content.decode("utf-8", "replace")).splitlines()[-lines:]
