@@ -1,4 +1,4 @@
-"""DCGAN (Radford et al. 2015, arXiv 1511.06434) for 32×32 images: four layers a network, 4×4 kernels."""
+"""DCGAN (Radford et al. 2015, arXiv 1511.06434), 4×4 kernels: three widths for 32×32 images, four for 64×64."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class DCGANGenerator(nn.Module):
-    """Noise to images in [-1, 1] by transposed convolutions; (B, latent, 1, 1) -> (B, channels, 32, 32)."""
+    """Noise to images in [-1, 1] by transposed convolutions; (B, latent, 1, 1) -> (B, channels, S, S)."""
 
     def __init__(
         self,
@@ -21,7 +21,7 @@ class DCGANGenerator(nn.Module):
 
         Args:
             latent: Length of the noise vector.
-            widths: Channels at 4×4, 8×8 and 16×16.
+            widths: Channels at 4×4, 8×8, 16×16 and so on; one more layer doubles the side to S.
             channels: Channels of the image.
             bias: Whether the convolutions have biases; next to batch normalisation they only add parameters.
         """
@@ -38,7 +38,7 @@ class DCGANGenerator(nn.Module):
 
 
 class DCGANDiscriminator(nn.Module):
-    """Images to the probability that they are real; (B, channels, 32, 32) -> (B,) in (0, 1)."""
+    """Images to the probability that they are real; (B, channels, S, S) -> (B,) in (0, 1)."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class DCGANDiscriminator(nn.Module):
         """Layers of the given widths.
 
         Args:
-            widths: Channels at 16×16, 8×8 and 4×4.
+            widths: Channels at S/2, S/4 and so on down to 4×4.
             channels: Channels of the image.
             bias: Whether the convolutions have biases.
             norm_first: Whether the first layer is normalised too; DCGAN's is not (section 3).

@@ -1,0 +1,159 @@
+"""A small conditional UNet of depthwise-separable ConvNeXt blocks, for denoising diffusion on 32×32 images.
+
+Blocks after Liu et al. 2022 (arXiv 2201.03545) in the form that an annotated DDPM tutorial of 2022 gave them,
+with both 3×3 convolutions made depthwise-separable; the U after Ronneberger et al. 2015 (arXiv 1505.04597).
+"""
+
+import math
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from reference_models.depthwise_separable import DepthwiseSeparableConv2d
+
+
+def sinusoidal_embedding(times: Tensor, size: int) -> Tensor:
+    """Sines, then cosines, of ``times`` at ``size/2`` frequencies from 1 to 1/10,000; (B,) -> (B, size) float32.
+
+    Vaswani et al. 2017 (arXiv 1706.03762, section 3.5), in the order that Ho et al. 2020 use for time steps.
+    """
+    half = size // 2
+    steps = torch.arange(half, device=times.device, dtype=torch.float32)
+    angles = times[:, None].float() * torch.exp(steps * (-math.log(10_000) / (half - 1)))
+    return torch.cat([angles.sin(), angles.cos()], 1)
+
+
+class ConvNeXtBlock(nn.Module):
+    """Depthwise 7×7, then two depthwise-separable 3×3 convolutions over a hidden width of twice ``out_channels``.
+
+    (B, C, H, W), and (B, T) if ``time_width`` is given -> (B, out, H, W). The time vector is added a channel
+    after the 7×7 convolution. Normalisation is over all channels and pixels of an image (one group).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, time_width: int | None) -> None:
+        super().__init__()
+        hidden = 2 * out_channels
+        self.time = nn.Sequential(nn.GELU(), nn.Linear(time_width, in_channels)) if time_width else None
+        self.depthwise = nn.Conv2d(in_channels, in_channels, 7, padding=3, groups=in_channels)
+        self.layers = nn.Sequential(
+            nn.GroupNorm(1, in_channels),
+            DepthwiseSeparableConv2d(in_channels, hidden, bias=True),
+            nn.GELU(),
+            nn.GroupNorm(1, hidden),
+            DepthwiseSeparableConv2d(hidden, out_channels, bias=True),
+        )
+        self.shortcut = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
+
+    def forward(self, x: Tensor, time: Tensor | None = None) -> Tensor:
+        out = self.depthwise(x)
+        if self.time is not None:
+            out = out + self.time(time)[:, :, None, None]
+        out = self.layers(out) + self.shortcut(x)
+        return out
+
+
+class SelfAttention2d(nn.Module):
+    """Full attention between pixels, on a normalised input that is added back; (B, C, H, W) -> the same."""
+
+    def __init__(self, channels: int, *, heads: int = 4, head_width: int = 32) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.GroupNorm(1, channels)
+        self.to_qkv = nn.Conv2d(channels, 3 * heads * head_width, 1, bias=False)
+        self.to_out = nn.Conv2d(heads * head_width, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        # (B, 3 heads d, H, W) -> three of (B, heads, H W, d)
+        query, key, value = self.to_qkv(self.norm(x)).flatten(2).unflatten(1, (3, self.heads, -1)).mT.unbind(1)
+        attended = F.scaled_dot_product_attention(query, key, value)
+        out: Tensor = x + self.to_out(attended.mT.flatten(1, 2).unflatten(2, (height, width)))
+        return out
+
+
+class _Stage(nn.Module):
+    """Two blocks at one resolution."""
+
+    def __init__(self, in_channels: int, out_channels: int, time_width: int) -> None:
+        super().__init__()
+        self.first = ConvNeXtBlock(in_channels, out_channels, time_width=time_width)
+        self.second = ConvNeXtBlock(out_channels, out_channels, time_width=time_width)
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        out: Tensor = self.second(self.first(x, time), time)
+        return out
+
+
+class ConvNeXtUNet(nn.Module):
+    """Noised images, their time steps and perhaps labels to predicted noise; 960,223 parameters as it is.
+
+    Three resolutions. The middle is one block and one attention layer; as in the tutorial that it follows, the
+    features of the highest resolution do not reach the upward path.
+    """
+
+    def __init__(  # noqa: PLR0913 - the sizes of a network
+        self,
+        *,
+        channels: int = 3,
+        num_classes: int = 100,
+        stem: int = 20,
+        widths: tuple[int, int, int] = (32, 64, 128),
+        embedding: int = 32,
+        time_width: int = 256,
+    ) -> None:
+        """Layers for the given sizes.
+
+        Args:
+            channels: Channels of the image.
+            num_classes: Rows of the label table.
+            stem: Channels of the first convolution.
+            widths: Channels at full, half and quarter resolution.
+            embedding: Length of the sinusoidal embedding of time, and of a label's.
+            time_width: Length of the time vector that blocks receive.
+        """
+        super().__init__()
+        self.embedding = embedding
+        self.labels = nn.Embedding(num_classes, embedding)
+        self.time = nn.Sequential(
+            nn.Linear(embedding, time_width), nn.GELU(), nn.Linear(time_width, time_width)
+        )
+        self.stem = nn.Conv2d(channels, stem, 7, padding=3)
+        self.down = nn.ModuleList(_Stage(a, b, time_width) for a, b in pairwise((stem, *widths)))
+        self.downsample = nn.ModuleList(nn.Conv2d(width, width, 4, 2, 1) for width in widths[:-1])
+        self.middle = ConvNeXtBlock(widths[-1], widths[-1], time_width=time_width)
+        self.attention = SelfAttention2d(widths[-1])
+        self.up = nn.ModuleList(_Stage(2 * b, a, time_width) for a, b in reversed(list(pairwise(widths))))
+        self.upsample = nn.ModuleList(nn.ConvTranspose2d(width, width, 4, 2, 1) for width in widths[-2::-1])
+        self.final = ConvNeXtBlock(widths[0], widths[0], time_width=None)
+        self.head = nn.Conv2d(widths[0], channels, 1)
+
+    def forward(self, x: Tensor, times: Tensor, labels: Tensor | None = None, kept: Tensor | None = None) -> Tensor:
+        """Predict the noise in ``x``.
+
+        Args:
+            x: (B, C, H, W) float32; H and W are multiples of 4.
+            times: (B,) int64 time steps.
+            labels: (B,) int64; None for a prediction without labels.
+            kept: (B,) bool; where false the label is left out. All are used if it is None.
+
+        Returns:
+            (B, C, H, W) float32.
+        """
+        embedded = sinusoidal_embedding(times, self.embedding)
+        if labels is not None:
+            of_label = self.labels(labels)
+            embedded = embedded + (of_label if kept is None else of_label * kept[:, None])
+        time = self.time(embedded)
+        x = self.stem(x)
+        skips = []
+        for stage, sample in zip(self.down, [*self.downsample, nn.Identity()], strict=True):
+            x = stage(x, time)
+            skips.append(x)
+            x = sample(x)
+        x = self.attention(self.middle(x, time))
+        for stage, sample in zip(self.up, self.upsample, strict=True):
+            x = sample(stage(torch.cat([x, skips.pop()], 1), time))
+        noise: Tensor = self.head(self.final(x))
+        return noise
