@@ -36,6 +36,17 @@ TrackFile = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--track", help="A track file of your own contest, beside those that ship.", show_default=False),
 ]
+Profile = Annotated[str, typer.Option(help="official, quick or smoke; only official runs rank.")]
+Seeds = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="A count (5), a list (0,3,7) or a range (0-4); default: the profile's.", show_default=False),
+]
+Embedded = Annotated[bool, typer.Option("--embedded", help="Use the drawn stand-in data sets.")]
+Jobs = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(min=1, help="Runs side by side; default: one a core, one a GPU.", show_default=False),
+]
+Retry = Annotated[str, typer.Option(help="Which earlier runs to repeat: none or failed.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
 
@@ -55,25 +66,17 @@ def _options(
 @app.command()
 def run(
     paths: Paths,
-    profile: Annotated[str, typer.Option(help="official, quick or smoke; only official runs rank.")] = "official",
-    seeds: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(
-            help="A count (5), a list (0,3,7) or a range (0-4); default: the profile's.", show_default=False
-        ),
-    ] = None,
+    profile: Profile = "official",
+    seeds: Seeds = None,
     variants: Annotated[str, typer.Option(help="base, all, or names separated by commas.")] = "base",
     device: Device = "auto",
     data_root: DataRoot = None,
-    embedded: Annotated[bool, typer.Option("--embedded", help="Use the drawn stand-in data sets.")] = False,
+    embedded: Embedded = False,
     track: TrackFile = None,
     results: Results = Path("results"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Verify and print the plan; train nothing.")] = False,
-    jobs: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(min=1, help="Runs side by side; default: one a core, one a GPU.", show_default=False),
-    ] = None,
-    retry: Annotated[str, typer.Option(help="Which earlier runs to repeat: none or failed.")] = "none",
+    jobs: Jobs = None,
+    retry: Retry = "none",
     force: Annotated[bool, typer.Option("--force", help="Repeat finished runs too.")] = False,
 ) -> None:
     """Verify submissions, then train and evaluate each over several seeds.
@@ -82,8 +85,6 @@ def run(
     """
     from bench.run.command import RunOptions, run_command
 
-    if retry not in ("none", "failed"):
-        raise UsageError(f"--retry {retry!r}: give none or failed")
     options = RunOptions(
         paths=paths,
         profile=profile,
@@ -96,7 +97,7 @@ def run(
         results=results,
         dry_run=dry_run,
         jobs=jobs,
-        retry_failed=retry == "failed",
+        retry_failed=_retry_failed(retry),
         force=force,
     )
     outcome = run_command(options)
@@ -114,6 +115,59 @@ def _print_comparison(results: Path, protocols: set[str], names: set[str]) -> No
         print(problem, file=sys.stderr)
     wanted = [r for r in records if r.protocol.hash in protocols and r.identity.submission in names]
     print(comparison_text(summarize(wanted), table="simple"))
+
+
+@app.command()
+def ablate(
+    path: Annotated[Path, typer.Argument(help="One submission's folder.", show_default=False)],
+    profile: Profile = "official",
+    seeds: Seeds = None,
+    variants: Annotated[
+        str, typer.Option(help="all, or names separated by commas; the base always runs.")
+    ] = "all",
+    device: Device = "auto",
+    data_root: DataRoot = None,
+    embedded: Embedded = False,
+    track: TrackFile = None,
+    results: Results = Path("results"),
+    jobs: Jobs = None,
+    retry: Retry = "none",
+    table: Annotated[str, typer.Option(help="markdown, github, latex, html, json or simple.")] = "simple",
+) -> None:
+    """Run a submission's variants on the seeds and data order of its base, and print what each change does.
+
+    Example: bench ablate submissions/se_dsconv --profile quick
+    """
+    from bench.report.ablation import ablation_text
+    from bench.report.summary import read_all, summarize
+    from bench.run.command import RunOptions, run_command
+
+    options = RunOptions(
+        paths=[path],
+        profile=profile,
+        seeds=seeds,
+        variants=variants if variants == "all" else f"base,{variants}",
+        device=device,
+        data_root=data_root,
+        embedded=embedded,
+        track_file=track,
+        results=results,
+        dry_run=False,
+        jobs=jobs,
+        retry_failed=_retry_failed(retry),
+        force=False,
+    )
+    outcome = run_command(options)
+    if outcome.names:
+        records = [record for record in read_all(results)[0] if record.identity.hash in outcome.identities]
+        print(ablation_text(summarize(records), outcome.changes, table=table))
+    raise typer.Exit(outcome.exit_code)
+
+
+def _retry_failed(retry: str) -> bool:
+    if retry not in ("none", "failed"):
+        raise UsageError(f"--retry {retry!r}: give none or failed")
+    return retry == "failed"
 
 
 @app.command()
@@ -151,6 +205,30 @@ def compare(
     from bench.report.compare import compare_command
 
     raise typer.Exit(compare_command(results, table=table, track=track, sort=sort))
+
+
+@app.command()
+def papers(
+    paths: Paths,
+    check: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Compare with this file instead; exit code 1 if it differs.", show_default=False),
+    ] = None,
+) -> None:
+    """Print what each submission's paper claims, leaves open and gets wrong, as its submission.yaml says.
+
+    Example: bench papers submissions/* > docs/papers.md
+    """
+    from bench.report.papers import papers_text, read_entries
+
+    text = papers_text(read_entries(paths))
+    if check is None:
+        print(text, end="")
+    elif not check.is_file() or check.read_text(encoding="utf-8") != text:
+        print(
+            f"bench: {check}: differs from the manifests; `bench papers submissions/* > {check}`", file=sys.stderr
+        )
+        raise typer.Exit(ExitCode.REGRESSION)
 
 
 @app.command()

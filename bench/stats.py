@@ -23,3 +23,30 @@ def spread(values: Sequence[float]) -> Spread | None:
     if n == 1:
         return Spread(mean, None, 1)
     return Spread(mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1)), n)
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """Mean of ``n`` paired differences and its 95 % interval; no interval when n < 2."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+def paired_difference(values: Sequence[float], others: Sequence[float]) -> PairedDifference | None:
+    """``values - others``, pair by pair, with Student's interval of the mean; None for no pairs.
+
+    Raises:
+        ValueError: If the two are of different lengths.
+    """
+    differences = spread([value - other for value, other in zip(values, others, strict=True)])
+    if differences is None:
+        return None
+    if differences.std is None:
+        return PairedDifference(differences.mean, None, None, 1)
+    from scipy.special import stdtrit  # the t quantile alone: scipy.stats takes a second to import
+
+    half = float(stdtrit(differences.n - 1, 0.975)) * differences.std / math.sqrt(differences.n)
+    return PairedDifference(differences.mean, differences.mean - half, differences.mean + half, differences.n)

@@ -50,8 +50,8 @@ class ConvNeXtBlock(nn.Module):
         out = self.depthwise(x)
         if self.time is not None:
             out = out + self.time(time)[:, :, None, None]
-        out = self.layers(out) + self.shortcut(x)
-        return out
+        result: Tensor = self.layers(out) + self.shortcut(x)
+        return result
 
 
 class SelfAttention2d(nn.Module):
@@ -93,7 +93,7 @@ class ConvNeXtUNet(nn.Module):
     features of the highest resolution do not reach the upward path.
     """
 
-    def __init__(  # noqa: PLR0913 - the sizes of a network
+    def __init__(
         self,
         *,
         channels: int = 3,
@@ -116,9 +116,7 @@ class ConvNeXtUNet(nn.Module):
         super().__init__()
         self.embedding = embedding
         self.labels = nn.Embedding(num_classes, embedding)
-        self.time = nn.Sequential(
-            nn.Linear(embedding, time_width), nn.GELU(), nn.Linear(time_width, time_width)
-        )
+        self.time = nn.Sequential(nn.Linear(embedding, time_width), nn.GELU(), nn.Linear(time_width, time_width))
         self.stem = nn.Conv2d(channels, stem, 7, padding=3)
         self.down = nn.ModuleList(_Stage(a, b, time_width) for a, b in pairwise((stem, *widths)))
         self.downsample = nn.ModuleList(nn.Conv2d(width, width, 4, 2, 1) for width in widths[:-1])
@@ -129,7 +127,9 @@ class ConvNeXtUNet(nn.Module):
         self.final = ConvNeXtBlock(widths[0], widths[0], time_width=None)
         self.head = nn.Conv2d(widths[0], channels, 1)
 
-    def forward(self, x: Tensor, times: Tensor, labels: Tensor | None = None, kept: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, times: Tensor, labels: Tensor | None = None, kept: Tensor | None = None
+    ) -> Tensor:
         """Predict the noise in ``x``.
 
         Args:

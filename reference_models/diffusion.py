@@ -1,4 +1,4 @@
-"""Denoising diffusion (Ho et al. 2020, arXiv 2006.11239): noise schedules, the forward process, ancestral sampling."""
+"""Denoising diffusion (Ho et al. 2020, arXiv 2006.11239): schedules, forward process, ancestral sampling."""
 
 import math
 from collections.abc import Callable

@@ -16,7 +16,7 @@ class InvertedResidual(nn.Module):
     projection is linear. The input is added where stride is 1 and widths are equal.
     """
 
-    def __init__(  # noqa: PLR0913 - what the two papers vary
+    def __init__(
         self,
         in_channels: int,
         out_channels: int,

@@ -40,7 +40,11 @@ class CifarResNet(nn.Module):
     def __init__(self, *, blocks_per_stage: int = 3, channels: int = 3, num_classes: int = 10) -> None:
         """Layers of ``6 blocks_per_stage + 2`` weights in depth, 16, 32 and 64 channels wide."""
         super().__init__()
-        stages: list[nn.Module] = [nn.Conv2d(channels, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
+        stages: list[nn.Module] = [
+            nn.Conv2d(channels, 16, 3, padding=1, bias=False),
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+        ]
         width_in = 16
         for width in (16, 32, 64):
             for block in range(blocks_per_stage):
@@ -55,7 +59,7 @@ class CifarResNet(nn.Module):
 
 
 def he_init_(network: nn.Module) -> nn.Module:
-    """Initialise convolutions in place as He et al. 2015 (arXiv 1502.01852, equation 10) do; return the network."""
+    """Initialise convolutions in place as He et al. 2015 (arXiv 1502.01852, eq. 10) do; return the network."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

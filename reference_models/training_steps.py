@@ -6,7 +6,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 
-def cross_entropy_step(model: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+def cross_entropy_step(
+    model: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tensor
+) -> dict[str, Tensor]:
     """One update on the mean cross-entropy of a batch.
 
     Args:

@@ -94,6 +94,85 @@ class Tiny(Classifier[Config]):
 """
 
 
+GENERATOR_TRACK = """
+name: tiny-generation
+title: Four shapes at 16 by 16, made up
+task: generation
+data: shapes4x16
+embedded_data: shapes4x16
+caps: {params: 2000}
+evaluation_batch_size: 16
+profiles:
+  official: {steps: 12, seeds: 2, train: train, evaluate: test, samples: 40}
+  quick: {steps: 12, seeds: 2, train: train, evaluate: validation, samples: 40}
+"""
+
+# A generator that evaluates its network three times a sample, on statistics of the batch while training.
+GENERATOR = """
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from bench import Batch, Budget, DataSpec, Generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    batch_size: int = 16
+    evaluations: int = 3
+
+
+class Network(nn.Module):
+    def __init__(self, evaluations):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 4))
+        self.evaluations = evaluations
+
+    def forward(self, noise):
+        return self.layers(noise)
+
+
+class Tiny(Generator[Config]):
+    def build_model(self, data: DataSpec):
+        return Network(self.config.evaluations)
+
+    def init_training(self, model, budget: Budget):
+        self.model = model
+        self.optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def train_step(self, batch: Batch, step: int):
+        loss = (self.model(torch.randn(16, 4)) - batch.images.float().mean()).square().mean() / 1e5
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return {"loss": loss.detach()}
+
+    @staticmethod
+    def sample(model, labels, generator):
+        x = torch.randn(len(labels), 4, generator=generator)
+        for _ in range(model.evaluations):
+            x = model(x)
+            # evaluated
+        pixels = (x * 1500 + 128).clamp(0, 255).to(torch.uint8)
+        return pixels[:, :3, None, None].expand(-1, -1, 16, 16).contiguous()
+"""
+
+
+def write_generator_track(folder: Path) -> Path:
+    """The tiny generation track's file in ``folder``."""
+    path = folder / "tiny-generation.yaml"
+    path.write_text(GENERATOR_TRACK)
+    return path
+
+
+def write_generator(
+    folder: Path, name: str, changes: dict[str, str] | None = None, manifest: str = "track: tiny-generation\n"
+) -> Path:
+    """A submission called ``name``: the generator, changed as by ``write_submission``."""
+    return _write(folder / name, GENERATOR, changes, manifest)
+
+
 def write_track(folder: Path, text: str = TRACK) -> Path:
     """The tiny track's file in ``folder``."""
     path = folder / "tiny.yaml"
@@ -108,12 +187,14 @@ def write_submission(
 
     ``changes`` maps a marker (``predict``) to lines of code, indented as the marker is.
     """
-    model = MODEL
+    return _write(folder / name, MODEL, changes, manifest)
+
+
+def _write(target: Path, model: str, changes: dict[str, str] | None, manifest: str) -> Path:
     for marker, code in (changes or {}).items():
         line = next(line for line in model.splitlines() if line.strip() == f"# {marker}")
         indent = line[: line.index("#")]
         model = model.replace(line, "\n".join(indent + part for part in code.strip().splitlines()))
-    target = folder / name
     target.mkdir(parents=True)
     (target / "submission.yaml").write_text(manifest)
     (target / "model.py").write_text(model)

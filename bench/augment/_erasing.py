@@ -23,7 +23,7 @@ def random_erasing(
     p: float = 0.5,
     scale: tuple[float, float] = (0.02, 0.33),
     ratio: tuple[float, float] = (0.3, 3.3),
-    value: int = 0,
+    value: int | Tensor = 0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """Overwrite a rectangle of each image with probability ``p``; torchvision's RandomErasing.
@@ -32,7 +32,8 @@ def random_erasing(
 
     Args:
         images: (B, C, H, W) uint8.
-        value: What to write, in [0, 255].
+        value: What to write: in [0, 255], or (C,) uint8 for a colour. torchvision's 0 on normalised images is
+            the mean colour.
 
     Raises:
         ValueError: If an argument is not as said.
@@ -41,7 +42,7 @@ def random_erasing(
     check_probability(p)
     check_range("scale", scale, 0.0)
     check_range("ratio", ratio, 1e-6)
-    if not 0 <= value <= 255:
+    if isinstance(value, int) and not 0 <= value <= 255:
         raise ValueError(f"`value` is {value}; it must be in [0, 255]")
     image_height, image_width = images.shape[2:]
     area = uniform(images, *scale, generator, TRIES) * image_height * image_width
@@ -56,11 +57,15 @@ def random_erasing(
     return erase(images, top, left, height, width, value=value)
 
 
-def erase(images: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Tensor, *, value: int = 0) -> Tensor:
+def erase(
+    images: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Tensor, *, value: int | Tensor = 0
+) -> Tensor:
     """Overwrite a rectangle of each image; the rectangles' arguments are (B,) int64, and may be empty."""
     rows = torch.arange(images.shape[2], device=images.device)
     columns = torch.arange(images.shape[3], device=images.device)
     in_rows = (rows >= top[:, None]) & (rows < (top + height)[:, None])
     in_columns = (columns >= left[:, None]) & (columns < (left + width)[:, None])
     inside = in_rows[:, None, :, None] & in_columns[:, None, None, :]
-    return images.masked_fill(inside, value)
+    if isinstance(value, int):
+        return images.masked_fill(inside, value)
+    return torch.where(inside, value[:, None, None], images)

@@ -32,6 +32,8 @@ LOGITS = "logits.npy"
 AS_PUBLISHED_LOGITS = "logits-as-published.npy"
 SAMPLES = "samples.npy"
 GRID = "grid.npy"
+AS_PUBLISHED_SAMPLES = "samples-as-published.npy"
+AS_PUBLISHED_GRID = "grid-as-published.npy"
 
 
 class JobData(Strict):
@@ -54,6 +56,7 @@ class JobSpec(Strict):
     overrides: dict[str, Any]
     seed: int
     protocol: Protocol
+    steps: int  # of this run: the protocol's, unless the submission or its variant takes others
     data: JobData
     as_published: AsPublished | None
     device: str  # "cpu", "cuda" or "cuda:1"
@@ -61,6 +64,7 @@ class JobSpec(Strict):
     work: Path
     checkpoint_seconds: float = 30.0  # 0 for one after every step
     speed_seconds: float = 2.0  # for each of two measurements of speed while verifying; 0 for none
+    speed_images: int = 256  # a call of the network while its speed is measured
 
 
 class Problem(Strict):
@@ -76,6 +80,7 @@ class Verification(Strict):
     config: dict[str, Any]
     cost: Cost | None
     problems: list[Problem]
+    over_caps: list[str] = []  # by what a variant leaves the contest: it is measured, and never ranks
     training_steps_per_s: Rate | None = None
     inference_images_per_s: Rate | None = None
     environment: dict[str, Any]
@@ -103,6 +108,7 @@ class EvaluationReport(Strict):
     images: int
     batch_independent: bool | None
     batch_dependence: float | None
+    evaluations_per_sample: int | None = None  # network evaluations that a generator's batch of samples took
     seconds: float
     peak_memory_bytes: int
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from bench.errors import ManifestError
 
@@ -27,6 +27,7 @@ class Paper(Strict):
     year: int | None = None
     url: str | None = None
     id: str | None = None  # the short number used in this repository
+    code: str | None = None  # where the author published it, and which version
 
 
 class Claim(Strict):
@@ -35,6 +36,7 @@ class Claim(Strict):
     mean: float
     std: float | None = None
     over: str | None = None
+    selected: str | None = None  # what it is the best of, where the author chose by this very figure
     protocol: Literal["default", "as-published"] = "default"  # which of our figures it is set beside
 
 
@@ -62,15 +64,52 @@ class AsPublished(Strict):
 
     mode: Literal["train", "eval"]  # train: batch statistics and dropout on, as when nobody calls eval()
     batch_size: int = Field(gt=0)
+    average: Literal["images", "batches"] = "images"  # batches: a short last one weighs as much as a full one
+    best_seed: bool = False  # the best run is reported, chosen on the very images that it is scored on
     why: str
 
 
 class Variant(Strict):
     """An ablation: the config fields it sets, and what the paper reports for it."""
 
-    set: dict[str, Any]
+    set: dict[str, Any] = {}
+    steps: int | None = Field(default=None, gt=0)  # of an official run, if not the base's
     what: str = ""  # the change in words
     reports: Claims = Claims()
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> "Variant":
+        if not self.set and self.steps is None:
+            raise ValueError("changes nothing; give `set`, `steps` or both")
+        return self
+
+
+Source = Literal[
+    "paper",  # stated there
+    "inferred",  # from a number that the paper reports
+    "author's code",  # published by the author; facts only
+    "cited source",  # the implementation that the paper says it follows
+    "course template",  # what several of the papers seem to have started from
+    "library default",
+    "ours",
+]
+
+
+class Choice(Strict):
+    """What the paper leaves open, and what was chosen."""
+
+    what: str
+    chosen: str
+    source: Source
+    why: str
+
+
+class Fault(Strict):
+    """What the paper gets wrong, or says in two ways."""
+
+    says: str
+    found: str
+    evidence: str  # a place in the paper, the author's code, or a count, variant or test of this repository
 
 
 class ProfileOverride(Strict):
@@ -85,11 +124,19 @@ class Manifest(Strict):
     track: str
     summary: str = ""
     paper: Paper | None = None
+    steps: int | None = Field(default=None, gt=0)  # of an official run, if fewer than the track's budget
     claims: Claims = Claims()
     as_published: AsPublished | None = None
     ablations: dict[str, Variant] = {}
     profiles: dict[str, ProfileOverride] = {}
-    notes: list[str] = []
+    choices: list[Choice] = []
+    faults: list[Fault] = []
+    notes: list[str] = []  # what was found when it was run
+
+    def official_steps(self, variant: str) -> int | None:
+        """Steps of an official run of ``variant``; None for the track's budget."""
+        of_variant = None if variant == BASE_VARIANT else self.ablations[variant].steps
+        return of_variant or self.steps
 
     def overrides(self, variant: str, profile: str) -> dict[str, Any]:
         """The config fields that ``variant`` sets under ``profile``; a variant's own setting wins.

@@ -32,11 +32,15 @@ class Identity(Strict):
     data_fingerprints: dict[str, str]  # part -> sha256 of its images and labels
     device_type: str  # "cpu" or "cuda"
     precision: str
+    steps: int | None = None  # where a run takes others than the protocol's
 
     @property
     def hash(self) -> str:
-        """The first 8 hex digits of the sha256 of all fields."""
-        return hash_json(self.model_dump(mode="json"))[:8]
+        """The first 8 hex digits of the sha256 of all fields; ``steps`` only where it is set."""
+        content = self.model_dump(mode="json")
+        if self.steps is None:
+            del content["steps"]  # as in the records of before it existed
+        return hash_json(content)[:8]
 
 
 class DataUsed(Strict):
@@ -168,9 +172,29 @@ def _checksum(content: dict[str, Any]) -> str:
     return hash_json({key: value for key, value in content.items() if key != "checksum"})
 
 
-def reasons_against_ranking(protocol: Protocol, data: DataUsed, evaluation: Evaluation) -> list[str]:
+def over_caps(protocol: Protocol, cost: Cost, steps: int) -> list[str]:
+    """By what a run leaves the contest: a line a cap or budget that it exceeds."""
+    caps, reasons = protocol.caps, []
+    if caps.params is not None and cost.params > caps.params:
+        largest = sorted(cost.params_by_module.items(), key=lambda item: -item[1])[:3]
+        parts = ", ".join(f"{name} {count:,}" for name, count in largest)
+        reasons.append(f"{cost.params:,} params, cap {caps.params:,}; the largest parts: {parts}")
+    if caps.stored_scalars is not None and cost.stored_scalars > caps.stored_scalars:
+        reasons.append(
+            f"{cost.stored_scalars:,} stored scalars ({cost.inference_params:,} in parameters, "
+            f"{cost.inference_buffers:,} in buffers, {cost.inference_plain:,} in plain attributes), "
+            f"cap {caps.stored_scalars:,}"
+        )
+    if steps > protocol.steps:
+        reasons.append(f"{steps:,} steps, budget {protocol.steps:,}")
+    return reasons
+
+
+def reasons_against_ranking(
+    protocol: Protocol, data: DataUsed, cost: Cost, steps: int, evaluation: Evaluation
+) -> list[str]:
     """Why a finished run is kept off the ranking; empty if nothing is."""
-    reasons = []
+    reasons = over_caps(protocol, cost, steps)
     if protocol.profile != OFFICIAL:
         reasons.append(f"profile {protocol.profile}")
     if data.stand_in_for is not None:

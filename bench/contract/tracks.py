@@ -33,6 +33,7 @@ class Profile(Strict):
     seeds: int = Field(gt=0)
     train: Part = "train"
     evaluate: Part = "validation"
+    evaluation_images: int | None = Field(default=None, gt=0)  # evenly spread over the part; None for all
     samples: int | None = Field(default=None, gt=0)  # images drawn from a generator
 
     @model_validator(mode="after")
@@ -77,6 +78,13 @@ class Track(Strict):
             raise UsageError(f"track {self.name}: no profile {name!r}; it has {', '.join(sorted(self.profiles))}")
         return self.profiles[name]
 
+    def steps(self, profile_name: str, official_steps: int | None) -> int:
+        """The steps of a run that takes ``official_steps`` of an official one; other profiles in proportion."""
+        budget = self.profile(profile_name).steps
+        if official_steps is None:
+            return budget
+        return max(1, round(budget * official_steps / self.profiles[OFFICIAL].steps))
+
 
 class Protocol(Strict):
     """What a number depends on besides the submission: the unit within which records may be compared."""
@@ -89,14 +97,18 @@ class Protocol(Strict):
     steps: int
     train: Part
     evaluate: Part
+    evaluation_images: int | None = None
     samples: int | None
     evaluation_batch_size: int
     harness_revision: int = HARNESS_REVISION
 
     @property
     def hash(self) -> str:
-        """The first 12 hex digits of the sha256 of all fields."""
-        return hash_json(self.model_dump(mode="json"))[:12]
+        """The first 12 hex digits of the sha256 of all fields; ``evaluation_images`` only where it is set."""
+        content = self.model_dump(mode="json")
+        if self.evaluation_images is None:
+            del content["evaluation_images"]  # as in the records of before it existed
+        return hash_json(content)[:12]
 
 
 def protocol_of(track: Track, profile_name: str, data: str) -> Protocol:
@@ -111,6 +123,7 @@ def protocol_of(track: Track, profile_name: str, data: str) -> Protocol:
         steps=profile.steps,
         train=profile.train,
         evaluate=profile.evaluate,
+        evaluation_images=profile.evaluation_images,
         samples=profile.samples,
         evaluation_batch_size=track.evaluation_batch_size,
     )

@@ -33,6 +33,14 @@ class LabelledImages:
         """The images where ``chosen``, (N,), is true."""
         return LabelledImages(self.images[chosen], self.labels[chosen])
 
+    def evenly_spread(self, count: int | None) -> "LabelledImages":
+        """``count`` images at equal distances, so that classes are mixed whatever the order; all for None."""
+        if count is None or count >= len(self.labels):
+            return self
+        chosen = np.zeros(len(self.labels), bool)
+        chosen[np.arange(count) * len(self.labels) // count] = True
+        return self.subset(chosen)
+
 
 def fingerprint(data: LabelledImages) -> str:
     """The sha256 of shape, images and labels, in hex: the identity of a data set in a record."""

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from bench.contract.jobs import (
+    AS_PUBLISHED_GRID,
     AS_PUBLISHED_LOGITS,
+    AS_PUBLISHED_SAMPLES,
     GRID,
     LOGITS,
     REPORT,
@@ -27,6 +29,7 @@ from bench.job.channel import Channel
 from bench.job.loading import load_submission, seed_everything
 from bench.job.prediction import batch_dependence, predict, rebuild, sample
 from bench.measure.environment import peak_memory_bytes
+from bench.measure.sampling import recorded_calls
 from bench.seeding import derive_seed
 
 INDEPENDENCE_IMAGES = 256
@@ -38,15 +41,16 @@ def evaluate(spec: JobSpec) -> None:
     started = time.perf_counter()
     submission = load_submission(spec.folder, spec.protocol.task, spec.overrides)
     channel = Channel()
-    independent, change = None, None
+    independent, change, evaluations = None, None, None
     if isinstance(submission, Classifier):
         images, independent, change = _classify(submission, spec, channel)
     else:
-        images = _generate(submission, spec, channel)
+        images, evaluations = _generate(submission, spec, channel)
     report = EvaluationReport(
         images=images,
         batch_independent=independent,
         batch_dependence=change,
+        evaluations_per_sample=evaluations,
         seconds=time.perf_counter() - started,
         peak_memory_bytes=peak_memory_bytes(spec.device),
     )
@@ -58,7 +62,8 @@ def _classify(
     spec: JobSpec,
     channel: Channel,
 ) -> tuple[int, bool, float]:
-    images = torch.from_numpy(load(spec.data.name, spec.protocol.evaluate, spec.data.root).images).to(spec.device)
+    part = load(spec.data.name, spec.protocol.evaluate, spec.data.root)
+    images = torch.from_numpy(part.evenly_spread(spec.protocol.evaluation_images).images).to(spec.device)
     model = rebuild(submission, spec, spec.work / WEIGHTS)
     batch_size = spec.protocol.evaluation_batch_size
     _save(spec, LOGITS, _logits(submission, model, images.split(batch_size), spec, channel))
@@ -89,21 +94,46 @@ def _logits(
     return torch.cat(parts)
 
 
-def _generate(submission: Generator, spec: JobSpec, channel: Channel) -> int:  # type: ignore[type-arg]
+def _generate(submission: Generator, spec: JobSpec, channel: Channel) -> tuple[int, int]:  # type: ignore[type-arg]
     model = rebuild(submission, spec, spec.work / WEIGHTS)
-    count, size = spec.protocol.samples or 0, spec.protocol.evaluation_batch_size
+    with recorded_calls(model) as calls:
+        parts = _samples(submission, model, spec, spec.protocol.evaluation_batch_size, "sample", channel)
+    _save(spec, SAMPLES, parts)
+    _save(spec, GRID, _grid(submission, model, spec))
+    if spec.as_published is not None:
+        # A network of its own, because train mode moves the running statistics.
+        model = rebuild(submission, spec, spec.work / WEIGHTS).train(spec.as_published.mode == "train")
+        seed_everything(spec.seed, "as-published")
+        size = spec.as_published.batch_size
+        published = _samples(submission, model, spec, size, "sample-as-published", channel)
+        _save(spec, AS_PUBLISHED_SAMPLES, published)
+        _save(spec, AS_PUBLISHED_GRID, _grid(submission, model, spec))
+    return len(parts), calls.image_evaluations // len(parts)
+
+
+def _samples(
+    submission: Generator,  # type: ignore[type-arg]
+    model: torch.nn.Module,
+    spec: JobSpec,
+    batch_size: int,
+    purpose: str,
+    channel: Channel,
+) -> Tensor:
+    """The protocol's number of samples, labels in turn."""
+    count = spec.protocol.samples or 0
     labels = torch.arange(count, device=spec.device) % spec.data.num_classes
-    parts = []
-    for index, part in enumerate(labels.split(size)):
-        seed = derive_seed(spec.seed, "sample", index)
+    parts: list[Tensor] = []
+    for index, part in enumerate(labels.split(batch_size)):
+        seed = derive_seed(spec.seed, purpose, index)
         parts.append(sample(submission, model, part, seed, spec.data.image_shape).cpu())
         channel.progress("sample", sum(map(len, parts)), count)
-    _save(spec, SAMPLES, torch.cat(parts))
-    # The same noise and labels for every seed and submission: what differs in the picture is the model.
-    grid_labels = torch.arange(GRID_IMAGES, device=spec.device) % spec.data.num_classes
-    grid = sample(submission, model, grid_labels, derive_seed(0, "grid"), spec.data.image_shape)
-    _save(spec, GRID, grid.cpu())
-    return count
+    return torch.cat(parts)
+
+
+def _grid(submission: Generator, model: torch.nn.Module, spec: JobSpec) -> Tensor:  # type: ignore[type-arg]
+    """The same noise and labels for every seed and submission: what differs in the picture is the model."""
+    labels = torch.arange(GRID_IMAGES, device=spec.device) % spec.data.num_classes
+    return sample(submission, model, labels, derive_seed(0, "grid"), spec.data.image_shape).cpu()
 
 
 def _save(spec: JobSpec, name: str, tensor: Tensor) -> None:

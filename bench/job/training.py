@@ -45,7 +45,7 @@ class Trainer:
         self.images = torch.from_numpy(data.images).to(self.device)
         self.labels = torch.from_numpy(data.labels).to(self.device)
         self.budget = Budget(
-            steps=spec.protocol.steps,
+            steps=spec.steps,
             batch_size=self.submission.config.batch_size,
             train_images=len(self.labels),
         )
@@ -122,7 +122,7 @@ class Trainer:
 def run_id(spec: JobSpec) -> str:
     """What ties a checkpoint to its run: the specification, without paths and what only affects speed."""
     content = spec.model_dump(
-        mode="json", exclude={"work", "folder", "threads", "checkpoint_seconds", "speed_seconds"}
+        mode="json", exclude={"work", "folder", "threads", "checkpoint_seconds", "speed_seconds", "speed_images"}
     )
     del content["data"]["root"]
     return hash_json(content)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.contract.jobs import REPORT, JobSpec, Problem, Verification
-from bench.contract.records import Cost, Rate
+from bench.contract.manifest import BASE_VARIANT
+from bench.contract.records import Cost, Rate, over_caps
 from bench.contract.submission import Budget, Classifier
 from bench.data.batches import BatchStream
 from bench.errors import ContractError
@@ -19,20 +20,14 @@ from bench.job.loading import config_values, load_submission
 from bench.job.prediction import batch_dependence, predict, rebuild, sample
 from bench.job.state import capture_state, restore_state
 from bench.job.training import final_weights, start_training, train_one_step
-from bench.measure.cost import (
-    MeasurementError,
-    count_calls,
-    macs_per_image,
-    measured_flops,
-    stored_scalars,
-)
+from bench.measure.cost import macs_per_image, measured_flops, stored_scalars
 from bench.measure.environment import capture_environment
-from bench.measure.macs_handles import ATTENTION
+from bench.measure.sampling import recorded_calls, sampling_cost
 from bench.measure.throughput import Throughput, measure_throughput
 
 UNLIMITED_STEPS = 10**6
 DRY_IMAGES = 16
-INFERENCE_BATCH = 256
+MANY_EVALUATIONS = 8  # from here on the speed of sampling is that of one network evaluation
 
 
 class _Predict(nn.Module):
@@ -54,11 +49,10 @@ class Verifier:
         self.spec = spec
         self.device = torch.device(spec.device)
         self.problems: list[Problem] = []
+        self.over_caps: list[str] = []
         self.submission = load_submission(spec.folder, spec.protocol.task, spec.overrides)
         self.config = config_values(self.submission)
-        self.budget = Budget(
-            steps=spec.protocol.steps, batch_size=self.submission.config.batch_size, train_images=50_000
-        )
+        self.budget = Budget(steps=spec.steps, batch_size=self.submission.config.batch_size, train_images=50_000)
         generator = torch.Generator().manual_seed(0)
         shape, classes = spec.data.image_shape, spec.data.num_classes
         count = max(DRY_IMAGES, self.budget.batch_size)
@@ -77,11 +71,12 @@ class Verifier:
         self._check_checkpoint(model)
         training = inference = None
         if self.spec.speed_seconds > 0 and not self.problems:
-            training, inference = self._training_speed(), self._inference_speed(model)
+            training, inference = self._training_speed(), self._inference_speed(model, cost)
         return Verification(
             config=self.config,
             cost=cost,
             problems=self.problems,
+            over_caps=self.over_caps,
             training_steps_per_s=training,
             inference_images_per_s=inference,
             environment=capture_environment(self.spec.device),
@@ -112,21 +107,11 @@ class Verifier:
         was_training = model.training
         model.eval()
         params, stored = state.count(), stored_scalars(model)
-        evaluations = 1
         if isinstance(self.submission, Classifier):
-            macs = macs_per_image(_Predict(self.submission, model), (self.images[:1],))
+            evaluations, macs = 1, macs_per_image(_Predict(self.submission, model), (self.images[:1],))
         else:
-            with count_calls(model) as calls:
-                sampling_flops = measured_flops(lambda: self._sample(model, self.labels[:1]))
-            if calls.count == 0:
-                raise ContractError("sample never called the model; call it as model(...) so that it is counted")
-            evaluations = calls.count
-            macs = macs_per_image(model, calls.first_args, calls.first_kwargs)
-            if ATTENTION not in macs.by_operator and sampling_flops != 2 * macs.macs * evaluations:
-                raise MeasurementError(
-                    f"sample takes {sampling_flops // 2:,} MACs, {evaluations:,} calls of the model "
-                    f"{macs.macs * evaluations:,}; every call has to be model(...) on inputs of one size"
-                )
+            sampling = sampling_cost(model, lambda: self._sample(model, self.labels[:1]))
+            evaluations, macs = sampling.evaluations, sampling.macs
         model.train(was_training)
         return Cost(
             params=params.total,
@@ -134,28 +119,21 @@ class Verifier:
             inference_params=stored.parameters,
             inference_buffers=stored.buffers,
             inference_plain=stored.plain,
-            macs_per_image=macs.macs * evaluations,
-            macs_by_operator={name: count * evaluations for name, count in macs.by_operator.items()},
-            elementwise_ops_per_image=macs.elementwise_ops * evaluations,
+            macs_per_image=macs.macs,
+            macs_by_operator=macs.by_operator,
+            elementwise_ops_per_image=macs.elementwise_ops,
             uncounted_operators=macs.uncounted,
             evaluations_per_sample=evaluations,
             training_flops_per_step=training_flops,
         )
 
     def _check_caps(self, cost: Cost) -> None:
-        caps = self.spec.protocol.caps
-        largest = sorted(cost.params_by_module.items(), key=lambda item: -item[1])[:3]
-        parts = ", ".join(f"{name} {count:,}" for name, count in largest)
-        if caps.params is not None and cost.params > caps.params:
-            message = f"{cost.params:,} params, cap {caps.params:,}; the largest parts: {parts}"
-            self.problems.append(Problem(status="cap", message=message))
-        if caps.stored_scalars is not None and cost.stored_scalars > caps.stored_scalars:
-            message = (
-                f"{cost.stored_scalars:,} stored scalars ({cost.inference_params:,} in parameters, "
-                f"{cost.inference_buffers:,} in buffers, {cost.inference_plain:,} in plain attributes), "
-                f"cap {caps.stored_scalars:,}"
-            )
-            self.problems.append(Problem(status="cap", message=message))
+        """A submission has to keep the caps; a variant of it may leave them, and is measured and marked."""
+        exceeded = over_caps(self.spec.protocol, cost, self.spec.steps)
+        if self.spec.variant == BASE_VARIANT:
+            self.problems += [Problem(status="cap", message=message) for message in exceeded]
+        else:
+            self.over_caps = exceeded
 
     def _check_rebuilt(self, model: nn.Module) -> None:
         """A network rebuilt from the final weights must be the one that was trained."""
@@ -179,7 +157,7 @@ class Verifier:
                     )
                 )
         else:
-            same = torch.equal(self._sample(rebuilt, self.labels[:4]), self._sample(again, self.labels[:4]))
+            same = torch.equal(*(self._few_evaluations(network) for network in (rebuilt, again)))
         if not same:
             raise ContractError(
                 "a network rebuilt from final_weights behaves otherwise: something that matters is in no "
@@ -201,6 +179,11 @@ class Verifier:
         assert not isinstance(self.submission, Classifier)
         return sample(self.submission, model, labels, 0, self.spec.data.image_shape)
 
+    def _few_evaluations(self, model: nn.Module) -> Tensor:
+        """Four samples whose network is evaluated twice and then repeats itself: enough to see what differs."""
+        with recorded_calls(model, real=2):
+            return self._sample(model, self.labels[:4])
+
     def _check_checkpoint(self, model: nn.Module) -> None:
         """Saving and restoring must work before anybody waits an hour for it."""
         restore_state(self.submission, model, capture_state(self.submission, model))
@@ -217,24 +200,42 @@ class Verifier:
 
         return self._rate(one_step, items=1)
 
-    def _inference_speed(self, model: nn.Module) -> Rate:
+    def _inference_speed(self, model: nn.Module, cost: Cost) -> Rate:
         model.eval()
         submission = self.submission
         run: Callable[[], object]
         if isinstance(submission, Classifier):
-            images = self.images[torch.arange(INFERENCE_BATCH, device=self.device) % len(self.images)]
-            classes, count = self.spec.data.num_classes, INFERENCE_BATCH
+            classes, count = self.spec.data.num_classes, self.spec.speed_images
+            images = self.images[torch.arange(count, device=self.device) % len(self.images)]
 
             def run() -> object:
                 return predict(submission, model, images, classes)
         else:
-            count = min(INFERENCE_BATCH, self.spec.protocol.evaluation_batch_size)
+            count = min(self.spec.speed_images, self.spec.protocol.evaluation_batch_size)
             labels = torch.arange(count, device=self.device) % self.spec.data.num_classes
+
+            if cost.evaluations_per_sample > MANY_EVALUATIONS:
+                return self._speed_of_evaluations(model, labels, cost.evaluations_per_sample)
 
             def run() -> object:
                 return self._sample(model, labels)
 
         return self._rate(run, items=count)
+
+    def _speed_of_evaluations(self, model: nn.Module, labels: Tensor, evaluations: int) -> Rate:
+        """Images a second of a sampler of many network evaluations, from the time that one of them takes."""
+        with recorded_calls(model, real=1) as calls:
+            self._sample(model, labels)
+        call = max(calls.by_size.values(), key=lambda call: call.count)
+
+        def evaluate() -> object:
+            with torch.no_grad():
+                return model(*call.args, **call.kwargs)
+
+        rate = self._rate(evaluate, items=call.images)
+        return rate.model_copy(
+            update={"median_per_s": rate.median_per_s / evaluations, "iqr_per_s": rate.iqr_per_s / evaluations}
+        )
 
     def _rate(self, function: Callable[[], object], items: int) -> Rate:
         measured: Throughput = measure_throughput(

@@ -4,10 +4,11 @@ One MAC is one multiplication and one addition. fvcore counts MACs and calls the
 counts 2 for each. Both are asked, and where they disagree nothing is reported.
 """
 
+import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,19 @@ class Macs:
     by_operator: dict[str, int]
     elementwise_ops: int  # fvcore's count for normalisation, pooling, resizing: not MACs
     uncounted: dict[str, int]  # operators without a count -> number of calls
+
+    def times(self, count: int) -> "Macs":
+        """The cost of ``count`` such passes."""
+        by_operator = {name: macs * count for name, macs in self.by_operator.items()}
+        uncounted = {name: calls * count for name, calls in self.uncounted.items()}
+        return Macs(self.macs * count, by_operator, self.elementwise_ops * count, uncounted)
+
+    def plus(self, other: "Macs") -> "Macs":
+        """The cost of both."""
+        by_operator = dict(Counter(self.by_operator) + Counter(other.by_operator))
+        uncounted = dict(Counter(self.uncounted) + Counter(other.uncounted))
+        elementwise = self.elementwise_ops + other.elementwise_ops
+        return Macs(self.macs + other.macs, by_operator, elementwise, uncounted)
 
 
 def count_parameters(modules: Mapping[str, nn.Module]) -> ParameterCount:
@@ -203,33 +217,33 @@ def macs_per_image(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, A
 
 def measured_flops(function: Callable[[], object]) -> int:
     """The FLOPs of convolutions and matrix products in one call, backward passes included; 2 a MAC."""
-    counter = FlopCounterMode(display=False)
+    counter = FlopCounterMode(
+        display=False, custom_mapping={torch.ops.aten.convolution_backward: _convolution_backward_flops}
+    )
     with counter:
         function()
     return int(counter.get_total_flops())
 
 
-@dataclass
-class Calls:
-    """How often a module was called, and with what first."""
+def _convolution_backward_flops(  # noqa: PLR0913, PLR0917 - the operator's own arguments, tensors as shapes
+    gradient: Sequence[int],
+    x: Sequence[int],
+    weight: Sequence[int],
+    bias: object,
+    stride: object,
+    padding: object,
+    dilation: object,
+    transposed: bool,
+    output_padding: object,
+    groups: int,
+    wanted: Sequence[bool],
+    **_: object,
+) -> int:
+    """Each of the two gradients takes as many FLOPs as the forward pass.
 
-    count: int = 0
-    first_args: tuple[Any, ...] = ()
-    first_kwargs: dict[str, Any] = field(default_factory=dict)
-
-
-@contextmanager
-def count_calls(module: nn.Module) -> Iterator[Calls]:
-    """Count the forward calls of ``module`` within the block: a sampler's network evaluations."""
-    calls = Calls()
-
-    def note(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if calls.count == 0:
-            calls.first_args, calls.first_kwargs = args, kwargs
-        calls.count += 1
-
-    handle = module.register_forward_pre_hook(note, with_kwargs=True)
-    try:
-        yield calls
-    finally:
-        handle.remove()
+    torch's own formula leaves the groups out of the weight's gradient, and so counts a depthwise layer's
+    number of channels times over.
+    """
+    positions = x if transposed else gradient  # where the kernel is laid
+    forward = 2 * positions[0] * math.prod(positions[2:]) * math.prod(weight)
+    return forward * (bool(wanted[0]) + bool(wanted[1]))

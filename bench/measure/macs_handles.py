@@ -19,7 +19,7 @@ _CHEAP = (
     "abs abs_ adaptive_max_pool2d add add_ amax amin any arange argmax avg_pool2d bernoulli cat ceil chunk "
     "clamp clamp_ clone constant_pad_nd contiguous copy_ cos cumsum detach div div_ dropout elu embedding "
     "empty eq exp expand fill_ flatten flip floor floor_divide full gather ge gelu glu gt hardsigmoid "
-    "hardswish hardtanh index index_select le leaky_relu leaky_relu_ lift_fresh log log_softmax logsumexp lt "
+    "hardswish hardtanh index index_select le leaky_relu leaky_relu_ lift_fresh log log_softmax logsumexp lt mT "
     "masked_fill max max_pool1d max_pool2d maximum mean min minimum mish mul mul_ narrow ne neg new_zeros "
     "norm ones ones_like pad permute pixel_shuffle pixel_unshuffle pow prelu rand randn randn_like "
     "reciprocal reflection_pad2d relu relu6 relu_ remainder repeat reshape roll rot90 round rsqrt rsub "

@@ -42,6 +42,24 @@ class Row:
         return spread([item.as_published[name] for item in evaluations if name in item.as_published])
 
     @property
+    def steps(self) -> int:
+        """Steps of a run: the protocol's, unless the submission or its variant takes others."""
+        return self.first.identity.steps or self.first.protocol.steps
+
+    @property
+    def outside(self) -> list[str]:
+        """In what a variant leaves the contest; it is measured and never ranks."""
+        record, places = self.first, []
+        caps, cost = record.protocol.caps, record.cost
+        if cost is not None and caps.params is not None and cost.params > caps.params:
+            places.append("over the cap")
+        if cost is not None and caps.stored_scalars is not None and cost.stored_scalars > caps.stored_scalars:
+            places.append("over the cap on stored scalars")
+        if self.steps > record.protocol.steps:
+            places.append("over the budget")
+        return places
+
+    @property
     def images_per_s(self) -> float | None:
         """Inference throughput: the median over seeds' measurements."""
         rates = [r.timing.inference_images_per_s for r in self.finished if r.timing.inference_images_per_s]
@@ -52,7 +70,8 @@ class Row:
         """``ok``, or how many of the seeds failed and why."""
         failed = [record for record in self.records if record.status != "ok"]
         if not failed:
-            return "ok" if self.first.ranked else "ok, unranked"
+            outside = ", ".join(self.outside)
+            return f"ok, {outside}" if outside else "ok" if self.first.ranked else "ok, unranked"
         kinds = ", ".join(sorted({record.status for record in failed}))
         return kinds if len(failed) == len(self.records) else f"{len(failed)}/{len(self.records)} {kinds}"
 

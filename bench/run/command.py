@@ -41,6 +41,8 @@ class Outcome:
     exit_code: ExitCode
     protocols: set[str]
     names: set[str]
+    identities: set[str]  # hashes of the runs that it meant
+    changes: dict[str, str]  # variant -> what it changes, in words
 
 
 def run_command(options: RunOptions) -> Outcome:
@@ -81,7 +83,11 @@ def run_command(options: RunOptions) -> Outcome:
         code = ExitCode.RUN_FAILED
         print("some runs failed earlier; `--retry failed` repeats them", file=sys.stderr)
     return Outcome(
-        code, {entry.protocol.hash for entry in plan.entries}, {entry.found.name for entry in plan.entries}
+        exit_code=code,
+        protocols={entry.protocol.hash for entry in plan.entries},
+        names={entry.found.name for entry in plan.entries},
+        identities={job.identity.hash for job in plan.jobs()},
+        changes={name: variant.what for one in found for name, variant in one.manifest.ablations.items()},
     )
 
 

@@ -48,7 +48,7 @@ class DataSets:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._facts: dict[tuple[str, str, str], DataFacts] = {}
+        self._facts: dict[tuple[str, str, str, int | None], DataFacts] = {}
 
     def facts(self, track: Track, profile: Profile, name: str) -> DataFacts:
         """What the parent needs of data set ``name`` under ``profile``.
@@ -56,7 +56,7 @@ class DataSets:
         Raises:
             DataError: If a file is damaged.
         """
-        key = (name, profile.train, profile.evaluate)
+        key = (name, profile.train, profile.evaluate, profile.evaluation_images)
         if key not in self._facts:
             self._facts[key] = self._read(track, profile, name)
         return self._facts[key]
@@ -64,7 +64,7 @@ class DataSets:
     def _read(self, track: Track, profile: Profile, name: str) -> DataFacts:
         info = store.describe(name)
         train = store.load(name, profile.train, self.root)
-        evaluation = store.load(name, profile.evaluate, self.root)
+        evaluation = store.load(name, profile.evaluate, self.root).evenly_spread(profile.evaluation_images)
         mean, std = channel_statistics(train.images)
         repeated = overlap(train.images, evaluation.images)
         job = JobData(

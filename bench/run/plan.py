@@ -14,8 +14,10 @@ from bench.run.datasets import DataFacts, DataSets, choose_data
 from bench.run.discovery import Found, variants_of
 
 PRECISION = "fp32"
-OFFICIAL_SPEED_SECONDS = 2.0  # for each of two measurements; others are for the estimate of time
-SPEED_SECONDS = 0.5
+# Seconds of each of two measurements of speed, and images a call. Those of other profiles are for the estimate
+# of time only.
+OFFICIAL_SPEED = (2.0, 256)
+ROUGH_SPEED = (0.5, 32)
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Job:
     def spec(self, settings: Settings) -> JobSpec:
         """What the job's processes are told."""
         found = self.entry.found
+        speed_seconds, speed_images = OFFICIAL_SPEED if settings.profile == OFFICIAL else ROUGH_SPEED
         return JobSpec(
             submission=found.name,
             folder=found.folder,
@@ -79,13 +82,15 @@ class Job:
             overrides=self.identity.overrides,
             seed=self.seed,
             protocol=self.entry.protocol,
+            steps=self.entry.steps,
             data=self.entry.facts.job,
             as_published=found.manifest.as_published,
             device=settings.device,
             threads=settings.threads,
             work=(self.folder / "work").resolve(),
             checkpoint_seconds=settings.checkpoint_seconds,
-            speed_seconds=OFFICIAL_SPEED_SECONDS if settings.profile == OFFICIAL else SPEED_SECONDS,
+            speed_seconds=speed_seconds,
+            speed_images=speed_images,
         )
 
 
@@ -96,6 +101,7 @@ class Entry:
     found: Found
     variant: str
     protocol: Protocol
+    steps: int  # of each of its runs
     facts: DataFacts
     jobs: list[Job] = field(default_factory=list)
     verification: Verification | None = None
@@ -114,7 +120,7 @@ class Entry:
         """How long one seed will take, from the speed measured on this device; None if it was not."""
         if self.verification is None or self.verification.training_steps_per_s is None:
             return None
-        seconds = self.protocol.steps / self.verification.training_steps_per_s.median_per_s
+        seconds = self.steps / self.verification.training_steps_per_s.median_per_s
         inference = self.verification.inference_images_per_s
         if inference is not None:
             images = self.protocol.samples or len(self.facts.evaluation_labels)
@@ -201,7 +207,8 @@ def _entries(
     protocol = protocol_of(track, settings.profile, data)
     entries = []
     for variant in variants_of(submission, settings.variants):
-        entry = Entry(submission, variant, protocol, facts)
+        steps = track.steps(settings.profile, submission.manifest.official_steps(variant))
+        entry = Entry(submission, variant, protocol, steps, facts)
         seeds = parse_seeds(settings.seeds, profile.seeds)
         entry.jobs = [_job(entry, seed, settings, notice) for seed in seeds]
         entries.append(entry)
@@ -219,6 +226,7 @@ def _job(entry: Entry, seed: int, settings: Settings, notice: Callable[[str], No
         data_fingerprints=entry.facts.fingerprints,
         device_type=settings.device.partition(":")[0],
         precision=PRECISION,
+        steps=None if entry.steps == entry.protocol.steps else entry.steps,
     )
     path = record_path(settings.results, identity, entry.protocol)
     earlier = read_existing(path, identity, notice)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.contract.jobs import (
+    AS_PUBLISHED_GRID,
     AS_PUBLISHED_LOGITS,
     CHECKPOINT,
     GRID,
@@ -25,6 +26,7 @@ from bench.contract.jobs import (
     read_report,
 )
 from bench.contract.records import (
+    Cost,
     Evaluation,
     Record,
     Timing,
@@ -38,7 +40,7 @@ from bench.measure.environment import capture_environment
 from bench.run.executors.local import LOG, log_tail
 from bench.run.plan import Job, Settings
 
-GRID_FILE = "samples.png"
+GRID_FILES = {GRID: "samples.png", AS_PUBLISHED_GRID: "samples-as-published.png"}
 NO_FID = "FID, KID and LPIPS need metric weights, which this version does not fetch yet"
 
 
@@ -54,9 +56,11 @@ def record_success(job: Job, verification: Verification, settings: Settings, sta
         RunFailed: If the processes left predictions of a wrong shape or kind.
         ResultsError: If the results folder cannot be written.
     """
+    assert verification.cost is not None  # nothing was trained without
     work = job.folder / "work"
     training = read_report(work / REPORT["train"], TrainingReport)
     report = read_report(work / REPORT["evaluate"], EvaluationReport)
+    _check_evaluations(report, verification.cost)
     evaluation, not_measured = _evaluation(job, work, report)
     _keep_artifacts(job, work)
     record = _record(
@@ -73,7 +77,9 @@ def record_success(job: Job, verification: Verification, settings: Settings, sta
         ),
         evaluation=evaluation,
         not_measured=not_measured,
-        unranked_because=reasons_against_ranking(job.entry.protocol, job.entry.facts.used, evaluation),
+        unranked_because=reasons_against_ranking(
+            job.entry.protocol, job.entry.facts.used, verification.cost, training.steps, evaluation
+        ),
         environment={**training.environment, "jobs_side_by_side": settings.jobs},
         timing=Timing(
             started_at=started_at,
@@ -149,6 +155,8 @@ def _evaluation(job: Job, work: Path, report: EvaluationReport) -> tuple[Evaluat
         if samples.shape != expected or samples.dtype != np.uint8:
             raise RunFailed(f"{SAMPLES}: found {samples.shape} {samples.dtype}, expected {expected} uint8")
         names = [f"fid_{len(samples)}", f"kid_{len(samples)}", "lpips_alex_64"]
+        if job.entry.found.manifest.as_published is not None:
+            names.append(f"as_published.fid_{len(samples)}")
         return Evaluation(metrics={}), dict.fromkeys(names, NO_FID)
     facts = job.entry.facts
     logits = _load(work / LOGITS)
@@ -173,6 +181,16 @@ def _evaluation(job: Job, work: Path, report: EvaluationReport) -> tuple[Evaluat
     return evaluation, {}
 
 
+def _check_evaluations(report: EvaluationReport, cost: Cost) -> None:
+    """A sampler's cost was counted while verifying; the real sampling must have cost the same."""
+    taken, counted = report.evaluations_per_sample, cost.evaluations_per_sample
+    if taken is not None and taken != counted:
+        raise RunFailed(
+            f"sample evaluated the network {taken:,} times an image, {counted:,} times when it was verified; the "
+            "number must not depend on what the network answers"
+        )
+
+
 def _as_published(job: Job, work: Path) -> dict[str, float]:
     """Accuracy as the paper's author measured it, with the ± that is a spread over batches, not seeds."""
     settings = job.entry.found.manifest.as_published
@@ -180,8 +198,9 @@ def _as_published(job: Job, work: Path) -> dict[str, float]:
         return {}
     logits, labels = _load(work / AS_PUBLISHED_LOGITS), job.entry.facts.evaluation_labels
     mean, std, _ = per_batch_accuracy(logits, labels, settings.batch_size, drop_last=False)
+    top1 = score(logits, labels).top1_accuracy
     return {
-        "top1_accuracy": score(logits, labels).top1_accuracy,
+        "top1_accuracy": mean if settings.average == "batches" else top1,
         "mean_of_batch_accuracies": mean,
         "std_over_batches": std,
     }
@@ -200,8 +219,9 @@ def _keep_artifacts(job: Job, work: Path) -> None:
     for name in (WEIGHTS, LOG):
         with contextlib.suppress(FileNotFoundError):
             shutil.copyfile(work / name, job.folder / name)
-    if (work / GRID).exists():
-        save_grid(_load(work / GRID), job.folder / GRID_FILE)
+    for grid, picture in GRID_FILES.items():
+        if (work / grid).exists():
+            save_grid(_load(work / grid), job.folder / picture)
     (work / CHECKPOINT).unlink(missing_ok=True)
 
 

@@ -33,9 +33,11 @@ def verify_command(paths: list[Path], variants: str, device: str, track_file: Pa
         results = pool.map(
             lambda entry: verify_in_process(verification_spec(entry[0], entry[1], chosen_device), stop), entries
         )
+        verified: list[tuple[Found, str, Verification]] = []
         try:
             for (submission, variant), verification in zip(entries, results, strict=True):
                 print(report_text(submission, variant, verification), end="\n\n", flush=True)
+                verified.append((submission, variant, verification))
                 if verification.problems:
                     broke_contract = verification.problems[0].status in ("cap", "contract")
                     code = max(code, ExitCode.CONTRACT if broke_contract else ExitCode.RUN_FAILED)
@@ -45,6 +47,8 @@ def verify_command(paths: list[Path], variants: str, device: str, track_file: Pa
     for _, error in broken:
         print(f"✗ {error}")
         code = max(code, error.exit_code)
+    if len(verified) > 1:
+        print(summary_text(verified), end="\n\n")
     wrong = sum(1 for _ in broken)
     print(f"{len(entries)} verified, {wrong} unreadable" if wrong else f"{len(entries)} verified")
     return code
@@ -61,6 +65,7 @@ def verification_spec(found: Found, variant: str, device: str) -> JobSpec:
         overrides=found.manifest.overrides(variant, OFFICIAL),
         seed=0,
         protocol=protocol_of(found.track, OFFICIAL, info.name),
+        steps=found.track.steps(OFFICIAL, found.manifest.official_steps(variant)),
         data=JobData(
             name=info.name,
             root=Path(),
@@ -79,14 +84,36 @@ def verification_spec(found: Found, variant: str, device: str) -> JobSpec:
 
 def report_text(found: Found, variant: str, verification: Verification) -> str:
     """One submission's verification as text."""
-    label = found.name if variant == "base" else f"{found.name}/{variant}"
+    label = label_of(found, variant)
     lines = [f"{label} ({found.track.name})"]
     if verification.cost is not None:
         lines += _cost_lines(found, variant, verification.cost)
+    lines += [f"! over the cap, so it is measured but never ranks: {line}" for line in verification.over_caps]
     lines += [f"✗ {label}: {problem.message}" for problem in verification.problems]
     if not verification.problems:
         lines.append("✓ two training steps, strict rebuild from the weights, batch independence, checkpoint")
     return "\n".join(lines)
+
+
+def summary_text(verified: list[tuple[Found, str, Verification]]) -> str:
+    """All of them in one table: counts beside the paper's."""
+    rows = []
+    for found, variant, verification in verified:
+        cost, claim = verification.cost, found.manifest.claims_of(variant).params
+        outcome = "✗" if verification.problems else "over, unranked" if verification.over_caps else "✓"
+        params = "–" if cost is None else f"{cost.params:,}"
+        paper = "–" if claim is None else f"{claim:,}"
+        equal = "–" if claim is None or cost is None else _against(cost.params, claim)
+        cap = "none" if found.track.caps.params is None else f"{found.track.caps.params:,}"
+        rows.append((label_of(found, variant), params, paper, equal, cap, outcome))
+    headers = ["submission", "params", "paper", "", "cap", "verified"]
+    align = ("left", "right", "right", "left", "right", "left")
+    return tabulate(rows, headers=headers, colalign=align, disable_numparse=True)
+
+
+def label_of(found: Found, variant: str) -> str:
+    """How a submission's variant is called."""
+    return found.name if variant == "base" else f"{found.name}/{variant}"
 
 
 def _cost_lines(found: Found, variant: str, cost: Cost) -> list[str]:

@@ -3,11 +3,17 @@
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench import Batch, Budget, DataSpec, Generator
-from reference_models import DCGANDiscriminator, DCGANGenerator, dcgan_init_, to_unit_range
+from reference_models import (
+    DCGANDiscriminator,
+    DCGANGenerator,
+    adversarial_step,
+    dcgan_init_,
+    to_bytes,
+    to_unit_range,
+)
 
 LATENT = 100
 
@@ -29,10 +35,9 @@ class DCGAN(Generator[Config]):
 
     def init_training(self, model: nn.Module, budget: Budget) -> None:
         f = self.config.features
-        device = next(model.parameters()).device
         self.generator = model
         self.discriminator = dcgan_init_(DCGANDiscriminator((f, 2 * f, 4 * f), bias=True))
-        self.discriminator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.discriminator.to(next(model.parameters()).device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.generator_optimizer = self.adam(self.generator)
         self.discriminator_optimizer = self.adam(self.discriminator)
 
@@ -43,29 +48,17 @@ class DCGAN(Generator[Config]):
 
     def train_step(self, batch: Batch, step: int) -> dict[str, Tensor]:
         real = to_unit_range(batch.images) * 2 - 1
-        fake = self.generator(torch.randn(len(real), LATENT, 1, 1, device=real.device))
-
-        on_real, on_fake = self.discriminator(real), self.discriminator(fake.detach())
-        loss_real = F.binary_cross_entropy(on_real, torch.ones_like(on_real))
-        loss_fake = F.binary_cross_entropy(on_fake, torch.zeros_like(on_fake))
-        discriminator_loss = (loss_real + loss_fake) / 2
-        self.discriminator_optimizer.zero_grad(set_to_none=True)
-        discriminator_loss.backward()
-        self.discriminator_optimizer.step()
-
-        judged = self.discriminator(fake)
-        generator_loss = F.binary_cross_entropy(judged, torch.ones_like(judged))
-        self.generator_optimizer.zero_grad(set_to_none=True)
-        generator_loss.backward()
-        self.generator_optimizer.step()
-        return {
-            "loss": (discriminator_loss + generator_loss).detach(),
-            "discriminator_loss": discriminator_loss.detach(),
-            "generator_loss": generator_loss.detach(),
-        }
+        return adversarial_step(
+            self.generator,
+            self.discriminator,
+            self.generator_optimizer,
+            self.discriminator_optimizer,
+            real,
+            torch.randn(len(real), LATENT, 1, 1, device=real.device),
+            mean_of_losses=True,
+        )
 
     @staticmethod
     def sample(model: nn.Module, labels: Tensor, generator: torch.Generator) -> Tensor:
         noise = torch.randn(len(labels), LATENT, 1, 1, generator=generator, device=labels.device)
-        images: Tensor = model(noise)
-        return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+        return to_bytes(model(noise), -1, 1)

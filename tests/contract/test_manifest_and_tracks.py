@@ -51,8 +51,8 @@ def test_a_whole_manifest(tmp_path: Path) -> None:
         ("summary: no track", "field `track` is missing"),
         ("track: x\nas_published: {mode: test, batch_size: 1, why: y}", "field `as_published.mode`"),
         ("track: x\nas_published: {mode: train, batch_size: 0, why: y}", "greater than 0"),
-        ("track: x\nablations: {Wide!: {set: {}}}", "ablation 'Wide!'"),
-        ("track: x\nablations: {base: {set: {}}}", "ablation 'base'"),
+        ("track: x\nablations: {Wide!: {set: {a: 1}}}", "ablation 'Wide!'"),
+        ("track: x\nablations: {base: {set: {a: 1}}}", "ablation 'base'"),
         ("track: !!python/object/apply:os.system ['true']", "not valid YAML"),
         ("a: &a [*a]", "unknown field `a`"),
     ],
@@ -63,6 +63,11 @@ def test_what_does_not_fit_is_named(tmp_path: Path, text: str, message: str) -> 
         load_manifest(path)
     assert message in str(caught.value) and str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_variant_that_changes_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"ablations\.same.*changes nothing; give `set`, `steps` or both"):
+        load_manifest(manifest(tmp_path, "track: x\nablations: {same: {what: nothing}}"))
 
 
 def test_absent_and_unreadable(tmp_path: Path) -> None:
@@ -83,6 +88,14 @@ def test_shipped_tracks_are_the_contest() -> None:
         assert official.evaluate == "test"
         # Nothing but the official profile ever looks at the test images.
         assert all(p.evaluate == "validation" for name, p in track.profiles.items() if name != "official")
+
+
+def test_steps_of_other_profiles_are_in_proportion(tmp_path: Path) -> None:
+    text = "track: x\nsteps: 9000\nablations: {longer: {steps: 20000}, wide: {set: {width: 2}}}"
+    found, track = load_manifest(manifest(tmp_path, text)), load_tracks()["cifar100-classification"]
+    assert [found.official_steps(name) for name in ("base", "longer", "wide")] == [9000, 20000, 9000]
+    assert track.steps("official", 20_000) == 20_000 and track.steps("quick", 20_000) == 2_000
+    assert track.steps("quick", None) == 1_000 and track.steps("smoke", 1) == 1
 
 
 def test_the_protocol_hash_sees_everything_that_matters() -> None:

@@ -8,13 +8,16 @@ import pytest
 from bench.contract.records import (
     Evaluation,
     Record,
+    over_caps,
     read_record,
     reasons_against_ranking,
     record_path,
     record_paths,
     write_record,
 )
+from bench.contract.tracks import Caps
 from bench.errors import ResultsError
+from bench.files import REPOSITORY, hash_json
 from tests.report.making_records import make_record
 
 
@@ -72,16 +75,42 @@ def test_no_number_that_is_none(tmp_path: Path, record: Record) -> None:
 
 
 def test_what_keeps_a_run_off_the_ranking(record: Record) -> None:
-    assert record.data is not None and record.evaluation is not None
-    assert reasons_against_ranking(record.protocol, record.data, record.evaluation) == []
+    assert record.data is not None and record.evaluation is not None and record.cost is not None
+    good = (record.protocol, record.data, record.cost, 10_000, record.evaluation)
+    assert reasons_against_ranking(*good) == []
     smoke = record.protocol.model_copy(update={"profile": "smoke"})
     drawn = record.data.model_copy(update={"name": "shapes100", "stand_in_for": "cifar100"})
     peeking = record.evaluation.model_copy(update={"batch_independent": False})
-    assert reasons_against_ranking(smoke, drawn, peeking) == [
+    large = record.cost.model_copy(
+        update={
+            "params": 104_804,
+            "params_by_module": {"model.a": 4, "model.b": 104_800},
+            "inference_buffers": 200_000,
+        }
+    )
+    assert reasons_against_ranking(smoke, drawn, large, 20_000, peeking) == [
+        "104,804 params, cap 100,000; the largest parts: model.b 104,800, model.a 4",
+        "284,194 stored scalars (84,194 in parameters, 200,000 in buffers, 0 in plain attributes), cap 200,000",
+        "20,000 steps, budget 10,000",
         "profile smoke",
         "data shapes100 instead of cifar100",
         "predictions depend on the rest of the batch",
     ]
+    assert over_caps(record.protocol.model_copy(update={"caps": Caps()}), large, 10_000) == []
+
+
+def test_steps_are_part_of_the_identity_only_where_they_differ(record: Record) -> None:
+    longer = record.identity.model_copy(update={"steps": 20_000})
+    assert longer.hash != record.identity.hash
+    assert record.identity.hash == hash_json(record.identity.model_dump(exclude={"steps"}))[:8]
+
+
+def test_committed_records_are_those_that_their_names_say() -> None:
+    paths = list(record_paths(REPOSITORY / "results"))
+    assert paths
+    for path in paths:
+        identity = read_record(path).identity
+        assert path.name == f"seed{identity.seed}-{identity.hash}.json"
 
 
 def test_times_are_the_only_difference_between_runs(record: Record) -> None:

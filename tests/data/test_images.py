@@ -69,3 +69,12 @@ def test_fingerprint_sees_images_labels_and_shape(images: np.ndarray) -> None:
 def test_bad_arrays_are_named(images: np.ndarray, labels: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         LabelledImages(images, labels)
+
+
+def test_evenly_spread_images_keep_their_order_and_their_mixture() -> None:
+    labels = np.repeat(np.arange(4), 25)
+    data = LabelledImages(np.arange(100, dtype=np.uint8).reshape(100, 1, 1, 1), labels)
+    few = data.evenly_spread(8)
+    assert few.images.ravel().tolist() == [0, 12, 25, 37, 50, 62, 75, 87]
+    assert few.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert data.evenly_spread(None) is data and data.evenly_spread(500) is data

@@ -5,7 +5,7 @@ from typing import Any
 
 from bench.contract.jobs import JobData, JobSpec
 from bench.contract.tracks import load_tracks, protocol_of
-from tests.making import write_submission, write_track
+from tests.making import write_generator, write_generator_track, write_submission, write_track
 
 
 def make_spec(
@@ -22,6 +22,7 @@ def make_spec(
         overrides={},
         seed=0,
         protocol=protocol_of(track, "official", "shapes4x16"),
+        steps=track.profiles["official"].steps,
         data=JobData(
             name="shapes4x16",
             root=folder,
@@ -37,3 +38,16 @@ def make_spec(
         speed_seconds=0.0,
     )
     return spec.model_copy(update=fields)
+
+
+def make_generator_spec(folder: Path, changes: dict[str, str] | None = None, **fields: Any) -> JobSpec:
+    """A job of a generator, 40 samples of 8 labels' worth of noise."""
+    track = load_tracks(write_generator_track(folder))["tiny-generation"]
+    spec = make_spec(folder)
+    return spec.model_copy(
+        update={
+            "folder": write_generator(folder, "generator", changes),
+            "protocol": protocol_of(track, "official", "shapes4x16"),
+            **fields,
+        }
+    )

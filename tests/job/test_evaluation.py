@@ -8,9 +8,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from bench.contract.jobs import (
+    AS_PUBLISHED_GRID,
     AS_PUBLISHED_LOGITS,
+    AS_PUBLISHED_SAMPLES,
+    GRID,
     LOGITS,
     REPORT,
+    SAMPLES,
     WEIGHTS,
     EvaluationReport,
     JobSpec,
@@ -22,7 +26,7 @@ from bench.job import evaluation
 from bench.job.loading import load_submission
 from bench.job.prediction import rebuild
 from bench.job.training import train
-from tests.job.making_jobs import make_spec
+from tests.job.making_jobs import make_generator_spec, make_spec
 
 PUBLISHED = AsPublished(mode="train", batch_size=40, why="nobody called eval()")
 
@@ -75,3 +79,18 @@ def test_other_weights_are_refused(trained: JobSpec) -> None:
     save_file({name: tensor for name, tensor in weights.items() if name != "head.bias"}, trained.work / WEIGHTS)
     with pytest.raises(Exception, match=r"do not fit build_model.*head\.bias"):
         evaluation.evaluate(trained)
+
+
+def test_a_generator_is_sampled_in_both_ways(tmp_path: Path) -> None:
+    spec = make_generator_spec(tmp_path, as_published=AsPublished(mode="train", batch_size=10, why="left so"))
+    train(spec)
+    evaluation.evaluate(spec)
+    report = read_report(spec.work / REPORT["evaluate"], EvaluationReport)
+    sound, published = np.load(spec.work / SAMPLES), np.load(spec.work / AS_PUBLISHED_SAMPLES)
+    assert sound.shape == published.shape == (40, 3, 16, 16)
+    assert report.images == 40 and report.evaluations_per_sample == 3
+    assert np.load(spec.work / GRID).shape == np.load(spec.work / AS_PUBLISHED_GRID).shape == (64, 3, 16, 16)
+    assert not np.array_equal(np.load(spec.work / GRID), np.load(spec.work / AS_PUBLISHED_GRID))
+    # The ten of a batch are normalised by their own statistics, whatever the running ones are.
+    means = published[:, 0, 0, 0].reshape(4, 10).astype(float).mean(1)
+    assert np.ptp(means) <= 1 < np.ptp(sound[:, 0, 0, 0].reshape(4, 10).astype(float).mean(1))

@@ -7,7 +7,7 @@ import pytest
 from bench.contract.jobs import Verification
 from bench.errors import ContractError
 from bench.job.verification import Verifier
-from tests.job.making_jobs import make_spec
+from tests.job.making_jobs import make_generator_spec, make_spec
 
 PARAMS = 8 * 27 + 8 + 16 + 8 * 4 + 4
 
@@ -30,10 +30,10 @@ def test_an_honest_network(tmp_path: Path) -> None:
 
 
 def test_speed_is_measured_beyond_a_schedule_that_ends(tmp_path: Path) -> None:
-    found = verify(tmp_path, speed_seconds=0.2)  # the OneCycle schedule refuses a thirteenth step
+    found = verify(tmp_path, speed_seconds=0.2, speed_images=64)  # the OneCycle schedule refuses a thirteenth step
     assert found.problems == []
     assert found.training_steps_per_s is not None and found.training_steps_per_s.blocks >= 10
-    assert found.inference_images_per_s is not None and found.inference_images_per_s.items_per_call == 256
+    assert found.inference_images_per_s is not None and found.inference_images_per_s.items_per_call == 64
 
 
 def test_overrides_change_the_config(tmp_path: Path) -> None:
@@ -145,3 +145,28 @@ def test_a_misspelt_or_mistyped_override_is_named(
 ) -> None:
     with pytest.raises(ContractError, match=message):
         verify(tmp_path, overrides=overrides)
+
+
+def test_a_variant_over_a_cap_is_measured_and_marked(tmp_path: Path) -> None:
+    found = verify(tmp_path, variant="wide", overrides={"width": 80}, steps=24)
+    assert found.problems == [] and found.cost is not None
+    assert found.over_caps[0].startswith("2,724 params, cap 2,000")
+    assert found.over_caps[1] == "24 steps, budget 12"
+
+
+def test_a_submission_over_a_cap_is_refused(tmp_path: Path) -> None:
+    found = verify(tmp_path, overrides={"width": 80}, steps=24)
+    assert [problem.status for problem in found.problems] == ["cap", "cap"] and found.over_caps == []
+
+
+def test_a_generators_evaluations_are_counted(tmp_path: Path) -> None:
+    found = Verifier(make_generator_spec(tmp_path, overrides={"evaluations": 500}, speed_seconds=0.2)).run()
+    assert found.problems == [] and found.cost is not None
+    assert found.cost.evaluations_per_sample == 500 and found.cost.macs_per_image == 500 * 32
+    assert found.inference_images_per_s is not None and found.inference_images_per_s.items_per_call == 16
+
+
+def test_a_random_generator_is_refused(tmp_path: Path) -> None:
+    spec = make_generator_spec(tmp_path, {"evaluated": "x = x + torch.randn(4)"})
+    with pytest.raises(ContractError, match="behaves otherwise"):
+        Verifier(spec).run()

@@ -32,7 +32,9 @@ def test_diffuse_equals_the_chain_of_single_steps() -> None:
     for beta in betas.tolist():
         x = math.sqrt(1 - beta) * x + math.sqrt(beta) * torch.randn(x.shape, generator=generator)
     at_once = diffuse(
-        start, torch.randn(start.shape, generator=generator), signal_shares("linear", 100)[-1:].float().expand(20_000)
+        start,
+        torch.randn(start.shape, generator=generator),
+        signal_shares("linear", 100)[-1:].float().expand(20_000),
     )
     assert x.mean().item() == pytest.approx(at_once.mean().item(), abs=0.03)
     assert x.std().item() == pytest.approx(at_once.std().item(), rel=0.02)
@@ -48,7 +50,9 @@ def test_sampling_ends_on_the_only_image_there_is(schedule: str, steps: int | No
         return (x - share.sqrt() * image) / (1 - share).sqrt()
 
     generator = torch.Generator().manual_seed(0)
-    samples = ancestral_sample(predict, torch.randn(5, 2, 1, 1, generator=generator), shares, generator, steps=steps)
+    samples = ancestral_sample(
+        predict, torch.randn(5, 2, 1, 1, generator=generator), shares, generator, steps=steps
+    )
     assert torch.allclose(samples, image.expand(5, -1, -1, -1), atol=1e-3)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.contract.manifest import AsPublished
 from bench.contract.records import Record, record_path, write_record
 from bench.errors import NothingToDo, UsageError
 from bench.report.compare import FORMATS, compare_command, comparison_text
@@ -45,6 +46,28 @@ def test_a_row_says_what_was_measured(records: list[Record]) -> None:
         "10,000",
         "ok",
     ]
+
+
+def test_an_author_who_reports_the_best_run_is_compared_with_our_best() -> None:
+    best = AsPublished(mode="eval", batch_size=64, best_seed=True, why="chosen on test")
+    claims = {"top1_accuracy": {"mean": 0.8495, "protocol": "as-published", "selected": "all trials"}}
+    runs = [
+        make_record("se", seed, value, claims=claims).model_copy(update={"as_published": best})
+        for seed, value in enumerate(ACCURACIES)
+    ]
+    table = comparison_text(summarize(runs), table="markdown")
+    assert "| 52.00 (best of n=3) | 84.95 (best on test, as published) |" in table
+
+
+def test_what_is_outside_of_the_contest_is_marked() -> None:
+    longer = make_record("net", variant="longer")
+    longer = longer.model_copy(update={"identity": longer.identity.model_copy(update={"steps": 20_000})})
+    table = comparison_text(
+        summarize([make_record("net", variant="wide", params=104_804), longer]), table="github"
+    )
+    rows = {line.split()[1]: line for line in table.splitlines() if "net/" in line}
+    assert "over the cap" in rows["net/wide"] and "budget" not in rows["net/wide"]
+    assert "20,000" in rows["net/longer"] and "over the budget" in rows["net/longer"]
 
 
 def test_what_is_missing_or_failed_is_not_hidden(records: list[Record]) -> None:

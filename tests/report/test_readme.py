@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.contract.manifest import load_manifest
 from bench.contract.records import read_record
 from bench.report.compare import comparison_text
 from bench.report.summary import Row, summarize
@@ -38,3 +39,12 @@ def test_the_notes_of_se_dsconv_quote_its_records(rows: list[Row]) -> None:
     for spread in (row.metric("top1_accuracy"), row.as_published("top1_accuracy")):
         assert spread is not None and spread.std is not None
         assert f"{100 * spread.mean:.2f} ± {100 * spread.std:.2f} %" in notes
+
+
+def test_the_list_of_submissions_is_complete_and_has_the_papers_counts() -> None:
+    text = (ROOT / "README.md").read_text()
+    for folder in sorted((ROOT / "submissions").iterdir()):
+        manifest = load_manifest(folder / "submission.yaml")
+        assert f"`{folder.name}`" in text and manifest.track in text
+        if manifest.claims.params is not None:
+            assert f"{manifest.claims.params:,}" in text

@@ -13,7 +13,14 @@ from typing import Any
 import pytest
 
 from bench.contract.records import Record, read_record, record_paths
-from tests.making import TRACK, bench, write_submission, write_track
+from tests.making import (
+    TRACK,
+    bench,
+    write_generator,
+    write_generator_track,
+    write_submission,
+    write_track,
+)
 
 NEVER_ONE_LINE = ("Traceback", 'File "')
 
@@ -191,6 +198,58 @@ def test_two_runs_of_a_seed_differ_in_times_only(tmp_path: Path) -> None:
         contents.append(record.without_times())
     assert contents[0] == contents[1]
     assert contents[0]["training"]["curves"]["values"]["loss"]
+
+
+VARIANTS = """
+track: tiny
+claims: {top1_accuracy: 0.5}
+ablations:
+  wide: {what: ten times as wide, set: {width: 80}, reports: {top1_accuracy: 0.75}}
+  longer: {what: twice as long, steps: 24}
+  broken: {set: {widht: 4}}
+"""
+
+
+def test_ablate_runs_every_variant_and_prints_what_it_changes(tmp_path: Path) -> None:
+    write_submission(tmp_path, "honest", manifest=VARIANTS)
+    track = write_track(tmp_path)
+    options = ("--track", track, "--results", tmp_path / "r", "--device", "cpu", "--jobs", 2, "--profile", "quick")
+    done = bench("ablate", tmp_path / "honest", *options, "--variants", "wide,longer", "--table", "github")
+    assert done.returncode == 0, done.stderr
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines() if "|" in line]
+    assert [row[0] for row in rows[2:]] == [
+        "as submitted",
+        "ten times as wide (`wide`)",
+        "twice as long (`longer`)",
+    ]
+    assert [row[1:3] for row in rows[2:]] == [["276", "12"], ["2,724", "12"], ["276", "24"]]
+    assert [row[-1] for row in rows[2:]] == ["", "over the cap", "over the budget"]
+    assert rows[3][-2] == "+25.00" and "[" in rows[3][4]
+    found = {read_record(path).identity.variant: read_record(path) for path in record_paths(tmp_path / "r")}
+    assert found["longer"].training is not None and found["longer"].training.steps == 24
+    assert "24 steps, budget 12" in found["longer"].unranked_because and not found["wide"].ranked
+    assert found["wide"].status == "ok"
+
+    # The rest of them: one that cannot be built is named, and costs the others nothing.
+    again = bench("ablate", tmp_path / "honest", *options)
+    assert again.returncode == 4 and "Config has no field 'widht'" in again.stderr
+    assert "2 failed" in again.stdout and again.stdout.count("as submitted") == 1
+    assert again.stderr.count('"started"') == 0
+
+
+def test_a_sampler_that_is_cheap_only_while_verified_is_refused(tmp_path: Path) -> None:
+    # Verified on one image, evaluated on batches.
+    cheat = {"evaluated": "if len(labels) > 4: model(x); model(x)"}
+    write_generator(tmp_path, "cheat", cheat)
+    write_generator(tmp_path, "honest")
+    track = write_generator_track(tmp_path)
+    options = ("--track", track, "--results", tmp_path / "r", "--device", "cpu", "--jobs", 2, "--profile", "quick")
+    done = bench("run", tmp_path / "cheat", tmp_path / "honest", *options, "--seeds", 1)
+    assert done.returncode == 3
+    found = records(tmp_path / "r")
+    assert found["honest", 0].status == "ok" and found["honest", 0].cost.evaluations_per_sample == 3
+    assert found["cheat", 0].status == "error"
+    assert "evaluated the network 9 times an image, 3 times when it was verified" in found["cheat", 0].reason
 
 
 def test_a_failed_run_is_kept_and_repeated_on_request_only(tmp_path: Path) -> None:

@@ -1,0 +1,214 @@
+"""``bench ablate``: what each change does, paired by seed, beside what the paper reports for it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tabulate import tabulate
+
+from bench.contract.manifest import Claim
+from bench.contract.records import Record
+from bench.errors import UsageError
+from bench.report.summary import Row
+from bench.report.tables import FORMATS, NOTHING
+from bench.stats import PairedDifference, Spread, paired_difference
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure to compare by, and how it is printed."""
+
+    name: str  # in a record's metrics
+    title: str
+    scale: float  # percent of a fraction
+    digits: int
+    claim: str  # the field of Claims that holds the paper's
+
+    def number(self, value: float, *, sign: bool = False) -> str:
+        """``value`` as the table has it."""
+        return f"{value * self.scale:{'+' if sign else ''}.{self.digits}f}"
+
+
+ACCURACY = Measure("top1_accuracy", "top-1 %", 100, 2, "top1_accuracy")
+
+
+def measure_of(row: Row) -> Measure:
+    """Top-1 accuracy of a classifier, FID of a generator."""
+    if row.first.task == "classification":
+        return ACCURACY
+    samples = row.first.protocol.samples
+    return Measure(f"fid_{samples}", f"FID@{samples}", 1, 2, "fid")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One row: a variant against the base, measured in one of the two ways."""
+
+    spread: Spread | None
+    difference: PairedDifference | None  # of the seeds that both have
+
+
+def values_by_seed(row: Row, name: str, *, as_published: bool) -> dict[int, float]:
+    """A figure of each finished run."""
+    found = {}
+    for record in row.finished:
+        evaluation = record.evaluation
+        metrics = {} if evaluation is None else evaluation.as_published if as_published else evaluation.metrics
+        if name in metrics:
+            found[record.identity.seed] = metrics[name]
+    return found
+
+
+def change_against(base: Row, row: Row, name: str, *, as_published: bool) -> Change:
+    """What ``row`` has of a figure, and how it differs from ``base``, seed by seed."""
+    mine = values_by_seed(row, name, as_published=as_published)
+    theirs = values_by_seed(base, name, as_published=as_published)
+    both = sorted(mine.keys() & theirs.keys())
+    difference = paired_difference([mine[seed] for seed in both], [theirs[seed] for seed in both])
+    spread = row.as_published(name) if as_published else row.metric(name)
+    return Change(spread, None if row is base else difference)
+
+
+def _spread_text(value: Spread | None, measure: Measure) -> str:
+    if value is None:
+        return NOTHING
+    deviation = "" if value.std is None else f" ± {measure.number(value.std)}"
+    return f"{measure.number(value.mean)}{deviation} (n={value.n})"
+
+
+def _difference_text(value: PairedDifference | None, measure: Measure) -> str:
+    if value is None:
+        return NOTHING
+    text = measure.number(value.mean, sign=True)
+    if value.low is None or value.high is None:
+        return f"{text} (n=1)"
+    interval = f"[{measure.number(value.low, sign=True)}, {measure.number(value.high, sign=True)}]"
+    return f"{text} {interval}" + (", covers 0" if value.low <= 0 <= value.high else "")
+
+
+def _claim(record: Record, measure: Measure) -> Claim | None:
+    claim: Claim | None = getattr(record.claims, measure.claim)
+    return claim
+
+
+def _what(row: Row, base: Row, texts: dict[str, str]) -> str:
+    if row is base:
+        return "as submitted"
+    variant = row.first.identity.variant
+    return f"{texts[variant]} (`{variant}`)" if texts.get(variant) else f"`{variant}`"
+
+
+def _marks(row: Row) -> str:
+    """In what a variant leaves the contest, and how many of its runs failed."""
+    marks = row.outside
+    if len(row.finished) < len(row.records):
+        marks.append(f"{len(row.records) - len(row.finished)} failed")
+    return ", ".join(marks)
+
+
+def ablation_text(rows: Sequence[Row], texts: dict[str, str], *, table: str = "simple") -> str:
+    """The table of one submission's variants under one protocol.
+
+    Args:
+        rows: Of one submission, the base among them.
+        texts: Variant -> the change in words, in the order of the table.
+        table: One of ``FORMATS``.
+
+    Raises:
+        UsageError: If the base has no record, or the format is unknown.
+    """
+    if table not in FORMATS or table == "csv":
+        raise UsageError(f"--table {table!r}: give {', '.join(name for name in FORMATS if name != 'csv')}")
+    base = next((row for row in rows if row.first.identity.variant == "base"), None)
+    if base is None:
+        raise UsageError("the base has no record, and every variant is compared with it; run it first")
+    order = ["base", *texts]
+    rows = sorted(rows, key=lambda row: order.index(row.first.identity.variant))
+    if table == "json":
+        return json.dumps(_data(rows, base), indent=1, ensure_ascii=False)
+    measure = measure_of(base)
+    published = any(values_by_seed(row, measure.name, as_published=True) for row in rows)
+    comparable = base.first.protocol.profile == "official"
+    cells = [_cells(row, base, measure, texts, published) for row in rows]
+    titles = ["change", "params", "steps", measure.title, "difference [95 %]"]
+    if published:
+        titles += ["as published", "difference [95 %]"]
+    titles += ["paper", "difference", ""]
+    text = tabulate(cells, headers=titles, tablefmt=FORMATS[table], disable_numparse=True)
+    return f"{_title(base, table)}\n\n{text}\n\n{_legend(base, published, comparable)}"
+
+
+def _cells(row: Row, base: Row, measure: Measure, texts: dict[str, str], published: bool) -> list[str]:
+    cost = row.first.cost
+    cells = [_what(row, base, texts), f"{cost.params:,}" if cost else NOTHING, f"{row.steps:,}"]
+    for as_published in (False, True) if published else (False,):
+        change = change_against(base, row, measure.name, as_published=as_published)
+        cells += [_spread_text(change.spread, measure), _difference_text(change.difference, measure)]
+    claim, base_claim = _claim(row.first, measure), _claim(base.first, measure)
+    cells.append(NOTHING if claim is None else f"{claim.mean * measure.scale:.4g}")
+    if row is base or claim is None or base_claim is None:
+        cells.append(NOTHING)
+    else:
+        cells.append(f"{(claim.mean - base_claim.mean) * measure.scale:+.2f}")
+    return [*cells, _marks(row)]
+
+
+def _title(base: Row, table: str) -> str:
+    record = base.first
+    protocol, data = record.protocol, record.data
+    stand_in = f" in place of {data.stand_in_for}" if data and data.stand_in_for else ""
+    title = (
+        f"{record.identity.submission}, {protocol.profile}: {protocol.data}{stand_in}, {protocol.steps:,} steps, "
+        f"scored on {protocol.evaluate}"
+    )
+    headings = {"latex": f"% {title}", "html": f"<h2>{title}</h2>", "simple": title}
+    return headings.get(table, f"### {title}")
+
+
+def _legend(base: Row, published: bool, comparable: bool) -> str:
+    lines = [
+        "± is the standard deviation over seeds; a difference is the mean over the seeds that both have, with its "
+        "95 % interval (paired t)."
+    ]
+    record = base.first
+    if published and record.as_published is not None:
+        lines.append(
+            f"As published: measured in {record.as_published.mode} mode at batch {record.as_published.batch_size}."
+        )
+    if not comparable:
+        lines.append(
+            f"The paper's figures are of a full training; profile {record.protocol.profile} is a short one."
+        )
+    return "\n".join(lines)
+
+
+def _data(rows: Sequence[Row], base: Row) -> dict[str, Any]:
+    """Numbers as numbers: fractions, not percent."""
+    measure = measure_of(base)
+    return {
+        "submission": base.first.identity.submission,
+        "protocol": base.first.protocol.model_dump(mode="json"),
+        "measure": measure.name,
+        "rows": [_row_data(row, base, measure) for row in rows],
+    }
+
+
+def _row_data(row: Row, base: Row, measure: Measure) -> dict[str, Any]:
+    claim, base_claim = _claim(row.first, measure), _claim(base.first, measure)
+    both = claim is not None and base_claim is not None and row is not base
+    data: dict[str, Any] = {
+        "variant": row.first.identity.variant,
+        "set": row.first.identity.overrides,
+        "params": row.first.cost.params if row.first.cost else None,
+        "steps": row.steps,
+        "seeds": [record.identity.seed for record in row.finished],
+        "paper": claim.mean if claim else None,
+        "paper_difference": claim.mean - base_claim.mean if both and claim and base_claim else None,
+        "outside_of_contest": _marks(row),
+    }
+    for key, as_published in (("measured", False), ("as_published", True)):
+        change = change_against(base, row, measure.name, as_published=as_published)
+        data[key] = vars(change.spread) if change.spread else None
+        data[f"{key}_difference"] = vars(change.difference) if change.difference else None
+    return data

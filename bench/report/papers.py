@@ -1,0 +1,176 @@
+"""``bench papers``: what each paper claims, leaves open and gets wrong, from the manifests alone."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from bench.contract.manifest import Choice, Claim, Claims, Manifest, Variant, load_manifest
+from bench.contract.tracks import Track, load_tracks
+from bench.errors import ManifestError, NothingToDo
+
+SOURCES = {
+    "paper": "stated in the paper",
+    "inferred": "inferred from a number that the paper reports",
+    "author's code": "read from the code that the author published; facts only",
+    "cited source": "what the implementation that the paper cites does",
+    "course template": "what several of the papers seem to have started from, as public student copies keep it",
+    "library default": "what the library does if nothing is said",
+    "ours": "our choice, without evidence",
+}
+
+INTRODUCTION = """\
+# The papers: what they claim, what they leave open, what they get wrong
+
+Made by `bench papers submissions/*` from the `submission.yaml` of each submission; a test keeps it current. Every
+statement names where it comes from: a place in the paper, the author's published code, or a count, variant or test
+of this repository. What our own runs gave is in `results/` and `bench compare`, and here only in the findings that
+close some sections. What a paper says is told in our words.
+
+Where a choice comes from:
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One submission."""
+
+    name: str
+    manifest: Manifest
+    track: Track
+
+
+def read_entries(folders: Iterable[Path]) -> list[Entry]:
+    """The submissions in ``folders``, by paper and name; those of no numbered paper last.
+
+    Raises:
+        ManifestError: If a manifest does not fit, or two submissions tell different things of one paper.
+        NothingToDo: If no folder has a manifest.
+    """
+    tracks = load_tracks()
+    entries = []
+    for folder in folders:
+        if (folder / "submission.yaml").exists():
+            manifest = load_manifest(folder / "submission.yaml")
+            if manifest.track not in tracks:
+                raise ManifestError(
+                    f"{folder}/submission.yaml: field `track`: found {manifest.track!r}; not known"
+                )
+            entries.append(Entry(folder.name, manifest, tracks[manifest.track]))
+    if not entries:
+        raise NothingToDo("no submission.yaml in the folders given")
+    entries.sort(key=lambda entry: (_paper_key(entry), entry.track.task, entry.name))
+    for key, group in groupby(entries, key=_paper_key):
+        papers = [(entry.name, entry.manifest.paper) for entry in group]
+        if any(paper != papers[0][1] for _, paper in papers):
+            names = ", ".join(name for name, _ in papers)
+            raise ManifestError(f"{names}: field `paper` differs between submissions of paper {key}")
+    return entries
+
+
+def _paper_key(entry: Entry) -> str:
+    paper = entry.manifest.paper
+    return (paper.id or f"~{paper.title}") if paper else "~~"
+
+
+def papers_text(entries: list[Entry]) -> str:
+    """The whole document, Markdown."""
+    blocks = [
+        INTRODUCTION + "\n".join(f"- *{name}*: {what}" for name, what in SOURCES.items()),
+        _overview(entries),
+    ]
+    for _, group in groupby(entries, key=_paper_key):
+        members = list(group)
+        blocks.append(_heading(members[0].manifest))
+        blocks += [block for entry in members for block in _submission(entry)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _overview(entries: list[Entry]) -> str:
+    lines = ["| submission | paper | track | parameters | reports |", "|---|---|---|---|---|"]
+    for entry in entries:
+        manifest = entry.manifest
+        claims = manifest.claims
+        paper = manifest.paper.id or manifest.paper.authors[0] if manifest.paper else "–"
+        params = "–" if claims.params is None else f"{claims.params:,}"
+        reported = ", ".join(text for text in _claims(claims) if not text.startswith("parameters")) or "–"
+        lines.append(f"| [{entry.name}](#{entry.name}) | {paper} | {entry.track.name} | {params} | {reported} |")
+    return "\n".join(lines)
+
+
+def _heading(manifest: Manifest) -> str:
+    paper = manifest.paper
+    if paper is None:
+        return "## Without a paper"
+    by = f" ({', '.join(paper.authors)}{f', {paper.year}' if paper.year else ''})" if paper.authors else ""
+    number = f"Paper {paper.id}: " if paper.id else ""
+    lines = [f"## {number}{paper.title}{by}"]
+    lines += [f"<{paper.url}>"] if paper.url else []
+    lines += [f"The author's code: {paper.code}."] if paper.code else []
+    return "\n\n".join(lines)
+
+
+def _submission(entry: Entry) -> Iterator[str]:
+    manifest = entry.manifest
+    yield f"### {entry.name}\n\n{manifest.summary}. Track `{manifest.track}`."
+    claims = [f"- {text}" for text in _claims(manifest.claims)]
+    if claims:
+        yield "**What it claims**\n\n" + "\n".join(claims)
+    if manifest.as_published is not None:
+        published = manifest.as_published
+        yield (
+            f"**As published**: {published.mode} mode, batches of {published.batch_size}"
+            f"{', the best run' if published.best_seed else ''}. {published.why} The sound way is the default; "
+            "both are shown side by side."
+        )
+    if manifest.choices:
+        title = "**What it leaves open, and what was chosen**" if manifest.claims.params else "**Choices**"
+        yield title + "\n\n" + "\n".join(map(_choice, manifest.choices))
+    if manifest.faults:
+        faults = [f"- {f.says.rstrip('.')}. **But:** {f.found} *({f.evidence})*" for f in manifest.faults]
+        yield "**What it gets wrong, or says in two ways**\n\n" + "\n".join(faults)
+    if manifest.ablations:
+        yield _variants(manifest)
+    if manifest.notes:
+        yield "**What was found**\n\n" + "\n".join(f"- {note}" for note in manifest.notes)
+
+
+def _choice(choice: Choice) -> str:
+    return f"- {choice.what}: **{choice.chosen}** *({choice.source})*. {choice.why}"
+
+
+def _variants(manifest: Manifest) -> str:
+    lines = ["**Variants**", "", "| variant | change | sets | the paper reports |", "|---|---|---|---|"]
+    for name, variant in manifest.ablations.items():
+        reported = ", ".join(_claims(variant.reports)) or "–"
+        lines.append(f"| `{name}` | {variant.what} | {_sets(variant)} | {reported} |")
+    return "\n".join(lines)
+
+
+def _sets(variant: Variant) -> str:
+    fields = [f"{key} = {value}" for key, value in variant.set.items()]
+    if variant.steps is not None:
+        fields.append(f"steps = {variant.steps:,}")
+    return "`" + ", ".join(fields) + "`"
+
+
+def _claims(claims: Claims) -> list[str]:
+    """Each claim in words, as the paper gives it."""
+    texts = [] if claims.params is None else [f"parameters {claims.params:,}"]
+    for title, claim, scale in (
+        ("test accuracy", claims.top1_accuracy, 100),
+        ("train accuracy", claims.train_accuracy, 100),
+        ("train loss", claims.train_loss, 1),
+        ("FID", claims.fid, 1),
+        ("LPIPS", claims.lpips, 1),
+    ):
+        if claim is not None:
+            texts.append(f"{title} {_figure(claim, scale)}")
+    return texts
+
+
+def _figure(claim: Claim, scale: float) -> str:
+    spread = "" if claim.std is None else f" ± {claim.std * scale:g}"
+    said = [f"over {claim.over}" if claim.over else "", f"the best of {claim.selected}" if claim.selected else ""]
+    details = ", ".join(filter(None, said))
+    return f"{claim.mean * scale:g}{spread}{' %' if scale == 100 else ''}" + (f" ({details})" if details else "")

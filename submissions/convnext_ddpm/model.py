@@ -1,0 +1,96 @@
+"""A guided diffusion model on a UNet of ConvNeXt blocks: paper 001's generative model, 960,223 parameters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench import Batch, Budget, DataSpec, Generator
+from bench.augment import random_flip
+from reference_models import (
+    ConvNeXtUNet,
+    ExponentialMovingAverage,
+    ancestral_sample,
+    diffuse,
+    signal_shares,
+    to_bytes,
+    to_unit_range,
+)
+
+TIME_STEPS = 1000  # T
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    schedule: str = "linear"  # or "cosine"
+    label_drop: float = 0.1  # share of images that are shown without their label
+    ema_decay: float = 0.998
+    ema_start: float = 0.05  # share of the budget, 2,500 of 50,000 steps, in which the average just copies
+    ema: bool = True  # whether the averaged weights are the final ones
+    guidance: float = 1.5  # 1 is unguided, and needs no second evaluation of the network
+    sampling_steps: int = TIME_STEPS  # fewer are evenly spread over all
+
+
+class GuidedDenoiser(nn.Module):
+    """The network, and how samples are drawn with it."""
+
+    def __init__(self, data: DataSpec, config: Config) -> None:
+        super().__init__()
+        self.network = ConvNeXtUNet(channels=data.image_shape[0], num_classes=data.num_classes)
+        self.image_shape = data.image_shape
+        self.schedule, self.guidance, self.sampling_steps = config.schedule, config.guidance, config.sampling_steps
+
+    def forward(self, x: Tensor, times: Tensor, labels: Tensor | None, kept: Tensor | None = None) -> Tensor:
+        noise: Tensor = self.network(x, times, labels, kept)
+        return noise
+
+
+class ConvNeXtDDPM(Generator[Config]):
+    """Adam on the squared error of the predicted noise; the weights that are sampled from are averaged ones."""
+
+    def build_model(self, data: DataSpec) -> nn.Module:
+        return GuidedDenoiser(data, self.config)
+
+    def init_training(self, model: nn.Module, budget: Budget) -> None:
+        self.model = model
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=self.config.learning_rate)
+        start = round(self.config.ema_start * budget.steps)
+        self.average = ExponentialMovingAverage(model, decay=self.config.ema_decay, start=start)
+        device = next(model.parameters()).device
+        self.shares = signal_shares(self.config.schedule, TIME_STEPS).float().to(device)
+
+    def train_step(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        images = to_unit_range(random_flip(batch.images)) * 2 - 1
+        noise = torch.randn_like(images)
+        times = torch.randint(0, TIME_STEPS, (len(images),), device=images.device)
+        kept = torch.rand(len(images), device=images.device) >= self.config.label_drop
+        predicted = self.model(diffuse(images, noise, self.shares[times]), times, batch.labels, kept)
+        loss = F.mse_loss(predicted, noise)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.average.update()
+        return {"loss": loss.detach()}
+
+    def final_weights(self, model: nn.Module) -> Mapping[str, Tensor]:
+        return self.average.averaged_weights() if self.config.ema else model.state_dict()
+
+    @staticmethod
+    def sample(model: nn.Module, labels: Tensor, generator: torch.Generator) -> Tensor:
+        assert isinstance(model, GuidedDenoiser)
+
+        def predict_noise(x: Tensor, times: Tensor) -> Tensor:
+            conditional: Tensor = model(x, times, labels)
+            if model.guidance == 1:
+                return conditional
+            free: Tensor = model(x, times, None)
+            return free + model.guidance * (conditional - free)  # classifier-free guidance, Ho & Salimans 2022
+
+        noise = torch.randn(len(labels), *model.image_shape, generator=generator, device=labels.device)
+        shares = signal_shares(model.schedule, TIME_STEPS)
+        samples = ancestral_sample(predict_noise, noise, shares, generator, steps=model.sampling_steps)
+        return to_bytes(samples, -1, 1)
