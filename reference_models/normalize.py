@@ -28,9 +28,11 @@ class Normalize(nn.Module):
     std: Tensor
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        """Args:
-        mean: C values in [0, 1].
-        std: C values above 0, in the same unit.
+        """Keep the two vectors.
+
+        Args:
+            mean: C values in [0, 1].
+            std: C values above 0, in the same unit.
         """
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)

@@ -11,10 +11,15 @@ class SqueezeExcitation(nn.Module):
     """
 
     def __init__(self, channels: int, *, reduction: int = 16, bias: bool = True) -> None:
-        """Args:
-        channels: C.
-        reduction: r; has to divide C.
-        bias: Whether the two linear layers have biases; the original paper's have.
+        """Layers for C channels.
+
+        Args:
+            channels: C.
+            reduction: r; has to divide C.
+            bias: Whether the two linear layers have biases; the original paper's have.
+
+        Raises:
+            ValueError: If r does not divide C.
         """
         super().__init__()
         if channels % reduction:

@@ -5,8 +5,10 @@ from torch import Tensor
 
 
 def check_images(images: Tensor, channels: tuple[int, ...] | None = None) -> None:
-    """Raises:
-    ValueError: Unless ``images`` is (B, C, H, W) uint8, with C among ``channels`` if given.
+    """Check what every augmentation is given.
+
+    Raises:
+        ValueError: Unless ``images`` is (B, C, H, W) uint8, with C among ``channels`` if given.
     """
     if images.ndim != 4 or images.dtype != torch.uint8:
         raise ValueError(f"`images` is {tuple(images.shape)} {images.dtype}; it must be (B, C, H, W) torch.uint8")
@@ -16,16 +18,20 @@ def check_images(images: Tensor, channels: tuple[int, ...] | None = None) -> Non
 
 
 def check_probability(p: float) -> None:
-    """Raises:
-    ValueError: Unless 0 <= p <= 1.
+    """Check a probability.
+
+    Raises:
+        ValueError: Unless 0 <= p <= 1.
     """
     if not 0 <= p <= 1:
         raise ValueError(f"`p` is {p}; it must be in [0, 1]")
 
 
 def check_range(name: str, value: tuple[float, float], low: float) -> None:
-    """Raises:
-    ValueError: Unless ``value`` is an ordered pair of at least ``low``.
+    """Check a range.
+
+    Raises:
+        ValueError: Unless ``value`` is an ordered pair of at least ``low``.
     """
     if len(value) != 2 or not low <= value[0] <= value[1]:
         raise ValueError(f"`{name}` is {value}; it must be (low, high) with {low} <= low <= high")

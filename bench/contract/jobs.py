@@ -108,7 +108,7 @@ class EvaluationReport(Strict):
     images: int
     batch_independent: bool | None
     batch_dependence: float | None
-    evaluations_per_sample: int | None = None  # network evaluations that a generator's batch of samples took
+    image_evaluations: int | None = None  # of a generator's network, each image of a batch counted as one
     seconds: float
     peak_memory_bytes: int
 

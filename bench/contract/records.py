@@ -16,7 +16,7 @@ from bench.contract.tracks import OFFICIAL, Protocol
 from bench.errors import ResultsError
 from bench.files import canonical_json, hash_json, write_bytes
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 Status = Literal["ok", "cap", "contract", "oom", "timeout", "signal", "nan", "error"]
 
 
@@ -27,20 +27,20 @@ class Identity(Strict):
     variant: str
     seed: int
     overrides: dict[str, Any]  # config fields that variant and profile set
-    source_hash: str  # over the submission's code and all of this repository's that it imports
+    source_hash: str  # over the submission's code and all of this repository's that it imports, without remarks
     protocol_hash: str
     data_fingerprints: dict[str, str]  # part -> sha256 of its images and labels
     device_type: str  # "cpu" or "cuda"
     precision: str
-    steps: int | None = None  # where a run takes others than the protocol's
+    steps: int
+    as_published: (
+        dict[str, Any] | None
+    )  # how the author's figure is measured beside the sound one, without the why
 
     @property
     def hash(self) -> str:
-        """The first 8 hex digits of the sha256 of all fields; ``steps`` only where it is set."""
-        content = self.model_dump(mode="json")
-        if self.steps is None:
-            del content["steps"]  # as in the records of before it existed
-        return hash_json(content)[:8]
+        """The first 8 hex digits of the sha256 of all fields."""
+        return hash_json(self.model_dump(mode="json"))[:8]
 
 
 class DataUsed(Strict):
@@ -141,7 +141,7 @@ class Record(Strict):
     protocol: Protocol
     task: str
     config: dict[str, Any]
-    sources: dict[str, str]  # path -> sha256
+    sources: dict[str, str]  # path -> sha256 of its code
     claims: Claims
     as_published: AsPublished | None = None
     data: DataUsed | None = None

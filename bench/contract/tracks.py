@@ -97,18 +97,15 @@ class Protocol(Strict):
     steps: int
     train: Part
     evaluate: Part
-    evaluation_images: int | None = None
+    evaluation_images: int | None
     samples: int | None
     evaluation_batch_size: int
     harness_revision: int = HARNESS_REVISION
 
     @property
     def hash(self) -> str:
-        """The first 12 hex digits of the sha256 of all fields; ``evaluation_images`` only where it is set."""
-        content = self.model_dump(mode="json")
-        if self.evaluation_images is None:
-            del content["evaluation_images"]  # as in the records of before it existed
-        return hash_json(content)[:12]
+        """The first 12 hex digits of the sha256 of all fields."""
+        return hash_json(self.model_dump(mode="json"))[:12]
 
 
 def protocol_of(track: Track, profile_name: str, data: str) -> Protocol:

@@ -39,8 +39,13 @@ def read_published(root: Path, split: str) -> LabelledImages:
         labels = np.load(path.with_name(f"{split}_y.npy"), allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: cannot be read ({error}); see `bench data list`") from None
-    if normalised.ndim != 4 or normalised.shape[1:] != (3, 28, 28) or labels.shape != normalised.shape[:1]:
-        raise DataError(f"{path}: {normalised.shape} with labels {labels.shape}; expected (n, 3, 28, 28) and (n,)")
+    count = IMAGES[split]
+    if normalised.shape != (count, 3, 28, 28) or labels.shape != (count,):
+        raise DataError(
+            f"{path}: {normalised.shape} with labels {labels.shape}; expected {(count, 3, 28, 28)} and {(count,)}"
+        )
+    if not (np.issubdtype(labels.dtype, np.integer) and labels.min() >= 0 and labels.max() < CLASSES):
+        raise DataError(f"{path.with_name(f'{split}_y.npy')}: labels must be integers from 0 to {CLASSES - 1}")
     images = np.empty(normalised.shape, np.uint8)
     for start in range(0, len(images), 5_000):
         part = slice(start, start + 5_000)

@@ -50,7 +50,7 @@ def evaluate(spec: JobSpec) -> None:
         images=images,
         batch_independent=independent,
         batch_dependence=change,
-        evaluations_per_sample=evaluations,
+        image_evaluations=evaluations,
         seconds=time.perf_counter() - started,
         peak_memory_bytes=peak_memory_bytes(spec.device),
     )
@@ -108,7 +108,7 @@ def _generate(submission: Generator, spec: JobSpec, channel: Channel) -> tuple[i
         published = _samples(submission, model, spec, size, "sample-as-published", channel)
         _save(spec, AS_PUBLISHED_SAMPLES, published)
         _save(spec, AS_PUBLISHED_GRID, _grid(submission, model, spec))
-    return len(parts), calls.image_evaluations // len(parts)
+    return len(parts), calls.image_evaluations
 
 
 def _samples(

@@ -44,7 +44,7 @@ class Row:
     @property
     def steps(self) -> int:
         """Steps of a run: the protocol's, unless the submission or its variant takes others."""
-        return self.first.identity.steps or self.first.protocol.steps
+        return self.first.identity.steps
 
     @property
     def outside(self) -> list[str]:
@@ -100,7 +100,7 @@ def summarize(records: Iterable[Record]) -> list[Row]:
             identity.device_type,
             identity.precision,
         )
-        version = identity.source_hash + repr(sorted(identity.overrides.items()))
+        version = repr(identity.model_copy(update={"seed": 0}))
         versions.setdefault(entry, {}).setdefault(version, []).append(record)
     rows = []
     for _, by_version in sorted(versions.items()):

@@ -1,6 +1,5 @@
 """Which submissions a command means, and the hash of the code that each one runs."""
 
-import ast
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +7,11 @@ from pathlib import Path
 from bench.contract.manifest import BASE_VARIANT, NAME, Manifest, load_manifest
 from bench.contract.tracks import Track
 from bench.errors import BenchError, ContractError, ManifestError, NothingToDo, UsageError
-from bench.files import REPOSITORY, hash_file, hash_json
+from bench.files import hash_json
+from bench.run.sources import sources_of
 
 MANIFEST = "submission.yaml"
 MODEL = "model.py"
-# Code that a submission may import and that is therefore part of what it is.
-SHARED = ("reference_models", "bench.augment")
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class Found:
     folder: Path
     manifest: Manifest
     track: Track
-    sources: dict[str, str]  # path relative to the folder or the repository -> sha256
+    sources: dict[str, str]  # path relative to the folder or the repository -> sha256 of its code
 
     @property
     def source_hash(self) -> str:
@@ -86,7 +84,7 @@ def _read(folder: Path, tracks: dict[str, Track]) -> Found:
         raise ManifestError(f"{path}: field `profiles`: the track has no {unknown[0]!r}; it has {known}")
     if not (folder / MODEL).is_file():
         raise ContractError(f"{folder / MODEL}: no such file; a submission is {MANIFEST} and {MODEL}")
-    return Found(folder.name, folder, manifest, track, _sources(folder / MODEL))
+    return Found(folder.name, folder, manifest, track, sources_of(folder / MODEL))
 
 
 def variants_of(found: Found, wanted: str) -> list[str]:
@@ -103,59 +101,3 @@ def variants_of(found: Found, wanted: str) -> list[str]:
         if name not in every:
             raise UsageError(f"{found.name}: no variant {name!r}; it has {', '.join(every)}")
     return names
-
-
-def _sources(model: Path) -> dict[str, str]:
-    """The submission's ``model.py`` and every shared module that it uses, directly or not, with hashes."""
-    sources = {MODEL: hash_file(model)}
-    waiting = _shared_imports(model)
-    while waiting:
-        path = waiting.pop()
-        name = path.relative_to(REPOSITORY).as_posix()
-        if name not in sources:
-            sources[name] = hash_file(path)
-            waiting += _shared_imports(path)
-    return dict(sorted(sources.items()))
-
-
-def _shared_imports(path: Path) -> list[Path]:
-    """The files of shared code that a file's import statements use."""
-    files: list[Path] = []
-    for node in ast.walk(_parse(path)):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                files += _files(alias.name, None)
-        elif isinstance(node, ast.ImportFrom):
-            if node.level or node.module is None:
-                raise ContractError(f"{path}, line {node.lineno}: a relative import; a submission is one file")
-            for alias in node.names:
-                files += _files(node.module, alias.name)
-    return files
-
-
-def _parse(path: Path) -> ast.Module:
-    try:
-        return ast.parse(path.read_bytes(), str(path))
-    except (SyntaxError, ValueError, RecursionError) as error:
-        line = getattr(error, "lineno", None)
-        raise ContractError(f"{path}{f', line {line}' if line else ''}: not valid Python ({error})") from None
-
-
-def _files(module: str, name: str | None) -> list[Path]:
-    """The file that ``from module import name`` takes ``name`` from; all of a package for ``import module``.
-
-    A package's ``__init__`` only passes names on, so what it has besides the ones used is not part of a
-    submission: adding a block to ``reference_models`` leaves everybody's records as they are.
-    """
-    if not (module + ".").startswith(tuple(f"{shared}." for shared in SHARED)):
-        return []
-    base = REPOSITORY / module.replace(".", "/")
-    if not base.is_dir():
-        return [base.with_suffix(".py")]
-    if name is not None and name != "*":
-        if (base / f"{name}.py").is_file():
-            return [base / f"{name}.py"]
-        for node in ast.walk(_parse(base / "__init__.py")):
-            if isinstance(node, ast.ImportFrom) and node.module and any(a.name == name for a in node.names):
-                return _files(node.module, name)
-    return sorted(base.rglob("*.py"))

@@ -216,6 +216,7 @@ def _entries(
 
 
 def _job(entry: Entry, seed: int, settings: Settings, notice: Callable[[str], None]) -> Job:
+    as_published = entry.found.manifest.as_published
     identity = Identity(
         submission=entry.found.name,
         variant=entry.variant,
@@ -226,7 +227,8 @@ def _job(entry: Entry, seed: int, settings: Settings, notice: Callable[[str], No
         data_fingerprints=entry.facts.fingerprints,
         device_type=settings.device.partition(":")[0],
         precision=PRECISION,
-        steps=None if entry.steps == entry.protocol.steps else entry.steps,
+        steps=entry.steps,
+        as_published=as_published.model_dump(exclude={"why"}) if as_published else None,
     )
     path = record_path(settings.results, identity, entry.protocol)
     earlier = read_existing(path, identity, notice)

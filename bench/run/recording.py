@@ -34,7 +34,7 @@ from bench.contract.records import (
     reasons_against_ranking,
     write_record,
 )
-from bench.errors import RunFailed
+from bench.errors import ContractError, RunFailed
 from bench.measure.classification import per_batch_accuracy, score
 from bench.measure.environment import capture_environment
 from bench.run.executors.local import LOG, log_tail
@@ -54,6 +54,7 @@ def record_success(job: Job, verification: Verification, settings: Settings, sta
 
     Raises:
         RunFailed: If the processes left predictions of a wrong shape or kind.
+        ContractError: If sampling cost other than it did while verifying.
         ResultsError: If the results folder cannot be written.
     """
     assert verification.cost is not None  # nothing was trained without
@@ -183,11 +184,12 @@ def _evaluation(job: Job, work: Path, report: EvaluationReport) -> tuple[Evaluat
 
 def _check_evaluations(report: EvaluationReport, cost: Cost) -> None:
     """A sampler's cost was counted while verifying; the real sampling must have cost the same."""
-    taken, counted = report.evaluations_per_sample, cost.evaluations_per_sample
-    if taken is not None and taken != counted:
-        raise RunFailed(
-            f"sample evaluated the network {taken:,} times an image, {counted:,} times when it was verified; the "
-            "number must not depend on what the network answers"
+    taken = report.image_evaluations
+    if taken is not None and taken != cost.evaluations_per_sample * report.images:
+        raise ContractError(
+            f"sample evaluated the network {taken:,} times for {report.images:,} images, but "
+            f"{cost.evaluations_per_sample:,} times an image when it was verified; the number must be the same "
+            "for every image"
         )
 
 

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from bench.contract.jobs import REPORT, Failure, JobSpec, Problem, Verification, read_report
 from bench.contract.records import Record
-from bench.errors import BenchError, ExitCode, ResultsError
+from bench.errors import BenchError, ContractError, ExitCode, ResultsError
 from bench.files import write_bytes
 from bench.measure.environment import capture_environment
 from bench.run.display import Display
@@ -177,7 +177,9 @@ class Runner:
         except ResultsError:
             raise
         except BenchError as error:
-            self._finish_failed(job, Failure(status="error", reason=str(error)), started_at)
+            broken = isinstance(error, ContractError)
+            failure = Failure(status="contract" if broken else "error", reason=str(error))
+            self._finish_failed(job, failure, started_at)
             return
         self._finish(job, record, State.DONE)
 

@@ -4,12 +4,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench import Batch, Budget, Classifier, DataSpec
 from bench.augment import random_flip, random_resized_crop, random_rotation
-from reference_models import DepthwiseSeparableConv2d, SqueezeExcitation, to_unit_range
+from reference_models import (
+    DepthwiseSeparableConv2d,
+    SqueezeExcitation,
+    cross_entropy_step,
+    to_unit_range,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +69,7 @@ class SeDsConv(Classifier[Config]):
         )
 
     def train_step(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        logits = self.model(self.augment(batch.images))
-        loss = F.cross_entropy(logits, batch.labels)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        accuracy = (logits.argmax(1) == batch.labels).float().mean()
-        return {"loss": loss.detach(), "accuracy": accuracy}
+        return cross_entropy_step(self.model, self.optimizer, self.augment(batch.images), batch.labels)
 
     def augment(self, images: Tensor) -> Tensor:
         """The paper's three transforms, in its order."""

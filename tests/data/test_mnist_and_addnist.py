@@ -1,6 +1,7 @@
 """IDX files against torchvision's reader; AddNIST against its published rules and a published sample."""
 
 import gzip
+import hashlib
 import os
 import struct
 from pathlib import Path
@@ -24,12 +25,16 @@ def test_equals_torchvision(real_data: Path) -> None:
     assert np.array_equal(images, theirs.data.numpy()) and digits.tolist() == theirs.targets.tolist()
 
 
-def test_a_gzipped_file_is_read_too(tmp_path: Path) -> None:
+def test_a_gzipped_file_is_read_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / mnist.FOLDER
     folder.mkdir(parents=True)
     images, digits = np.arange(2 * 28 * 28).reshape(2, 28, 28).astype(np.uint8), np.array([3, 4], np.uint8)
     (folder / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images)))
     (folder / "train-labels-idx1-ubyte").write_bytes(idx(digits))
+    with pytest.raises(DataError, match=r"has md5 .*, the official file 6bbc9ace898e44ae57da46a324031adb"):
+        mnist.read(tmp_path, "train")
+    for name, values in (("train-images-idx3-ubyte", images), ("train-labels-idx1-ubyte", digits)):
+        monkeypatch.setitem(mnist.FILES, name, ("", hashlib.md5(idx(values)).hexdigest()))
     found = mnist.read(tmp_path, "train")
     assert np.array_equal(found[0], images) and np.array_equal(found[1], digits)
     (folder / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images))[:-20])
@@ -95,7 +100,8 @@ def test_published_sample_means_what_we_think(real_data: Path) -> None:
         assert (digits.sum(1) - 1 == sample[f"{split}_labels"]).all()
 
 
-def test_published_arrays_are_inverted_exactly(tmp_path: Path) -> None:
+def test_published_arrays_are_inverted_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(addnist.IMAGES, "valid", 50)
     folder = tmp_path / addnist.FOLDER
     folder.mkdir()
     images = np.random.default_rng(0).integers(0, 256, (50, 3, 28, 28), dtype=np.uint8)
@@ -104,11 +110,19 @@ def test_published_arrays_are_inverted_exactly(tmp_path: Path) -> None:
     np.save(folder / "valid_y.npy", np.arange(50) % 20)
     found = addnist.read_published(tmp_path, "valid")
     assert np.array_equal(found.images, images) and found.labels.tolist() == [i % 20 for i in range(50)]
+    for wrong in (np.arange(50), np.full(50, -1), np.zeros(50)):  # a class too many, none, no integers
+        np.save(folder / "valid_y.npy", wrong)
+        with pytest.raises(DataError, match=r"valid_y.npy: labels must be integers from 0 to 19"):
+            addnist.read_published(tmp_path, "valid")
+    np.save(folder / "valid_y.npy", np.arange(50) % 20)
     np.save(folder / "valid_x.npy", normalised + np.float32(0.001))
     with pytest.raises(DataError, match="not bytes normalised"):
         addnist.read_published(tmp_path, "valid")
+    np.save(folder / "valid_x.npy", normalised[:40])
+    with pytest.raises(DataError, match=r"\(40, 3, 28, 28\) with labels \(50,\); expected \(50, 3, 28, 28\)"):
+        addnist.read_published(tmp_path, "valid")
     np.save(folder / "valid_x.npy", normalised[:, :1])
-    with pytest.raises(DataError, match=r"expected \(n, 3, 28, 28\)"):
+    with pytest.raises(DataError, match=r"expected \(50, 3, 28, 28\)"):
         addnist.read_published(tmp_path, "valid")
     (folder / "valid_x.npy").write_bytes(b"<html>")
     with pytest.raises(DataError, match="cannot be read"):

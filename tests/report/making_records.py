@@ -63,6 +63,8 @@ def make_record(
             data_fingerprints={"test": "f"},
             device_type="cpu",
             precision="fp32",
+            steps=protocol.steps,
+            as_published=None,
         ),
         protocol=protocol,
         task="classification",

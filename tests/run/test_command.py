@@ -245,11 +245,11 @@ def test_a_sampler_that_is_cheap_only_while_verified_is_refused(tmp_path: Path) 
     track = write_generator_track(tmp_path)
     options = ("--track", track, "--results", tmp_path / "r", "--device", "cpu", "--jobs", 2, "--profile", "quick")
     done = bench("run", tmp_path / "cheat", tmp_path / "honest", *options, "--seeds", 1)
-    assert done.returncode == 3
+    assert done.returncode == 4
     found = records(tmp_path / "r")
     assert found["honest", 0].status == "ok" and found["honest", 0].cost.evaluations_per_sample == 3
-    assert found["cheat", 0].status == "error"
-    assert "evaluated the network 9 times an image, 3 times when it was verified" in found["cheat", 0].reason
+    assert found["cheat", 0].status == "contract"
+    assert "360 times for 40 images, but 3 times an image when it was verified" in found["cheat", 0].reason
 
 
 def test_a_failed_run_is_kept_and_repeated_on_request_only(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from bench.contract.tracks import load_tracks
 from bench.errors import NothingToDo, UsageError
 from bench.run.discovery import Found, discover, variants_of
+from bench.run.sources import hash_code
 from tests.making import write_submission, write_track
 
 
@@ -82,6 +83,37 @@ def test_sources_are_what_is_used_and_nothing_else(tmp_path: Path) -> None:
     assert more.source_hash != found.source_hash
     (folder / "submission.yaml").write_text("track: tiny\nnotes: [other words]\n")
     assert find(tmp_path, folder)[0].source_hash == more.source_hash
+
+
+REMARKS = """
+# The first line.
+
+def f():  # not a docstring: '#'
+    '''One of
+    two lines.'''
+    return "# kept"{spaces}
+
+
+class C: "kept, for it shares its row"
+""".replace("{spaces}", "  ")
+
+
+def test_remarks_are_no_code(tmp_path: Path) -> None:
+    path = tmp_path / "model.py"
+
+    def hashed(text: str) -> str:
+        path.write_text(text)
+        return hash_code(path)
+
+    bare = hashed('def f():\n    return "# kept"\nclass C: "kept, for it shares its row"\n')
+    assert hashed(REMARKS) == bare
+    assert hashed(REMARKS.replace("two lines", "other words").replace("The first line", "é")) == bare
+    changes = {"# kept": "# lost", "kept, for": "lost, for", "def f()": "def f(x=1)"}
+    for old, new in changes.items():
+        assert hashed(REMARKS.replace(old, new)) != bare
+    # In a string of several rows everything counts: blank rows, spaces, what looks like a comment.
+    texts = ["a\n\nb", "a\nb", "a \nb", "a\n# b", "a\n"]
+    assert len({hashed(f'x = """{text}"""') for text in texts}) == len(texts)
 
 
 def test_variants(tmp_path: Path) -> None:
