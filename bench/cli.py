@@ -138,10 +138,13 @@ def ablate(
 
     Example: bench ablate submissions/se_dsconv --profile quick
     """
-    from bench.report.ablation import ablation_text
+    from bench.report.ablation import ablation_text, check_format
     from bench.report.summary import read_all, summarize
     from bench.run.command import RunOptions, run_command
 
+    check_format(table)
+    if path.is_dir() and not (path / "submission.yaml").exists():
+        raise UsageError(f"{path}: no submission.yaml there; give the folder of one submission")
     options = RunOptions(
         paths=[path],
         profile=profile,

@@ -107,6 +107,16 @@ def _marks(row: Row) -> str:
     return ", ".join(marks)
 
 
+def check_format(table: str) -> None:
+    """Fail before anything is trained for a table that cannot be printed.
+
+    Raises:
+        UsageError: If the format is unknown.
+    """
+    if table not in FORMATS or table == "csv":
+        raise UsageError(f"--table {table!r}: give {', '.join(name for name in FORMATS if name != 'csv')}")
+
+
 def ablation_text(rows: Sequence[Row], texts: dict[str, str], *, table: str = "simple") -> str:
     """The table of one submission's variants under one protocol.
 
@@ -118,8 +128,7 @@ def ablation_text(rows: Sequence[Row], texts: dict[str, str], *, table: str = "s
     Raises:
         UsageError: If the base has no record, or the format is unknown.
     """
-    if table not in FORMATS or table == "csv":
-        raise UsageError(f"--table {table!r}: give {', '.join(name for name in FORMATS if name != 'csv')}")
+    check_format(table)
     base = next((row for row in rows if row.first.identity.variant == "base"), None)
     if base is None:
         raise UsageError("the base has no record, and every variant is compared with it; run it first")

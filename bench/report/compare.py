@@ -61,9 +61,10 @@ def _paper(row: Row) -> str:
     claim = claims.top1_accuracy if task == "classification" else claims.fid
     if claim is None:
         return NOTHING
-    if task != "classification":
-        return f"FID {claim.mean:g}"
-    figure = f"{100 * claim.mean:.4g}" + (f" ± {100 * claim.std:.4g}" if claim.std is not None else "")
+    percents = task == "classification"
+    figure = f"{100 * claim.mean:.4g}" if percents else f"FID {claim.mean:g}"
+    if claim.std is not None:
+        figure += f" ± {claim.std * (100 if percents else 1):.4g}"
     selected = "best on test" if claim.selected else ""
     notes = [claim.over or "", selected, "as published" if claim.protocol == "as-published" else ""]
     said = ", ".join(filter(None, notes))
@@ -75,7 +76,8 @@ def _as_published(row: Row) -> str:
     value, settings = row.as_published("top1_accuracy"), row.first.as_published
     if value is None or settings is None or not settings.best_seed:
         return percent(value)
-    best = max(r.evaluation.as_published["top1_accuracy"] for r in row.finished if r.evaluation)
+    found = [r.evaluation.as_published.get("top1_accuracy") for r in row.finished if r.evaluation]
+    best = max(accuracy for accuracy in found if accuracy is not None)
     return f"{100 * best:.2f} (best of n={value.n})"
 
 

@@ -100,7 +100,7 @@ def summarize(records: Iterable[Record]) -> list[Row]:
             identity.device_type,
             identity.precision,
         )
-        version = repr(identity.model_copy(update={"seed": 0}))
+        version = identity.model_copy(update={"seed": 0}).hash
         versions.setdefault(entry, {}).setdefault(version, []).append(record)
     rows = []
     for _, by_version in sorted(versions.items()):

@@ -96,7 +96,7 @@ def variants_of(found: Found, wanted: str) -> list[str]:
     every = [BASE_VARIANT, *found.manifest.ablations]
     if wanted == "all":
         return every
-    names = [name.strip() for name in wanted.split(",") if name.strip()]
+    names = list(dict.fromkeys(name.strip() for name in wanted.split(",") if name.strip()))
     for name in names:
         if name not in every:
             raise UsageError(f"{found.name}: no variant {name!r}; it has {', '.join(every)}")

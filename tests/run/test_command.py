@@ -335,6 +335,25 @@ def test_usage_errors_are_one_line(tmp_path: Path, arguments: list[str], message
     assert message in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("path", "arguments", "message"),
+    [
+        ("honest", ["--table", "csv"], "--table 'csv': give markdown"),
+        ("honest", ["--variants", "nope"], "no variant 'nope'; it has base"),
+        (".", [], "give the folder of one submission"),
+        ("absent", [], "no such folder"),
+    ],
+)
+def test_ablate_refuses_before_it_runs_anything(
+    tmp_path: Path, path: str, arguments: list[str], message: str
+) -> None:
+    write_submission(tmp_path, "honest")
+    options = ("--track", write_track(tmp_path), "--results", tmp_path / "r", "--profile", "quick")
+    done = bench("ablate", tmp_path / path, *options, *arguments)
+    assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "r").exists()
+
+
 def test_damaged_data_stops_its_own_track_only(tmp_path: Path) -> None:
     folder = tmp_path / "data" / "cifar-100-python"
     folder.mkdir(parents=True)

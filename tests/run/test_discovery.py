@@ -121,6 +121,6 @@ def test_variants(tmp_path: Path) -> None:
     (found,) = find(tmp_path, write_submission(tmp_path, "net", manifest=manifest))
     assert variants_of(found, "base") == ["base"]
     assert variants_of(found, "all") == ["base", "wide", "slow"]
-    assert variants_of(found, "slow, base") == ["slow", "base"]
+    assert variants_of(found, "slow, base,slow") == ["slow", "base"]
     with pytest.raises(UsageError, match="net: no variant 'fast'; it has base, wide, slow"):
         variants_of(found, "fast")
