@@ -82,7 +82,9 @@ def test_submissions_use_public_names_only(path: Path) -> None:
     "module",
     [
         "bench.cli",
+        "bench.report.ablation",
         "bench.report.compare",
+        "bench.report.papers",
         "bench.run.command",
         "bench.run.verify_command",
         "bench.run.data_command",

@@ -143,7 +143,11 @@ def ablation_text(rows: Sequence[Row], texts: dict[str, str], *, table: str = "s
     titles = ["change", "params", "steps", measure.title, "difference [95 %]"]
     if published:
         titles += ["as published", "difference [95 %]"]
-    titles += ["paper", "difference", ""]
+    titles += ["paper", "difference"]
+    if any(row[-1] for row in cells):
+        titles.append("marks")
+    else:
+        cells = [row[:-1] for row in cells]
     text = tabulate(cells, headers=titles, tablefmt=FORMATS[table], disable_numparse=True)
     return f"{_title(base, table)}\n\n{text}\n\n{_legend(base, published, comparable)}"
 

@@ -46,7 +46,7 @@ def test_the_table(records: list[Record]) -> None:
     titles, _, base, wide, narrow = lines(text)
     assert titles == [
         *("change", "params", "steps", "top-1 %", "difference [95 %]", "as published", "difference [95 %]"),
-        *("paper", "difference", ""),
+        *("paper", "difference", "marks"),
     ]
     assert base[:5] == ["as submitted", "84,194", "10,000", "48.00 ± 1.00 (n=3)", "–"]
     interval = scipy.stats.ttest_rel(WIDE, BASE).confidence_interval(0.95)
@@ -57,6 +57,8 @@ def test_the_table(records: list[Record]) -> None:
     assert narrow[4].endswith(", covers 0") and narrow[7:9] == ["–", "–"]
     assert text.startswith("### net, official: cifar100, 10,000 steps, scored on test")
     assert "As published: measured in train mode at batch 128." in text
+    inside = ablation_text(summarize([*runs("base", BASE), *runs("narrow", NARROW)]), TEXTS, table="github")
+    assert lines(inside)[0][-1] == "difference"  # nothing to mark
 
 
 def test_only_seeds_that_both_have_are_paired(records: list[Record]) -> None:
