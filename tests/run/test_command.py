@@ -351,7 +351,7 @@ def test_ablate_refuses_before_it_runs_anything(
     options = ("--track", write_track(tmp_path), "--results", tmp_path / "r", "--profile", "quick")
     done = bench("ablate", tmp_path / path, *options, *arguments)
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
-    assert not (tmp_path / "r").exists()
+    assert not list((tmp_path / "r").rglob("*.json")) and done.stdout == ""
 
 
 def test_damaged_data_stops_its_own_track_only(tmp_path: Path) -> None:
