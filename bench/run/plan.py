@@ -257,6 +257,8 @@ def read_existing(path: Path, identity: Identity, notice: Callable[[str], None])
         reason = str(error)
     try:
         path.replace(path.with_suffix(".unusable"))
+    except FileNotFoundError:
+        return None  # another command set it aside meanwhile
     except OSError as error:
         raise ResultsError(f"{reason}; it cannot be set aside ({error.strerror})") from None
     notice(f"{reason}; set aside as {path.with_suffix('.unusable').name}")

@@ -32,7 +32,7 @@ def check_writable(results: Path) -> None:
     probe = results / "runs" / ".writable"
     try:
         write_bytes(probe, b"")
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another command that starts now may have been quicker
     except OSError as error:
         raise ResultsError(f"{results}: cannot be written ({error.strerror}); choose another --results") from None
 

@@ -277,7 +277,7 @@ def test_two_commands_on_one_folder_share_the_work(tmp_path: Path) -> None:
         for _ in range(2)
     ]
     outputs = [process.communicate(timeout=200)[1] for process in both]
-    assert [process.returncode for process in both] == [0, 0]
+    assert [process.returncode for process in both] == [0, 0], outputs
     started = [json.loads(line) for output in outputs for line in output.splitlines() if '"started"' in line]
     assert sorted(event["seed"] for event in started) == [0, 1, 2]  # none of them twice
     assert len(records(tmp_path)) == 3 and all(r.timing.attempt == 1 for r in records(tmp_path).values())
