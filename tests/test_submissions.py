@@ -215,6 +215,17 @@ def test_schedules_are_those_of_the_manifests() -> None:
     assert np.allclose(cosine, 0.0075 * (1 + np.cos(np.pi * np.arange(1000) / 1000)) / 2)
 
 
+def test_paper_001s_average_is_its_own_in_an_official_run_and_in_proportion_in_others() -> None:
+    found = next(found for found in FOUND if found.name == "convnext_ddpm")
+    spec = verification_spec(found, "base", "cpu")
+    for steps, decay, start in ((50_000, 0.998, 2_500), (1_000, 0.998**50, 50)):
+        submission = load_submission(spec.folder, "generation", {})
+        budget = Budget(steps=steps, batch_size=128, train_images=50_000)
+        start_training(submission, spec, budget, torch.device("cpu"))
+        average = submission.average  # type: ignore[union-attr]
+        assert (average.decay, average.start) == (pytest.approx(decay), start)
+
+
 def test_evidence_in_manifests_exists() -> None:
     """Variants and files that an audit points to are there."""
     for found in FOUND:

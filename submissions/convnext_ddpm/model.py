@@ -20,6 +20,7 @@ from reference_models import (
 )
 
 TIME_STEPS = 1000  # T
+OFFICIAL_STEPS = 50_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class Config:
     learning_rate: float = 1e-3
     schedule: str = "linear"  # or "cosine"
     label_drop: float = 0.1  # share of images that are shown without their label
-    ema_decay: float = 0.998
+    ema_decay: float = 0.998  # a step of 50,000; shorter trainings average over the same share of their steps
     ema_start: float = 0.05  # share of the budget, 2,500 of 50,000 steps, in which the average just copies
     ema: bool = True  # whether the averaged weights are the final ones
     guidance: float = 1.5  # 1 is unguided, and needs no second evaluation of the network
@@ -58,8 +59,9 @@ class ConvNeXtDDPM(Generator[Config]):
     def init_training(self, model: nn.Module, budget: Budget) -> None:
         self.model = model
         self.optimizer = torch.optim.Adam(model.parameters(), lr=self.config.learning_rate)
+        decay = self.config.ema_decay ** (OFFICIAL_STEPS / budget.steps)
         start = round(self.config.ema_start * budget.steps)
-        self.average = ExponentialMovingAverage(model, decay=self.config.ema_decay, start=start)
+        self.average = ExponentialMovingAverage(model, decay=decay, start=start)
         device = next(model.parameters()).device
         self.shares = signal_shares(self.config.schedule, TIME_STEPS).float().to(device)
 
