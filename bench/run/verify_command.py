@@ -88,7 +88,9 @@ def report_text(found: Found, variant: str, verification: Verification) -> str:
     lines = [f"{label} ({found.track.name})"]
     if verification.cost is not None:
         lines += _cost_lines(found, variant, verification.cost)
-    lines += [f"! over the cap, so it is measured but never ranks: {line}" for line in verification.over_caps]
+    lines += [
+        f"! outside of the contest, so it is measured but never ranks: {line}" for line in verification.over_caps
+    ]
     lines += [f"✗ {label}: {problem.message}" for problem in verification.problems]
     if not verification.problems:
         lines.append("✓ two training steps, strict rebuild from the weights, batch independence, checkpoint")

@@ -45,5 +45,7 @@ def test_the_summary_sets_counts_beside_the_papers(tmp_path: Path) -> None:
         ["net/wide", "2,724", "2,700", "+24", "2,000", "over,", "unranked"],
     ]
     text = report_text(found, "wide", verified[1][2])
-    assert "! over the cap, so it is measured but never ranks: 2,724 params, cap 2,000; the largest" in text
+    assert (
+        "! outside of the contest, so it is measured but never ranks: 2,724 params, cap 2,000; the largest" in text
+    )
     assert "✗" not in text
