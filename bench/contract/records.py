@@ -172,22 +172,27 @@ def _checksum(content: dict[str, Any]) -> str:
     return hash_json({key: value for key, value in content.items() if key != "checksum"})
 
 
-def over_caps(protocol: Protocol, cost: Cost, steps: int) -> list[str]:
-    """By what a run leaves the contest: a line a cap or budget that it exceeds."""
-    caps, reasons = protocol.caps, []
+def exceeded(protocol: Protocol, cost: Cost, steps: int) -> dict[str, str]:
+    """By what a run leaves the contest: for each cap or budget that it exceeds, in short -> in a line."""
+    caps, reasons = protocol.caps, {}
     if caps.params is not None and cost.params > caps.params:
         largest = sorted(cost.params_by_module.items(), key=lambda item: -item[1])[:3]
         parts = ", ".join(f"{name} {count:,}" for name, count in largest)
-        reasons.append(f"{cost.params:,} params, cap {caps.params:,}; the largest parts: {parts}")
+        reasons["over the cap"] = f"{cost.params:,} params, cap {caps.params:,}; the largest parts: {parts}"
     if caps.stored_scalars is not None and cost.stored_scalars > caps.stored_scalars:
-        reasons.append(
+        reasons["over the cap on stored scalars"] = (
             f"{cost.stored_scalars:,} stored scalars ({cost.inference_params:,} in parameters, "
             f"{cost.inference_buffers:,} in buffers, {cost.inference_plain:,} in plain attributes), "
             f"cap {caps.stored_scalars:,}"
         )
     if steps > protocol.steps:
-        reasons.append(f"{steps:,} steps, budget {protocol.steps:,}")
+        reasons["over the budget"] = f"{steps:,} steps, budget {protocol.steps:,}"
     return reasons
+
+
+def over_caps(protocol: Protocol, cost: Cost, steps: int) -> list[str]:
+    """By what a run leaves the contest: a line a cap or budget that it exceeds."""
+    return list(exceeded(protocol, cost, steps).values())
 
 
 def reasons_against_ranking(

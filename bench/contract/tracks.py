@@ -126,6 +126,18 @@ def protocol_of(track: Track, profile_name: str, data: str) -> Protocol:
     )
 
 
+def track_of(name: str, tracks: dict[str, Track], path: Path) -> Track:
+    """The track that the manifest at ``path`` names.
+
+    Raises:
+        ManifestError: If there is none of that name; the message lists those that are known.
+    """
+    if name not in tracks:
+        known = ", ".join(sorted(tracks))
+        raise ManifestError(f"{path}: field `track`: found {name!r}; known tracks: {known}")
+    return tracks[name]
+
+
 def _load(path: Path) -> Track:
     content: Any = read_yaml(path)
     try:

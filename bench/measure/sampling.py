@@ -90,7 +90,6 @@ def sampling_cost(model: nn.Module, sample_one: Callable[[], object]) -> Samplin
         MeasurementError: If the network is never called, or convolutions or matrix products happen outside
             of its calls.
     """
-
     with recorded_calls(model, real=1) as calls:
         flops = measured_flops(sample_one)
     if not calls.by_size:

@@ -9,9 +9,10 @@ from tabulate import tabulate
 
 from bench.contract.manifest import Claim
 from bench.contract.records import Record
+from bench.contract.tracks import OFFICIAL
 from bench.errors import UsageError
 from bench.report.summary import Row
-from bench.report.tables import FORMATS, NOTHING
+from bench.report.tables import FORMATS, NOTHING, data_text, heading, spread_text
 from bench.stats import PairedDifference, Spread, paired_difference
 
 
@@ -22,15 +23,14 @@ class Measure:
     name: str  # in a record's metrics
     title: str
     scale: float  # percent of a fraction
-    digits: int
     claim: str  # the field of Claims that holds the paper's
 
     def number(self, value: float, *, sign: bool = False) -> str:
         """``value`` as the table has it."""
-        return f"{value * self.scale:{'+' if sign else ''}.{self.digits}f}"
+        return f"{value * self.scale:{'+' if sign else ''}.2f}"
 
 
-ACCURACY = Measure("top1_accuracy", "top-1 %", 100, 2, "top1_accuracy")
+ACCURACY = Measure("top1_accuracy", "top-1 %", 100, "top1_accuracy")
 
 
 def measure_of(row: Row) -> Measure:
@@ -38,7 +38,7 @@ def measure_of(row: Row) -> Measure:
     if row.first.task == "classification":
         return ACCURACY
     samples = row.first.protocol.samples
-    return Measure(f"fid_{samples}", f"FID@{samples}", 1, 2, "fid")
+    return Measure(f"fid_{samples}", f"FID@{samples}", 1, "fid")
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,6 @@ def change_against(base: Row, row: Row, name: str, *, as_published: bool) -> Cha
     difference = paired_difference([mine[seed] for seed in both], [theirs[seed] for seed in both])
     spread = row.as_published(name) if as_published else row.metric(name)
     return Change(spread, None if row is base else difference)
-
-
-def _spread_text(value: Spread | None, measure: Measure) -> str:
-    if value is None:
-        return NOTHING
-    deviation = "" if value.std is None else f" ± {measure.number(value.std)}"
-    return f"{measure.number(value.mean)}{deviation} (n={value.n})"
 
 
 def _difference_text(value: PairedDifference | None, measure: Measure) -> str:
@@ -138,7 +131,6 @@ def ablation_text(rows: Sequence[Row], texts: dict[str, str], *, table: str = "s
         return json.dumps(_data(rows, base), indent=1, ensure_ascii=False)
     measure = measure_of(base)
     published = any(values_by_seed(row, measure.name, as_published=True) for row in rows)
-    comparable = base.first.protocol.profile == "official"
     cells = [_cells(row, base, measure, texts, published) for row in rows]
     titles = ["change", "params", "steps", measure.title, "difference [95 %]"]
     if published:
@@ -149,7 +141,7 @@ def ablation_text(rows: Sequence[Row], texts: dict[str, str], *, table: str = "s
     else:
         cells = [row[:-1] for row in cells]
     text = tabulate(cells, headers=titles, tablefmt=FORMATS[table], disable_numparse=True)
-    return f"{_title(base, table)}\n\n{text}\n\n{_legend(base, published, comparable)}"
+    return f"{heading(_title(base), table)}\n\n{text}\n\n{_legend(base, published)}"
 
 
 def _cells(row: Row, base: Row, measure: Measure, texts: dict[str, str], published: bool) -> list[str]:
@@ -157,7 +149,7 @@ def _cells(row: Row, base: Row, measure: Measure, texts: dict[str, str], publish
     cells = [_what(row, base, texts), f"{cost.params:,}" if cost else NOTHING, f"{row.steps:,}"]
     for as_published in (False, True) if published else (False,):
         change = change_against(base, row, measure.name, as_published=as_published)
-        cells += [_spread_text(change.spread, measure), _difference_text(change.difference, measure)]
+        cells += [spread_text(change.spread, measure.scale), _difference_text(change.difference, measure)]
     claim, base_claim = _claim(row.first, measure), _claim(base.first, measure)
     cells.append(NOTHING if claim is None else f"{claim.mean * measure.scale:.4g}")
     if row is base or claim is None or base_claim is None:
@@ -167,19 +159,14 @@ def _cells(row: Row, base: Row, measure: Measure, texts: dict[str, str], publish
     return [*cells, _marks(row)]
 
 
-def _title(base: Row, table: str) -> str:
+def _title(base: Row) -> str:
     record = base.first
-    protocol, data = record.protocol, record.data
-    stand_in = f" in place of {data.stand_in_for}" if data and data.stand_in_for else ""
-    title = (
-        f"{record.identity.submission}, {protocol.profile}: {protocol.data}{stand_in}, {protocol.steps:,} steps, "
-        f"scored on {protocol.evaluate}"
-    )
-    headings = {"latex": f"% {title}", "html": f"<h2>{title}</h2>", "simple": title}
-    return headings.get(table, f"### {title}")
+    protocol, name = record.protocol, record.identity.submission
+    run = f"{name}, {protocol.profile}: {data_text(record)}, {protocol.steps:,} steps"
+    return f"{run}, scored on {protocol.evaluate}"
 
 
-def _legend(base: Row, published: bool, comparable: bool) -> str:
+def _legend(base: Row, published: bool) -> str:
     lines = [
         "± is the standard deviation over seeds; a difference is the mean over the seeds that both have, with its "
         "95 % interval (paired t)."
@@ -189,7 +176,7 @@ def _legend(base: Row, published: bool, comparable: bool) -> str:
         lines.append(
             f"As published: measured in {record.as_published.mode} mode at batch {record.as_published.batch_size}."
         )
-    if not comparable:
+    if record.protocol.profile != OFFICIAL:
         lines.append(
             f"The paper's figures are of a full training; profile {record.protocol.profile} is a short one."
         )

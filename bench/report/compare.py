@@ -12,19 +12,10 @@ from tabulate import tabulate
 from bench.contract.tracks import OFFICIAL
 from bench.errors import ExitCode, NothingToDo, UsageError
 from bench.report.summary import Row, read_all, summarize
-from bench.report.tables import FORMATS, NOTHING
-from bench.stats import Spread
+from bench.report.tables import FORMATS, NOTHING, data_text, heading, spread_text
 
 SCORES = {"classification": "top1_accuracy", "generation": "fid_10000"}
 HIGHER_IS_BETTER = {"classification": True, "generation": False}
-
-
-def percent(value: Spread | None) -> str:
-    """``50.21 ± 0.43 (n=3)``; without ± for one seed, a dash for none."""
-    if value is None:
-        return NOTHING
-    mean = f"{100 * value.mean:.2f}"
-    return f"{mean} (n=1)" if value.std is None else f"{mean} ± {100 * value.std:.2f} (n={value.n})"
 
 
 def _params(row: Row) -> str:
@@ -75,7 +66,7 @@ def _as_published(row: Row) -> str:
     """Measured as the author did: the mean over seeds, or the best seed where the author reports that."""
     value, settings = row.as_published("top1_accuracy"), row.first.as_published
     if value is None or settings is None or not settings.best_seed:
-        return percent(value)
+        return spread_text(value, 100)
     found = [r.evaluation.as_published.get("top1_accuracy") for r in row.finished if r.evaluation]
     best = max(accuracy for accuracy in found if accuracy is not None)
     return f"{100 * best:.2f} (best of n={value.n})"
@@ -83,11 +74,8 @@ def _as_published(row: Row) -> str:
 
 def _score(row: Row) -> str:
     if row.first.task == "classification":
-        return percent(row.metric("top1_accuracy"))
-    value = row.metric(_score_name(row))
-    if value is None:
-        return NOTHING
-    return f"{value.mean:.2f}" + (f" ± {value.std:.2f}" if value.std is not None else "") + f" (n={value.n})"
+        return spread_text(row.metric("top1_accuracy"), 100)
+    return spread_text(row.metric(_score_name(row)))
 
 
 def _score_name(row: Row) -> str:
@@ -175,19 +163,16 @@ def _any(cells: list[list[str]], index: int) -> bool:
 
 def _title(group: list[Row]) -> str:
     record = group[0].first
-    protocol, data = record.protocol, record.data
-    stand_in = f" in place of {data.stand_in_for}" if data and data.stand_in_for else ""
+    protocol = record.protocol
     device = _common_device(group)
     speed = "" if device is None else f"; images/s on {device}"
-    return f"{protocol.track}, {protocol.profile}: {protocol.data}{stand_in}, {protocol.steps:,} steps{speed}"
+    return f"{protocol.track}, {protocol.profile}: {data_text(record)}, {protocol.steps:,} steps{speed}"
 
 
 def _titled(group: list[Row], table: str) -> str:
     titles, cells = _cells(group)
     text = tabulate(cells, headers=titles, tablefmt=FORMATS[table], disable_numparse=True)
-    title = _title(group)
-    headings = {"latex": f"% {title}", "html": f"<h2>{title}</h2>", "simple": title}
-    return f"{headings.get(table, f'### {title}')}\n\n{text}"
+    return f"{heading(_title(group), table)}\n\n{text}"
 
 
 def _csv(groups: list[list[Row]]) -> str:

@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 
 from bench.contract.manifest import Choice, Claim, Claims, Manifest, Variant, load_manifest
-from bench.contract.tracks import Track, load_tracks
+from bench.contract.tracks import Track, load_tracks, track_of
 from bench.errors import ManifestError, NothingToDo
 
 SOURCES = {
@@ -50,13 +50,10 @@ def read_entries(folders: Iterable[Path]) -> list[Entry]:
     tracks = load_tracks()
     entries = []
     for folder in folders:
-        if (folder / "submission.yaml").exists():
-            manifest = load_manifest(folder / "submission.yaml")
-            if manifest.track not in tracks:
-                raise ManifestError(
-                    f"{folder}/submission.yaml: field `track`: found {manifest.track!r}; not known"
-                )
-            entries.append(Entry(folder.name, manifest, tracks[manifest.track]))
+        path = folder / "submission.yaml"
+        if path.exists():
+            manifest = load_manifest(path)
+            entries.append(Entry(folder.name, manifest, track_of(manifest.track, tracks, path)))
     if not entries:
         raise NothingToDo("no submission.yaml in the folders given")
     entries.sort(key=lambda entry: (_paper_key(entry), entry.track.task, entry.name))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.contract.records import Record, read_record, record_paths
+from bench.contract.records import Record, exceeded, read_record, record_paths
 from bench.errors import ResultsError
 from bench.stats import Spread, spread
 
@@ -49,15 +49,8 @@ class Row:
     @property
     def outside(self) -> list[str]:
         """In what a variant leaves the contest; it is measured and never ranks."""
-        record, places = self.first, []
-        caps, cost = record.protocol.caps, record.cost
-        if cost is not None and caps.params is not None and cost.params > caps.params:
-            places.append("over the cap")
-        if cost is not None and caps.stored_scalars is not None and cost.stored_scalars > caps.stored_scalars:
-            places.append("over the cap on stored scalars")
-        if self.steps > record.protocol.steps:
-            places.append("over the budget")
-        return places
+        cost = self.first.cost
+        return [] if cost is None else list(exceeded(self.first.protocol, cost, self.steps))
 
     @property
     def images_per_s(self) -> float | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.contract.manifest import BASE_VARIANT, NAME, Manifest, load_manifest
-from bench.contract.tracks import Track
+from bench.contract.tracks import Track, track_of
 from bench.errors import BenchError, ContractError, ManifestError, NothingToDo, UsageError
 from bench.files import hash_json
 from bench.run.sources import sources_of
@@ -74,10 +74,7 @@ def _read(folder: Path, tracks: dict[str, Track]) -> Found:
     if not NAME.fullmatch(folder.name):
         raise ManifestError(f"{folder}: a submission's folder name has lower-case letters, digits, `-`, `_`, `.`")
     manifest = load_manifest(path)
-    if manifest.track not in tracks:
-        known = ", ".join(sorted(tracks))
-        raise ManifestError(f"{path}: field `track`: found {manifest.track!r}; known tracks: {known}")
-    track = tracks[manifest.track]
+    track = track_of(manifest.track, tracks, path)
     unknown = sorted(set(manifest.profiles) - set(track.profiles))
     if unknown:
         known = ", ".join(sorted(track.profiles))
