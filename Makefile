@@ -4,7 +4,9 @@ BIN := .venv/bin
 
 .PHONY: run test check format clean
 
+# Where weights cannot be fetched, the metrics that need them are null, and the rest goes on.
 run: .venv/ready  ## the main job on the embedded data: verify, train over two seeds, evaluate, compare
+	-$(BIN)/bench fetch all
 	$(BIN)/bench run submissions/* --profile smoke --embedded
 
 test: .venv/ready  ## the test suite; tests that need official data or a GPU say why they are skipped
@@ -23,7 +25,7 @@ format: .venv/ready
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "capbench needs Python 3.11 or newer: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,generative]'
 	touch $@
 
 clean:

@@ -107,12 +107,14 @@ def run(
 
 
 def _print_comparison(results: Path, protocols: set[str], names: set[str]) -> None:
+    from bench.contract.records import REAL_IMAGES
     from bench.report.compare import comparison_text
     from bench.report.summary import read_all, summarize
 
     records, problems = read_all(results)
     for problem in problems:
         print(problem, file=sys.stderr)
+    names = names | {REAL_IMAGES}
     wanted = [r for r in records if r.protocol.hash in protocols and r.identity.submission in names]
     print(comparison_text(summarize(wanted), table="simple"))
 
@@ -232,6 +234,39 @@ def papers(
             f"bench: {check}: differs from the manifests; `bench papers submissions/* > {check}`", file=sys.stderr
         )
         raise typer.Exit(ExitCode.REGRESSION)
+
+
+@app.command()
+def floor(
+    track: Annotated[str, typer.Option(help="A generation track.")] = "cifar100-generation",
+    profile: Profile = "official",
+    device: Device = "auto",
+    data_root: DataRoot = None,
+    embedded: Embedded = False,
+    results: Results = Path("results"),
+) -> None:
+    """Score real training images as if they were samples: what a perfect generator would get.
+
+    `bench run` does this by itself for the profile that it runs.
+
+    Example: bench floor --profile quick
+    """
+    from bench.run.floor_command import floor_command
+
+    raise typer.Exit(floor_command(track, profile, device, data_root, embedded, results))
+
+
+@app.command()
+def fetch(
+    what: Annotated[str, typer.Argument(help="inception, lpips or all.")] = "all",
+) -> None:
+    """Get the weights that FID, KID and LPIPS need (150 MB) into $BENCH_WEIGHTS or this user's cache.
+
+    Example: bench fetch all
+    """
+    from bench.run.fetch_command import fetch_command
+
+    raise typer.Exit(fetch_command(what))
 
 
 @app.command()

@@ -9,6 +9,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from bench.measure import weights
 
 # A packed copy of the official files may lie beside the checkout; the package itself knows nothing of it.
 PACKED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -25,6 +26,15 @@ def real_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not root or not (Path(root) / "cifar-100-python" / "train").exists():
         pytest.skip("needs the official CIFAR-100 and MNIST files in $BENCH_DATA")
     return Path(root)
+
+
+@pytest.fixture(scope="session")
+def metric_weights() -> Path:
+    """Where the weights of metric networks are; tests that need them are skipped, visibly, where they are not."""
+    reason = weights.missing(*weights.ALL)
+    if reason is not None:
+        pytest.skip(reason)
+    return weights.weights_folder()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

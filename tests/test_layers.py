@@ -17,6 +17,8 @@ FLOORS = {
     "bench.data": 3,
     "bench.augment": 3,
     "bench.contract": 2,
+    "bench.download": 2,
+    "bench.pictures": 2,
     "bench.errors": 1,
     "bench.files": 1,
     "bench.seeding": 1,

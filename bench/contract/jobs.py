@@ -5,6 +5,7 @@ that reads ``spec.json`` from its work folder and leaves one of these results th
 safetensors and predictions as raw arrays; nothing that a submission prints is ever parsed.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -16,7 +17,7 @@ from bench.contract.tracks import Protocol
 from bench.errors import RunFailed
 
 ReportT = TypeVar("ReportT", bound=Strict)
-Phase = Literal["verify", "train", "evaluate"]
+Phase = Literal["verify", "train", "evaluate", "score", "floor"]
 
 EVENTS_FD = "BENCH_EVENTS_FD"  # environment variable: the file descriptor that progress goes to
 
@@ -25,15 +26,38 @@ PARENT_PID = "BENCH_PARENT_PID"  # environment variable: the process whose end e
 # Names inside a work folder.
 SPEC = "spec.json"
 FAILURE = "failure.json"
-REPORT = {"verify": "verification.json", "train": "training.json", "evaluate": "evaluation.json"}
+REPORT = {
+    "verify": "verification.json",
+    "train": "training.json",
+    "evaluate": "evaluation.json",
+    "score": "scores.json",
+    "floor": "scores.json",
+}
 WEIGHTS = "weights.safetensors"
 CHECKPOINT = "checkpoint.pt"
 LOGITS = "logits.npy"
 AS_PUBLISHED_LOGITS = "logits-as-published.npy"
 SAMPLES = "samples.npy"
-GRID = "grid.npy"
 AS_PUBLISHED_SAMPLES = "samples-as-published.npy"
-AS_PUBLISHED_GRID = "grid-as-published.npy"
+PROGRESS_FOLDER = "progress"  # a grid of samples every so often while training
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A sheet of images: the array that a process leaves, the PNG beside the record, images a row."""
+
+    array: str
+    png: str
+    columns: int = 8
+
+
+GRID = Picture("grid.npy", "samples.png")
+AS_PUBLISHED_GRID = Picture("grid-as-published.npy", "samples-as-published.png")
+CLASSES = Picture("classes.npy", "classes.png")  # a row a class, the same noise in a column
+LINEAR = Picture("interpolation-linear.npy", "interpolation-linear.png")
+SLERP = Picture("interpolation-slerp.npy", "interpolation-slerp.png")
+NEAREST = Picture("nearest.npy", "nearest-train.png", columns=10)  # a row of samples, below it their neighbours
+PICTURES = (GRID, AS_PUBLISHED_GRID, CLASSES, LINEAR, SLERP, NEAREST)
 
 
 class JobData(Strict):
@@ -109,8 +133,22 @@ class EvaluationReport(Strict):
     batch_independent: bool | None
     batch_dependence: float | None
     image_evaluations: int | None = None  # of a generator's network, each image of a batch counted as one
+    sampling_seconds: float | None = None  # of all samples, summed over resumptions
     seconds: float
     peak_memory_bytes: int
+
+
+class Scores(Strict):
+    """What the score phase leaves: figures of samples, or of real images in their place."""
+
+    metrics: dict[str, float]
+    intervals: dict[str, tuple[float, float]]  # 95 %
+    as_published: dict[str, float]
+    not_measured: dict[str, str]  # metric -> why
+    weights: dict[str, str]  # network -> sha256 of its tensors
+    seconds: float
+    peak_memory_bytes: int
+    environment: dict[str, Any]
 
 
 class Progress(Strict):

@@ -66,6 +66,8 @@ class AsPublished(Strict):
     batch_size: int = Field(gt=0)
     average: Literal["images", "batches"] = "images"  # batches: a short last one weighs as much as a full one
     best_seed: bool = False  # the best run is reported, chosen on the very images that it is scored on
+    resize: Literal["clean"] | None = None  # images are resized for FID as clean-fid does it
+    lpips: Literal["real images"] | None = None  # what is compared, where that is no sample
     why: str
 
 

@@ -17,6 +17,7 @@ from bench.errors import ResultsError
 from bench.files import canonical_json, hash_json, write_bytes
 
 SCHEMA_VERSION = 2
+REAL_IMAGES = "real-images"  # the name under which real images are scored as if they were samples
 Status = Literal["ok", "cap", "contract", "oom", "timeout", "signal", "nan", "error"]
 
 
@@ -115,6 +116,9 @@ class Timing(Strict):
     resumes: int  # times that training went on from a checkpoint
     training_seconds: float | None = None
     evaluation_seconds: float | None = None
+    sampling_images_per_s: float | None = None  # over all of a generator's samples
+    seconds_per_10000_samples: float | None = None
+    scoring_seconds: float | None = None  # metrics of samples
     training_steps_per_s: Rate | None = None
     inference_images_per_s: Rate | None = None
     peak_memory_bytes: int | None = None
@@ -124,6 +128,7 @@ class Evaluation(Strict):
     """Figures of the final weights, from the process that rebuilt the network. Fractions, not percent."""
 
     metrics: dict[str, float]
+    intervals: dict[str, tuple[float, float]] = {}  # 95 %, of metrics that one set of samples says so much of
     per_class_accuracy: list[float | None] = []
     as_published: dict[str, float] = {}  # the same, measured the way the paper's author did
     batch_independent: bool | None = None
@@ -149,6 +154,7 @@ class Record(Strict):
     training: Training | None = None
     evaluation: Evaluation | None = None
     not_measured: dict[str, str] = {}
+    metric_weights: dict[str, str] = {}  # network that a metric is made of -> sha256 of its tensors
     unranked_because: list[str] = []
     environment: dict[str, Any]
     timing: Timing

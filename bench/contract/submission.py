@@ -121,7 +121,11 @@ class Classifier(Submission[ConfigT]):
 
 
 class Generator(Submission[ConfigT]):
-    """A network that turns noise, and labels if it is conditional, into images."""
+    """A network that turns noise, and labels if it is conditional, into images.
+
+    One that also says where sampling starts (``latent``) and how it goes on (``decode``) gets pictures of what
+    lies between two samples; ``sample`` must then be the one followed by the other.
+    """
 
     @staticmethod
     @abstractmethod
@@ -136,3 +140,18 @@ class Generator(Submission[ConfigT]):
         Returns:
             Images, (B, C, H, W) uint8.
         """
+
+    @staticmethod
+    def latent(model: nn.Module, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Where ``sample`` starts, (B, ...) float32 from N(0, 1); optional, with ``decode``."""
+        raise NotImplementedError
+
+    @staticmethod
+    def decode(model: nn.Module, latents: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Images, (B, C, H, W) uint8, from latents; ``generator`` is for noise that is drawn on the way."""
+        raise NotImplementedError
+
+    @classmethod
+    def interpolates(cls) -> bool:
+        """Whether ``latent`` and ``decode`` are there."""
+        return cls.latent is not Generator.latent and cls.decode is not Generator.decode

@@ -35,6 +35,9 @@ class Profile(Strict):
     evaluate: Part = "validation"
     evaluation_images: int | None = Field(default=None, gt=0)  # evenly spread over the part; None for all
     samples: int | None = Field(default=None, gt=0)  # images drawn from a generator
+    # Of train, where a metric of samples compares with it; None for all.
+    train_references: int | None = Field(default=None, gt=0)  # as many of each class: a second reference of FID
+    train_searched: int | None = Field(default=None, gt=0)  # likewise: where copies are looked for
 
     @model_validator(mode="after")
     def _parts_are_disjoint(self) -> "Profile":
@@ -99,13 +102,19 @@ class Protocol(Strict):
     evaluate: Part
     evaluation_images: int | None
     samples: int | None
+    train_references: int | None = None
+    train_searched: int | None = None
     evaluation_batch_size: int
     harness_revision: int = HARNESS_REVISION
 
     @property
     def hash(self) -> str:
         """The first 12 hex digits of the sha256 of all fields."""
-        return hash_json(self.model_dump(mode="json"))[:12]
+        content = self.model_dump(mode="json")
+        for added in ("train_references", "train_searched"):  # after the first records were committed
+            if content[added] is None:
+                del content[added]
+        return hash_json(content)[:12]
 
 
 def protocol_of(track: Track, profile_name: str, data: str) -> Protocol:
@@ -122,6 +131,8 @@ def protocol_of(track: Track, profile_name: str, data: str) -> Protocol:
         evaluate=profile.evaluate,
         evaluation_images=profile.evaluation_images,
         samples=profile.samples,
+        train_references=profile.train_references,
+        train_searched=profile.train_searched,
         evaluation_batch_size=track.evaluation_batch_size,
     )
 

@@ -33,6 +33,24 @@ class LabelledImages:
         """The images where ``chosen``, (N,), is true."""
         return LabelledImages(self.images[chosen], self.labels[chosen])
 
+    def balanced(self, count: int | None) -> "LabelledImages":
+        """``count`` images, as many of each class as of any other to within one; all for None."""
+        return self if count is None else self.subset(self.balanced_choice(count))
+
+    def balanced_choice(self, count: int) -> NDArray[np.bool_]:
+        """Which images ``balanced`` takes, (N,): of each class at equal distances, all in their order."""
+        if count >= len(self.labels):
+            return np.ones(len(self.labels), bool)
+        classes = np.unique(self.labels)
+        shares = np.full(len(classes), count // len(classes))
+        shares[: count % len(classes)] += 1
+        chosen = np.zeros(len(self.labels), bool)
+        for label, share in zip(classes, shares, strict=True):
+            own = np.flatnonzero(self.labels == label)
+            taken = min(share, len(own))
+            chosen[own[np.arange(taken) * len(own) // max(1, taken)]] = True
+        return chosen
+
     def evenly_spread(self, count: int | None) -> "LabelledImages":
         """``count`` images at equal distances, so that classes are mixed whatever the order; all for None."""
         if count is None or count >= len(self.labels):

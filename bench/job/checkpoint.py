@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from bench.files import atomic_path
+from bench.contract.jobs import JobSpec
+from bench.files import atomic_path, hash_json
 
 
 def save_checkpoint(path: Path, run: str, content: dict[str, Any]) -> None:
@@ -31,3 +32,12 @@ def load_checkpoint(path: Path, run: str, device: torch.device) -> dict[str, Any
         path.replace(path.with_suffix(".unusable"))
         return None
     return content
+
+
+def run_id(spec: JobSpec) -> str:
+    """What ties a checkpoint to its run: the specification, without paths and what only affects speed."""
+    content = spec.model_dump(
+        mode="json", exclude={"work", "folder", "threads", "checkpoint_seconds", "speed_seconds", "speed_images"}
+    )
+    del content["data"]["root"]
+    return hash_json(content)

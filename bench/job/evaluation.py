@@ -14,7 +14,6 @@ from bench.contract.jobs import (
     AS_PUBLISHED_GRID,
     AS_PUBLISHED_LOGITS,
     AS_PUBLISHED_SAMPLES,
-    GRID,
     LOGITS,
     REPORT,
     SAMPLES,
@@ -26,14 +25,12 @@ from bench.contract.submission import Classifier, Generator
 from bench.data.store import load
 from bench.files import atomic_path, write_bytes
 from bench.job.channel import Channel
+from bench.job.generation import Drawn, Sampler
 from bench.job.loading import load_submission, seed_everything
-from bench.job.prediction import batch_dependence, predict, rebuild, sample
+from bench.job.prediction import batch_dependence, predict, rebuild
 from bench.measure.environment import peak_memory_bytes
-from bench.measure.sampling import recorded_calls
-from bench.seeding import derive_seed
 
 INDEPENDENCE_IMAGES = 256
-GRID_IMAGES = 64  # 8 x 8
 
 
 def evaluate(spec: JobSpec) -> None:
@@ -41,16 +38,18 @@ def evaluate(spec: JobSpec) -> None:
     started = time.perf_counter()
     submission = load_submission(spec.folder, spec.protocol.task, spec.overrides)
     channel = Channel()
-    independent, change, evaluations = None, None, None
+    independent, change, drawn = None, None, None
     if isinstance(submission, Classifier):
         images, independent, change = _classify(submission, spec, channel)
     else:
-        images, evaluations = _generate(submission, spec, channel)
+        drawn = _generate(submission, spec, channel)
+        images = len(drawn.images)
     report = EvaluationReport(
         images=images,
         batch_independent=independent,
         batch_dependence=change,
-        image_evaluations=evaluations,
+        image_evaluations=drawn and drawn.image_evaluations,
+        sampling_seconds=drawn and drawn.seconds,
         seconds=time.perf_counter() - started,
         peak_memory_bytes=peak_memory_bytes(spec.device),
     )
@@ -94,46 +93,20 @@ def _logits(
     return torch.cat(parts)
 
 
-def _generate(submission: Generator, spec: JobSpec, channel: Channel) -> tuple[int, int]:  # type: ignore[type-arg]
+def _generate(submission: Generator, spec: JobSpec, channel: Channel) -> Drawn:  # type: ignore[type-arg]
     model = rebuild(submission, spec, spec.work / WEIGHTS)
-    with recorded_calls(model) as calls:
-        parts = _samples(submission, model, spec, spec.protocol.evaluation_batch_size, "sample", channel)
-    _save(spec, SAMPLES, parts)
-    _save(spec, GRID, _grid(submission, model, spec))
-    if spec.as_published is not None:
+    sampler = Sampler(submission, model, spec, channel)
+    drawn = sampler.all(spec.protocol.evaluation_batch_size, "sample")
+    _save(spec, SAMPLES, drawn.images)
+    for picture, sheet in sampler.sheets().items():
+        _save(spec, picture.array, sheet)
+    if spec.as_published is not None and spec.as_published.mode == "train":
         # A network of its own, because train mode moves the running statistics.
-        model = rebuild(submission, spec, spec.work / WEIGHTS).train(spec.as_published.mode == "train")
-        seed_everything(spec.seed, "as-published")
-        size = spec.as_published.batch_size
-        published = _samples(submission, model, spec, size, "sample-as-published", channel)
-        _save(spec, AS_PUBLISHED_SAMPLES, published)
-        _save(spec, AS_PUBLISHED_GRID, _grid(submission, model, spec))
-    return len(parts), calls.image_evaluations
-
-
-def _samples(
-    submission: Generator,  # type: ignore[type-arg]
-    model: torch.nn.Module,
-    spec: JobSpec,
-    batch_size: int,
-    purpose: str,
-    channel: Channel,
-) -> Tensor:
-    """The protocol's number of samples, labels in turn."""
-    count = spec.protocol.samples or 0
-    labels = torch.arange(count, device=spec.device) % spec.data.num_classes
-    parts: list[Tensor] = []
-    for index, part in enumerate(labels.split(batch_size)):
-        seed = derive_seed(spec.seed, purpose, index)
-        parts.append(sample(submission, model, part, seed, spec.data.image_shape).cpu())
-        channel.progress("sample", sum(map(len, parts)), count)
-    return torch.cat(parts)
-
-
-def _grid(submission: Generator, model: torch.nn.Module, spec: JobSpec) -> Tensor:  # type: ignore[type-arg]
-    """The same noise and labels for every seed and submission: what differs in the picture is the model."""
-    labels = torch.arange(GRID_IMAGES, device=spec.device) % spec.data.num_classes
-    return sample(submission, model, labels, derive_seed(0, "grid"), spec.data.image_shape).cpu()
+        model = rebuild(submission, spec, spec.work / WEIGHTS).train()
+        sampler = Sampler(submission, model, spec, channel)
+        _save(spec, AS_PUBLISHED_SAMPLES, sampler.all(spec.as_published.batch_size, "sample-as-published").images)
+        _save(spec, AS_PUBLISHED_GRID.array, sampler.grid())
+    return drawn
 
 
 def _save(spec: JobSpec, name: str, tensor: Tensor) -> None:

@@ -48,8 +48,7 @@ def predict(submission: Classifier, model: nn.Module, images: Tensor, num_classe
         logits = submission.predict(model, images)
     expected = (len(images), num_classes)
     if not isinstance(logits, Tensor) or tuple(logits.shape) != expected or logits.dtype != torch.float32:
-        found = (tuple(logits.shape), logits.dtype) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ContractError(f"predict returned {found}; it must return {expected} torch.float32 logits")
+        raise ContractError(f"predict returned {_shape(logits)}; it must return {expected} torch.float32 logits")
     if not torch.isfinite(logits).all():
         raise Diverged("predict returned logits that are not finite")
     return logits
@@ -70,11 +69,50 @@ def sample(
     generator = torch.Generator(labels.device).manual_seed(seed)
     with torch.no_grad():
         images = submission.sample(model, labels, generator)
-    expected = (len(labels), *image_shape)
+    return _checked_images(images, "sample", (len(labels), *image_shape))
+
+
+def decode(
+    submission: Generator,  # type: ignore[type-arg]
+    model: nn.Module,
+    latents: Tensor,
+    labels: Tensor,
+    generator: torch.Generator,
+    image_shape: tuple[int, ...],
+) -> Tensor:
+    """Checked images of one batch of latents.
+
+    Raises:
+        ContractError: If their shape or dtype is not the promised one.
+    """
+    with torch.no_grad():
+        images = submission.decode(model, latents, labels, generator)
+    return _checked_images(images, "decode", (len(labels), *image_shape))
+
+
+def latent(submission: Generator, model: nn.Module, labels: Tensor, generator: torch.Generator) -> Tensor:  # type: ignore[type-arg]
+    """Checked latents of one batch of labels.
+
+    Raises:
+        ContractError: If they are not one float32 tensor a label.
+    """
+    with torch.no_grad():
+        latents = submission.latent(model, labels, generator)
+    if not isinstance(latents, Tensor) or latents.shape[:1] != labels.shape or latents.dtype != torch.float32:
+        raise ContractError(
+            f"latent returned {_shape(latents)}; it must return ({len(labels)}, ...) torch.float32"
+        )
+    return latents
+
+
+def _checked_images(images: object, function: str, expected: tuple[int, ...]) -> Tensor:
     if not isinstance(images, Tensor) or tuple(images.shape) != expected or images.dtype != torch.uint8:
-        found = (tuple(images.shape), images.dtype) if isinstance(images, Tensor) else type(images).__name__
-        raise ContractError(f"sample returned {found}; it must return {expected} torch.uint8 images")
+        raise ContractError(f"{function} returned {_shape(images)}; it must return {expected} torch.uint8 images")
     return images
+
+
+def _shape(value: object) -> str:
+    return f"({tuple(value.shape)}, {value.dtype})" if isinstance(value, Tensor) else type(value).__name__
 
 
 def batch_dependence(

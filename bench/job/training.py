@@ -1,26 +1,31 @@
 """The train phase: exactly the budget's steps, then the final weights."""
 
+import random
 import time
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from bench.contract.jobs import CHECKPOINT, REPORT, WEIGHTS, JobSpec, TrainingReport
-from bench.contract.submission import Batch, Budget
+from bench.contract.jobs import CHECKPOINT, PROGRESS_FOLDER, REPORT, WEIGHTS, JobSpec, TrainingReport
+from bench.contract.submission import Batch, Budget, Generator
 from bench.data.batches import BatchStream
 from bench.data.store import load
 from bench.errors import ContractError
-from bench.files import atomic_path, hash_file, hash_json, write_bytes
+from bench.files import atomic_path, hash_file, write_bytes
 from bench.job.accounting import LearnedStateCheck, TrainingState
 from bench.job.channel import Channel
-from bench.job.checkpoint import load_checkpoint, save_checkpoint
+from bench.job.checkpoint import load_checkpoint, run_id, save_checkpoint
 from bench.job.curves import CurveLog
+from bench.job.generation import Sampler
 from bench.job.loading import AnySubmission, build_network, data_spec, load_submission, seed_everything
+from bench.job.prediction import rebuild
 from bench.job.state import capture_state, restore_state
 from bench.measure.environment import capture_environment, peak_memory_bytes
+from bench.pictures import save_sheet
 from bench.seeding import derive_seed
 
 
@@ -53,6 +58,9 @@ class Trainer:
         self.log = CurveLog(self.budget.steps)
         self.progress = Progress()
         self.channel = Channel()
+        # Of a generator, after a 16th, an eighth, a quarter and half of the steps.
+        shares = (16, 8, 4, 2) if isinstance(self.submission, Generator) else ()
+        self.grid_steps = {self.budget.steps // share for share in shares}
         self.environment = capture_environment(spec.device)  # now: hours later the checkout may have changed
 
     def run(self) -> TrainingReport:
@@ -77,11 +85,26 @@ class Trainer:
         for step in range(self.progress.step, steps):
             self.log.add(step, train_one_step(self.submission, self.batches, self.spec.seed, step))
             self.channel.progress("train", step + 1, steps, self.log.last_loss)
+            if step + 1 in self.grid_steps:
+                paused = time.perf_counter()
+                self._save_grid(model, step + 1)
+                started += time.perf_counter() - paused  # not part of training
             now = time.perf_counter()
             if now - saved >= self.spec.checkpoint_seconds or step + 1 == steps:
                 saved = now
                 self.progress.step, self.progress.seconds = step + 1, before + now - started
                 self._checkpoint(model)
+
+    def _save_grid(self, model: nn.Module, step: int) -> None:
+        """Samples of the weights as they are now, for a person to see it learn; training goes on undisturbed."""
+        kept = random.getstate(), np.random.get_state()
+        submission = load_submission(self.spec.folder, self.spec.protocol.task, self.spec.overrides)
+        assert isinstance(submission, Generator)
+        rebuilt = rebuild(submission, self.spec, final_weights(self.submission, model))
+        grid = Sampler(submission, rebuilt, self.spec, self.channel).grid()
+        save_sheet(grid.numpy(), self.spec.work / PROGRESS_FOLDER / f"step-{step:06}.png")
+        random.setstate(kept[0])
+        np.random.set_state(kept[1])
 
     def _checkpoint(self, model: nn.Module) -> None:
         content: dict[str, Any] = {
@@ -117,15 +140,6 @@ class Trainer:
             peak_memory_bytes=peak_memory_bytes(self.spec.device),
             environment=self.environment,
         )
-
-
-def run_id(spec: JobSpec) -> str:
-    """What ties a checkpoint to its run: the specification, without paths and what only affects speed."""
-    content = spec.model_dump(
-        mode="json", exclude={"work", "folder", "threads", "checkpoint_seconds", "speed_seconds", "speed_images"}
-    )
-    del content["data"]["root"]
-    return hash_json(content)
 
 
 def start_training(submission: AnySubmission, spec: JobSpec, budget: Budget, device: torch.device) -> nn.Module:

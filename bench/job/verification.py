@@ -17,7 +17,7 @@ from bench.files import write_bytes
 from bench.job.accounting import LearnedStateCheck, TrainingState
 from bench.job.curves import check_step_values
 from bench.job.loading import config_values, load_submission
-from bench.job.prediction import batch_dependence, predict, rebuild, sample
+from bench.job.prediction import batch_dependence, decode, latent, predict, rebuild, sample
 from bench.job.state import capture_state, restore_state
 from bench.job.training import final_weights, start_training, train_one_step
 from bench.measure.cost import macs_per_image, measured_flops, stored_scalars
@@ -163,6 +163,7 @@ class Verifier:
                 "a network rebuilt from final_weights behaves otherwise: something that matters is in no "
                 "state dict (a plain tensor, or randomness in predict or sample)"
             )
+        self._check_latents(rebuilt)
 
     def _trained_copy_predicts(self, model: nn.Module, weights: dict[str, Tensor], images: Tensor) -> Tensor:
         """What the trained network itself predicts with its final weights; it is left as it was."""
@@ -183,6 +184,18 @@ class Verifier:
         """Four samples whose network is evaluated twice and then repeats itself: enough to see what differs."""
         with recorded_calls(model, real=2):
             return self._sample(model, self.labels[:4])
+
+    def _check_latents(self, model: nn.Module) -> None:
+        """Interpolations are made with ``latent`` and ``decode``, which have to be what ``sample`` does."""
+        submission, labels = self.submission, self.labels[:4]
+        if isinstance(submission, Classifier) or not submission.interpolates():
+            return
+        generator = torch.Generator(self.device).manual_seed(0)
+        with recorded_calls(model, real=2):
+            latents = latent(submission, model, labels, generator)
+            decoded = decode(submission, model, latents, labels, generator, self.spec.data.image_shape)
+        if not torch.equal(decoded, self._few_evaluations(model)):
+            raise ContractError("decode of latent gives other images than sample does with the same generator")
 
     def _check_checkpoint(self, model: nn.Module) -> None:
         """Saving and restoring must work before anybody waits an hour for it."""

@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "torchvision", "fvcore", "numpy", "scipy")
+PACKAGES = ("torch", "torchvision", "fvcore", "numpy", "scipy", "torch-fidelity", "lpips")
 ALLOCATOR_VARIABLES = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_")
 
 

@@ -13,7 +13,7 @@ from bench.contract.tracks import OFFICIAL
 from bench.errors import UsageError
 from bench.report.summary import Row
 from bench.report.tables import FORMATS, NOTHING, data_text, heading, spread_text
-from bench.stats import PairedDifference, Spread, paired_difference
+from bench.stats import PairedDifference, Spread, paired_difference, spread
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Measure:
     """A figure to compare by, and how it is printed."""
 
     name: str  # in a record's metrics
+    published_name: str  # among the figures measured as the author did
     title: str
     scale: float  # percent of a fraction
     claim: str  # the field of Claims that holds the paper's
@@ -30,15 +31,12 @@ class Measure:
         return f"{value * self.scale:{'+' if sign else ''}.2f}"
 
 
-ACCURACY = Measure("top1_accuracy", "top-1 %", 100, "top1_accuracy")
-
-
 def measure_of(row: Row) -> Measure:
     """Top-1 accuracy of a classifier, FID of a generator."""
+    names = row.score_name, row.published_score_name
     if row.first.task == "classification":
-        return ACCURACY
-    samples = row.first.protocol.samples
-    return Measure(f"fid_{samples}", f"FID@{samples}", 1, "fid")
+        return Measure(*names, "top-1 %", 100, "top1_accuracy")
+    return Measure(*names, f"FID@{row.first.protocol.samples}", 1, "fid")
 
 
 @dataclass(frozen=True)
@@ -49,9 +47,9 @@ class Change:
     difference: PairedDifference | None  # of the seeds that both have
 
 
-def values_by_seed(row: Row, name: str, *, as_published: bool) -> dict[int, float]:
+def values_by_seed(row: Row, measure: Measure, *, as_published: bool) -> dict[int, float]:
     """A figure of each finished run."""
-    found = {}
+    name, found = measure.published_name if as_published else measure.name, {}
     for record in row.finished:
         evaluation = record.evaluation
         metrics = {} if evaluation is None else evaluation.as_published if as_published else evaluation.metrics
@@ -60,14 +58,13 @@ def values_by_seed(row: Row, name: str, *, as_published: bool) -> dict[int, floa
     return found
 
 
-def change_against(base: Row, row: Row, name: str, *, as_published: bool) -> Change:
+def change_against(base: Row, row: Row, measure: Measure, *, as_published: bool) -> Change:
     """What ``row`` has of a figure, and how it differs from ``base``, seed by seed."""
-    mine = values_by_seed(row, name, as_published=as_published)
-    theirs = values_by_seed(base, name, as_published=as_published)
+    mine = values_by_seed(row, measure, as_published=as_published)
+    theirs = values_by_seed(base, measure, as_published=as_published)
     both = sorted(mine.keys() & theirs.keys())
     difference = paired_difference([mine[seed] for seed in both], [theirs[seed] for seed in both])
-    spread = row.as_published(name) if as_published else row.metric(name)
-    return Change(spread, None if row is base else difference)
+    return Change(spread(list(mine.values())), None if row is base else difference)
 
 
 def _difference_text(value: PairedDifference | None, measure: Measure) -> str:
@@ -130,7 +127,7 @@ def ablation_text(rows: Sequence[Row], texts: dict[str, str], *, table: str = "s
     if table == "json":
         return json.dumps(_data(rows, base), indent=1, ensure_ascii=False)
     measure = measure_of(base)
-    published = any(values_by_seed(row, measure.name, as_published=True) for row in rows)
+    published = any(values_by_seed(row, measure, as_published=True) for row in rows)
     cells = [_cells(row, base, measure, texts, published) for row in rows]
     titles = ["change", "params", "steps", measure.title, "difference [95 %]"]
     if published:
@@ -148,7 +145,7 @@ def _cells(row: Row, base: Row, measure: Measure, texts: dict[str, str], publish
     cost = row.first.cost
     cells = [_what(row, base, texts), f"{cost.params:,}" if cost else NOTHING, f"{row.steps:,}"]
     for as_published in (False, True) if published else (False,):
-        change = change_against(base, row, measure.name, as_published=as_published)
+        change = change_against(base, row, measure, as_published=as_published)
         cells += [spread_text(change.spread, measure.scale), _difference_text(change.difference, measure)]
     claim, base_claim = _claim(row.first, measure), _claim(base.first, measure)
     cells.append(NOTHING if claim is None else f"{claim.mean * measure.scale:.4g}")
@@ -173,9 +170,9 @@ def _legend(base: Row, published: bool) -> str:
     ]
     record = base.first
     if published and record.as_published is not None:
-        lines.append(
-            f"As published: measured in {record.as_published.mode} mode at batch {record.as_published.batch_size}."
-        )
+        settings = record.as_published
+        resize = ", FID with clean-fid's resize" if settings.resize == "clean" else ""
+        lines.append(f"As published: measured in {settings.mode} mode at batch {settings.batch_size}{resize}.")
     if record.protocol.profile != OFFICIAL:
         lines.append(
             f"The paper's figures are of a full training; profile {record.protocol.profile} is a short one."
@@ -208,7 +205,7 @@ def _row_data(row: Row, base: Row, measure: Measure) -> dict[str, Any]:
         "outside_of_contest": _marks(row),
     }
     for key, as_published in (("measured", False), ("as_published", True)):
-        change = change_against(base, row, measure.name, as_published=as_published)
+        change = change_against(base, row, measure, as_published=as_published)
         data[key] = vars(change.spread) if change.spread else None
         data[f"{key}_difference"] = vars(change.difference) if change.difference else None
     return data

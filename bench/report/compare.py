@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from bench.errors import ExitCode, NothingToDo, UsageError
 from bench.report.summary import Row, read_all, summarize
 from bench.report.tables import FORMATS, NOTHING, data_text, heading, spread_text
 
-SCORES = {"classification": "top1_accuracy", "generation": "fid_10000"}
 HIGHER_IS_BETTER = {"classification": True, "generation": False}
 
 
@@ -64,43 +64,79 @@ def _paper(row: Row) -> str:
 
 def _as_published(row: Row) -> str:
     """Measured as the author did: the mean over seeds, or the best seed where the author reports that."""
-    value, settings = row.as_published("top1_accuracy"), row.first.as_published
+    settings, classifies = row.first.as_published, row.first.task == "classification"
+    name = row.published_score_name
+    value, percent = row.as_published(name), 100 if classifies else 1
+    resized = " (clean)" if "clean" in name else ""
     if value is None or settings is None or not settings.best_seed:
-        return spread_text(value, 100)
-    found = [r.evaluation.as_published.get("top1_accuracy") for r in row.finished if r.evaluation]
-    best = max(accuracy for accuracy in found if accuracy is not None)
-    return f"{100 * best:.2f} (best of n={value.n})"
+        return NOTHING if value is None else spread_text(value, percent) + resized
+    found = [r.evaluation.as_published.get(name) for r in row.finished if r.evaluation]
+    best = (max if classifies else min)(figure for figure in found if figure is not None)
+    return f"{percent * best:.2f} (best of n={value.n}){resized}"
 
 
 def _score(row: Row) -> str:
-    if row.first.task == "classification":
-        return spread_text(row.metric("top1_accuracy"), 100)
-    return spread_text(row.metric(_score_name(row)))
+    percent = 100 if row.first.task == "classification" else 1
+    return spread_text(row.metric(row.score_name), percent)
 
 
-def _score_name(row: Row) -> str:
-    protocol = row.first.protocol
-    return "top1_accuracy" if row.first.task == "classification" else f"fid_{protocol.samples}"
+def _figure(name: str, scale: float, digits: int = 2) -> Callable[[Row], str]:
+    """Mean ± std of a metric; ``N`` in its name stands for the protocol's number of samples."""
+
+    def cell(row: Row) -> str:
+        value = row.metric(name.replace("N", str(row.first.protocol.samples)))
+        return NOTHING if value is None else spread_text(value, scale, digits=digits, with_n=False)
+
+    return cell
 
 
-def _column_title(row: Row) -> str:
-    protocol = row.first.protocol
-    return f"top-1 % ({protocol.evaluate})" if row.first.task == "classification" else f"FID@{protocol.samples}"
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, its cell, and whether it is left out where nothing stands in it."""
+
+    name: str
+    cell: Callable[[Row], str]
+    optional: bool = False
+
+    def title(self, row: Row) -> str:
+        """What the column is called in a table of ``row``'s protocol."""
+        protocol = row.first.protocol
+        if self.name == "score":
+            return (
+                f"top-1 % ({protocol.evaluate})"
+                if row.first.task == "classification"
+                else f"FID@{protocol.samples}"
+            )
+        return self.name.replace("@N", f"@{protocol.samples}")
 
 
-COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
-    ("submission", lambda row: row.label),
-    ("params", _params),
-    ("MMACs", lambda row: f"{row.first.cost.macs_per_image / 1e6:.2f}" if row.first.cost else NOTHING),
-    ("images/s", _speed),
-    ("score", _score),
-    ("as published %", _as_published),
-    ("paper", _paper),
-    ("steps", lambda row: f"{row.steps:,}"),
-    ("status", lambda row: row.status),
+COST = (
+    Column("submission", lambda row: row.label),
+    Column("params", _params),
+    Column("MMACs", lambda row: f"{row.first.cost.macs_per_image / 1e6:.2f}" if row.first.cost else NOTHING),
+    Column("images/s", _speed),
+    Column("score", _score),
 )
-
-OPTIONAL = ("as published %", "paper")
+REST = (
+    Column("paper", _paper, optional=True),
+    Column("steps", lambda row: f"{row.steps:,}" if row.steps else NOTHING),
+    Column("status", lambda row: row.status),
+)
+COLUMNS = {
+    "classification": (*COST, Column("as published %", _as_published, optional=True), *REST),
+    "generation": (
+        *COST,
+        Column("FID∞", _figure("fid_infinity_from_N", 1), optional=True),
+        Column("KID@N ×1000", _figure("kid_N", 1000), optional=True),
+        Column("precision", _figure("precision_N", 1, 3), optional=True),
+        Column("recall", _figure("recall_N", 1, 3), optional=True),
+        Column("LPIPS alex", _figure("lpips_alex_64", 1, 3), optional=True),
+        Column("nearest train", _figure("nearest_train_lpips_alex_64", 1, 3), optional=True),
+        Column("nearer %", _figure("nearer_than_held_out", 100, 1), optional=True),
+        Column("as published FID", _as_published, optional=True),
+        *REST,
+    ),
+}
 
 
 def _sort_key(row: Row, key: str) -> tuple[Any, ...]:
@@ -114,7 +150,7 @@ def _sort_key(row: Row, key: str) -> tuple[Any, ...]:
         return (cost is None, cost.macs_per_image if cost else 0, row.label)
     if key == "images_per_s":
         return (row.images_per_s is None, -(row.images_per_s or 0.0), row.label)
-    value = row.metric(_score_name(row))
+    value = row.metric(row.score_name)
     sign = -1 if HIGHER_IS_BETTER[row.first.task] else 1
     return (value is None, sign * value.mean if value else 0.0, row.label)
 
@@ -148,12 +184,13 @@ def comparison_text(rows: list[Row], *, table: str = "simple", sort: str = "scor
 
 def _cells(group: list[Row]) -> tuple[list[str], list[list[str]]]:
     """Headers and cells, without those columns of comparison in which nothing stands."""
-    titles = [_column_title(group[0]) if name == "score" else name for name, _ in COLUMNS]
-    cells = [[cell(row) for _, cell in COLUMNS] for row in group]
+    columns = COLUMNS[group[0].first.task]
+    titles = [column.title(group[0]) for column in columns]
+    cells = [[column.cell(row) for column in columns] for row in group]
     device = _common_device(group)
     if device is not None:
         cells = [[cell.removesuffix(f" ({device})") for cell in row] for row in cells]
-    filled = [index for index, name in enumerate(titles) if name not in OPTIONAL or _any(cells, index)]
+    filled = [index for index, column in enumerate(columns) if not column.optional or _any(cells, index)]
     return [titles[index] for index in filled], [[row[index] for index in filled] for row in cells]
 
 
@@ -181,11 +218,14 @@ def _csv(groups: list[list[Row]]) -> str:
 
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["track", "profile", "data", *(name for name, _ in COLUMNS)])
+    tasks = {row.first.task for group in groups for row in group}
+    cells = {column.name: column for task in sorted(tasks) for column in COLUMNS[task]}
+    writer.writerow(["track", "profile", "data", *cells])
     for group in groups:
-        protocol = group[0].first.protocol
+        protocol, own = group[0].first.protocol, COLUMNS[group[0].first.task]
         for row in group:
-            writer.writerow([protocol.track, protocol.profile, protocol.data, *(cell(row) for _, cell in COLUMNS)])
+            found = [column.cell(row) if column in own else "" for column in cells.values()]
+            writer.writerow([protocol.track, protocol.profile, protocol.data, *found])
     return out.getvalue().rstrip("\n")
 
 

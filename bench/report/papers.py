@@ -117,8 +117,9 @@ def _submission(entry: Entry) -> Iterator[str]:
         published = manifest.as_published
         yield (
             f"**As published**: {published.mode} mode, batches of {published.batch_size}"
-            f"{', the best run' if published.best_seed else ''}. {published.why} The sound way is the default; "
-            "both are shown side by side."
+            f"{', FID after clean-fid' if published.resize == 'clean' else ''}"
+            f"{', the best run' if published.best_seed else ''}. {published.why} The harness's own way is "
+            "the default; both are shown side by side."
         )
     if manifest.choices:
         title = "**What it leaves open, and what was chosen**" if manifest.claims.params else "**Choices**"

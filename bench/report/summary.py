@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.contract.records import Record, exceeded, read_record, record_paths
+from bench.contract.records import REAL_IMAGES, Record, exceeded, read_record, record_paths
 from bench.errors import ResultsError
 from bench.stats import Spread, spread
 
@@ -30,6 +30,21 @@ class Row:
     def finished(self) -> list[Record]:
         """The records that have results."""
         return [record for record in self.records if record.status == "ok"]
+
+    @property
+    def score_name(self) -> str:
+        """The metric that submissions are ranked by."""
+        record = self.first
+        return "top1_accuracy" if record.task == "classification" else f"fid_{record.protocol.samples}"
+
+    @property
+    def published_score_name(self) -> str:
+        """The figure that stands for it among those measured as the author did: another resize, another name."""
+        record = self.first
+        clean = record.identity.submission == REAL_IMAGES or (
+            record.as_published is not None and record.as_published.resize == "clean"
+        )
+        return self.score_name.replace("fid_", "fid_clean_") if clean else self.score_name
 
     def metric(self, name: str) -> Spread | None:
         """Mean ± std over seeds of a metric; None where no seed has it."""

@@ -16,12 +16,12 @@ FORMATS = {
 NOTHING = "–"
 
 
-def spread_text(value: Spread | None, scale: float = 1) -> str:
+def spread_text(value: Spread | None, scale: float = 1, *, digits: int = 2, with_n: bool = True) -> str:
     """``50.21 ± 0.43 (n=3)``; without ± for one seed, a dash for none. ``scale`` is 100 for percent."""
     if value is None:
         return NOTHING
-    deviation = "" if value.std is None else f" ± {scale * value.std:.2f}"
-    return f"{scale * value.mean:.2f}{deviation} (n={value.n})"
+    deviation = "" if value.std is None else f" ± {scale * value.std:.{digits}f}"
+    return f"{scale * value.mean:.{digits}f}{deviation}" + (f" (n={value.n})" if with_n else "")
 
 
 def data_text(record: Record) -> str:

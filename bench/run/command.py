@@ -73,6 +73,7 @@ def run_command(options: RunOptions) -> Outcome:
             runner.verify(record_failures=not options.dry_run)
             display.estimated(plan)
             if not options.dry_run:
+                runner.run_floors()
                 runner.run()
         elif plan.entries:
             display.message("nothing to do: every run of this plan has its record")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bench.data import store
-from bench.data.download import fetch
+from bench.data.fetch import fetch
 from bench.data.unpack import unpack
 from bench.data.verify import verify_dataset
 from bench.errors import ExitCode

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.contract.manifest import BASE_VARIANT, NAME, Manifest, load_manifest
+from bench.contract.records import REAL_IMAGES
 from bench.contract.tracks import Track, track_of
 from bench.errors import BenchError, ContractError, ManifestError, NothingToDo, UsageError
 from bench.files import hash_json
@@ -73,6 +74,10 @@ def _read(folder: Path, tracks: dict[str, Track]) -> Found:
     path = folder / MANIFEST
     if not NAME.fullmatch(folder.name):
         raise ManifestError(f"{folder}: a submission's folder name has lower-case letters, digits, `-`, `_`, `.`")
+    if folder.name == REAL_IMAGES:
+        raise ManifestError(
+            f"{folder}: the name {REAL_IMAGES} stands for real images in tables; rename the folder"
+        )
     manifest = load_manifest(path)
     track = track_of(manifest.track, tracks, path)
     unknown = sorted(set(manifest.profiles) - set(track.profiles))

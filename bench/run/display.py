@@ -74,8 +74,13 @@ def headline(record: Record) -> str:
     """A finished run in a few words."""
     if record.status != "ok":
         return f"{record.status}: {record.reason}"
-    accuracy = record.evaluation.metrics.get("top1_accuracy") if record.evaluation else None
-    return "ok" if accuracy is None else f"ok, top-1 {accuracy:.2%} on {record.protocol.evaluate}"
+    metrics = record.evaluation.metrics if record.evaluation else {}
+    fid = f"fid_{record.protocol.samples}"
+    if "top1_accuracy" in metrics:
+        return f"ok, top-1 {metrics['top1_accuracy']:.2%} on {record.protocol.evaluate}"
+    if fid in metrics:
+        return f"ok, FID {metrics[fid]:.2f} of {record.protocol.samples:,} against {record.protocol.evaluate}"
+    return "ok"
 
 
 class JsonLines(Display):

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.contract.jobs import JobSpec, Verification
-from bench.contract.manifest import Claims
-from bench.contract.records import Identity, Record, read_record, record_path
-from bench.contract.tracks import OFFICIAL, Protocol, protocol_of
+from bench.contract.manifest import BASE_VARIANT, Claims, Manifest
+from bench.contract.records import REAL_IMAGES, Identity, Record, read_record, record_path
+from bench.contract.tracks import OFFICIAL, Protocol, Track, protocol_of
 from bench.errors import BenchError, ResultsError, UsageError
+from bench.measure.weights import ALL as ALL_WEIGHTS
+from bench.measure.weights import missing
 from bench.run.datasets import DataFacts, DataSets, choose_data
 from bench.run.discovery import Found, variants_of
 
@@ -65,6 +67,11 @@ class Job:
     def label(self) -> str:
         """How the job is called on screen."""
         return f"{self.entry.label} seed {self.seed}"
+
+    @property
+    def generates(self) -> bool:
+        """Whether the job's results are images, to be scored in a phase of their own."""
+        return self.entry.protocol.task == "generation"
 
     @property
     def folder(self) -> Path:
@@ -135,6 +142,7 @@ class Plan:
     entries: list[Entry]
     settings: Settings
     notices: list[str] = field(default_factory=list)  # what the user should know of the results folder
+    floors: list[Job] = field(default_factory=list)  # real images in the place of samples, one a protocol
 
     def jobs(self, *states: State) -> list[Job]:
         """The jobs in one of ``states``; all for none given."""
@@ -194,7 +202,33 @@ def make_plan(found: list[Found], settings: Settings) -> tuple[Plan, list[BenchE
             plan.entries += _entries(submission, datasets, settings, plan.notices.append)
         except BenchError as error:
             problems.append(type(error)(f"{submission.name}: {error}"))
+    _add_floors(plan)
     return plan, problems
+
+
+def _add_floors(plan: Plan) -> None:
+    """Real images are scored once for each protocol under which samples are."""
+    to_do = {job.entry.protocol.hash: job.entry for job in plan.jobs(State.TO_DO) if job.generates}
+    if not to_do:
+        return
+    reason = missing(*ALL_WEIGHTS)
+    if reason is not None:
+        plan.notices.append(f"some metrics of samples will be null: {reason}")
+        return
+    for entry in to_do.values():
+        floor = floor_job(entry.found.track, entry.protocol, entry.facts, plan.settings, plan.notices.append)
+        if floor.state is State.TO_DO:
+            plan.floors.append(floor)
+
+
+def floor_job(
+    track: Track, protocol: Protocol, facts: DataFacts, settings: Settings, notice: Callable[[str], None]
+) -> Job:
+    """The job that scores real training images as if they were samples."""
+    found = Found(REAL_IMAGES, Path(), Manifest(track=track.name), track, {})
+    entry = Entry(found, BASE_VARIANT, protocol, 0, facts)
+    entry.jobs = [_job(entry, 0, settings, notice)]
+    return entry.jobs[0]
 
 
 def _entries(
@@ -228,14 +262,16 @@ def _job(entry: Entry, seed: int, settings: Settings, notice: Callable[[str], No
         device_type=settings.device.partition(":")[0],
         precision=PRECISION,
         steps=entry.steps,
-        as_published=as_published.model_dump(exclude={"why"}) if as_published else None,
+        as_published=as_published.model_dump(exclude={"why"}, exclude_none=True) if as_published else None,
     )
     path = record_path(settings.results, identity, entry.protocol)
     earlier = read_existing(path, identity, notice)
     if earlier is None or settings.force:
         state = State.TO_DO
     elif earlier.status == "ok":
-        state = State.DONE
+        # What was null for want of weights is measured once they are there, from the samples that were kept.
+        measurable = bool(earlier.not_measured) and missing(*ALL_WEIGHTS) is None
+        state = State.TO_DO if measurable else State.DONE
     else:
         state = State.TO_DO if settings.retry_failed else State.FAILED
     return Job(entry, seed, identity, path, state, earlier)

@@ -8,19 +8,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from bench.contract.jobs import (
-    AS_PUBLISHED_GRID,
     AS_PUBLISHED_LOGITS,
     CHECKPOINT,
-    GRID,
     LOGITS,
+    PICTURES,
+    PROGRESS_FOLDER,
     REPORT,
-    SAMPLES,
     WEIGHTS,
     EvaluationReport,
     Failure,
+    Scores,
     TrainingReport,
     Verification,
     read_report,
@@ -37,11 +36,9 @@ from bench.contract.records import (
 from bench.errors import ContractError, RunFailed
 from bench.measure.classification import per_batch_accuracy, score
 from bench.measure.environment import capture_environment
+from bench.pictures import save_sheet
 from bench.run.executors.local import LOG, log_tail
 from bench.run.plan import Job, Settings
-
-GRID_FILES = {GRID: "samples.png", AS_PUBLISHED_GRID: "samples-as-published.png"}
-NO_FID = "FID, KID and LPIPS need metric weights, which this version does not fetch yet"
 
 
 def now() -> str:
@@ -62,7 +59,8 @@ def record_success(job: Job, verification: Verification, settings: Settings, sta
     training = read_report(work / REPORT["train"], TrainingReport)
     report = read_report(work / REPORT["evaluate"], EvaluationReport)
     _check_evaluations(report, verification.cost)
-    evaluation, not_measured = _evaluation(job, work, report)
+    scores = read_report(work / REPORT["score"], Scores) if job.generates else None
+    evaluation = _classification(job, work, report) if scores is None else _generation(scores)
     _keep_artifacts(job, work)
     record = _record(
         job,
@@ -77,7 +75,8 @@ def record_success(job: Job, verification: Verification, settings: Settings, sta
             weights_sha256=training.weights_sha256,
         ),
         evaluation=evaluation,
-        not_measured=not_measured,
+        not_measured={} if scores is None else scores.not_measured,
+        metric_weights={} if scores is None else scores.weights,
         unranked_because=reasons_against_ranking(
             job.entry.protocol, job.entry.facts.used, verification.cost, training.steps, evaluation
         ),
@@ -89,13 +88,53 @@ def record_success(job: Job, verification: Verification, settings: Settings, sta
             resumes=training.resumes,
             training_seconds=training.seconds,
             evaluation_seconds=report.seconds,
+            **_sampling_times(report),
+            scoring_seconds=scores and scores.seconds,
             training_steps_per_s=verification.training_steps_per_s,
             inference_images_per_s=verification.inference_images_per_s,
-            peak_memory_bytes=max(training.peak_memory_bytes, report.peak_memory_bytes),
+            peak_memory_bytes=max(
+                training.peak_memory_bytes, report.peak_memory_bytes, scores.peak_memory_bytes if scores else 0
+            ),
         ),
     )
     _write(job, record)
-    shutil.rmtree(work, ignore_errors=True)
+    if record.not_measured:
+        # Samples stay, so that the same command measures the rest once there are weights.
+        (work / REPORT["score"]).unlink(missing_ok=True)
+    else:
+        shutil.rmtree(work, ignore_errors=True)
+    return record
+
+
+def record_floor(job: Job, settings: Settings, started_at: str) -> Record:
+    """Write the record of real images that were scored as if they were samples.
+
+    Raises:
+        RunFailed: If the process left no scores.
+        ResultsError: If the results folder cannot be written.
+    """
+    work = job.folder / "work"
+    scores = read_report(work / REPORT["floor"], Scores)
+    record = _record(
+        job,
+        None,
+        status="ok",
+        evaluation=_generation(scores),
+        not_measured=scores.not_measured,
+        metric_weights=scores.weights,
+        unranked_because=["real images"],
+        environment={**scores.environment, "jobs_side_by_side": 1},
+        timing=Timing(
+            started_at=started_at,
+            finished_at=now(),
+            attempt=_attempt(job),
+            resumes=0,
+            scoring_seconds=scores.seconds,
+            peak_memory_bytes=scores.peak_memory_bytes,
+        ),
+    )
+    _write(job, record)
+    shutil.rmtree(job.folder, ignore_errors=True)
     return record
 
 
@@ -149,16 +188,18 @@ def _write(job: Job, record: Record) -> None:
     write_record(job.path, record)
 
 
-def _evaluation(job: Job, work: Path, report: EvaluationReport) -> tuple[Evaluation, dict[str, str]]:
-    if job.entry.protocol.task == "generation":
-        samples = _load(work / SAMPLES)
-        expected = (job.entry.protocol.samples, *job.entry.facts.used.image_shape)
-        if samples.shape != expected or samples.dtype != np.uint8:
-            raise RunFailed(f"{SAMPLES}: found {samples.shape} {samples.dtype}, expected {expected} uint8")
-        names = [f"fid_{len(samples)}", f"kid_{len(samples)}", "lpips_alex_64"]
-        if job.entry.found.manifest.as_published is not None:
-            names.append(f"as_published.fid_{len(samples)}")
-        return Evaluation(metrics={}), dict.fromkeys(names, NO_FID)
+def _generation(scores: Scores) -> Evaluation:
+    return Evaluation(metrics=scores.metrics, intervals=scores.intervals, as_published=scores.as_published)
+
+
+def _sampling_times(report: EvaluationReport) -> dict[str, float]:
+    if not report.sampling_seconds:
+        return {}
+    rate = report.images / report.sampling_seconds
+    return {"sampling_images_per_s": rate, "seconds_per_10000_samples": 10_000 / rate}
+
+
+def _classification(job: Job, work: Path, report: EvaluationReport) -> Evaluation:
     facts = job.entry.facts
     logits = _load(work / LOGITS)
     scores = score(logits, facts.evaluation_labels)
@@ -172,14 +213,13 @@ def _evaluation(job: Job, work: Path, report: EvaluationReport) -> tuple[Evaluat
         distinct = ~facts.also_in_train
         alone = score(logits[distinct], facts.evaluation_labels[distinct])
         metrics["top1_accuracy_without_train_duplicates"] = alone.top1_accuracy
-    evaluation = Evaluation(
+    return Evaluation(
         metrics=metrics,
         per_class_accuracy=list(scores.per_class_accuracy),
         as_published=_as_published(job, work),
         batch_independent=report.batch_independent,
         batch_dependence=report.batch_dependence,
     )
-    return evaluation, {}
 
 
 def _check_evaluations(report: EvaluationReport, cost: Cost) -> None:
@@ -221,27 +261,14 @@ def _keep_artifacts(job: Job, work: Path) -> None:
     for name in (WEIGHTS, LOG):
         with contextlib.suppress(FileNotFoundError):
             shutil.copyfile(work / name, job.folder / name)
-    for grid, picture in GRID_FILES.items():
-        if (work / grid).exists():
-            save_grid(_load(work / grid), job.folder / picture)
+    for picture in PICTURES:
+        if (work / picture.array).exists():
+            images = _load(work / picture.array)
+            if images.shape[1:] != job.entry.facts.used.image_shape or images.dtype != np.uint8:
+                raise RunFailed(
+                    f"{picture.array}: found {images.shape} {images.dtype}, not uint8 images of the data"
+                )
+            save_sheet(images, job.folder / picture.png, picture.columns)
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copytree(work / PROGRESS_FOLDER, job.folder / PROGRESS_FOLDER, dirs_exist_ok=True)
     (work / CHECKPOINT).unlink(missing_ok=True)
-
-
-def save_grid(images: NDArray[np.uint8], path: Path, columns: int = 8, scale: int = 2) -> None:
-    """Write images as one PNG, row by row.
-
-    Args:
-        images: (N, C, H, W) uint8; C is 1 or 3.
-        path: Where to.
-        columns: Images a row.
-        scale: Each pixel becomes a square of this side, so that small images can be seen.
-    """
-    count, channels, height, width = images.shape
-    rows, gap = -(-count // columns), 2
-    sheet = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, channels), 255, np.uint8)
-    for index, image in enumerate(images.transpose(0, 2, 3, 1)):
-        top = gap + index // columns * (height + gap)
-        left = gap + index % columns * (width + gap)
-        sheet[top : top + height, left : left + width] = image
-    sheet = sheet.repeat(scale, axis=0).repeat(scale, axis=1)
-    Image.fromarray(sheet.squeeze(2) if channels == 1 else sheet).save(path)

@@ -10,15 +10,16 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from bench.contract.jobs import REPORT, Failure, JobSpec, Problem, Verification, read_report
+from bench.contract.jobs import REPORT, Failure, JobSpec, Phase, Problem, Verification, read_report
 from bench.contract.records import Record
 from bench.errors import BenchError, ContractError, ExitCode, ResultsError
 from bench.files import write_bytes
 from bench.measure.environment import capture_environment
+from bench.run.devices import usable_cores
 from bench.run.display import Display
 from bench.run.executors.local import Stopped, log_tail, run_phase
 from bench.run.plan import Entry, Job, Plan, State, read_existing
-from bench.run.recording import now, record_failure, record_success
+from bench.run.recording import now, record_failure, record_floor, record_success
 
 LOCK_POLL_SECONDS = 1.0
 
@@ -75,6 +76,10 @@ class Runner:
         entries = [entry for entry in self.plan.entries if any(job.state is State.TO_DO for job in entry.jobs)]
         self._side_by_side(lambda entry: self._verify(entry, record_failures), entries)
 
+    def run_floors(self) -> None:
+        """Score real images first, with all cores: every run compares with the features that this leaves."""
+        self._side_by_side(self._run_floor, self.plan.floors, at_once=1)
+
     def run(self) -> None:
         """Run what is to do. A run that another command is at is waited for, not done twice."""
         busy: list[Job] = []
@@ -86,13 +91,15 @@ class Runner:
         self._side_by_side(run_or_defer, self.plan.jobs(State.TO_DO))
         self._side_by_side(lambda job: self._run(job, wait_for_lock=True), busy)
 
-    def _side_by_side(self, function: Callable[..., object], items: Sequence[object]) -> None:
-        """Call ``function`` on every item, as many at a time as the settings say.
+    def _side_by_side(
+        self, function: Callable[..., object], items: Sequence[object], at_once: int | None = None
+    ) -> None:
+        """Call ``function`` on every item, as many at a time as the settings say, or ``at_once``.
 
         Raises:
             KeyboardInterrupt: After Ctrl-C, once every child process is gone.
         """
-        with ThreadPoolExecutor(max_workers=max(1, self.plan.settings.jobs)) as pool:
+        with ThreadPoolExecutor(max_workers=max(1, at_once or self.plan.settings.jobs)) as pool:
             futures = [pool.submit(function, item) for item in items]
             try:
                 while wait(futures, timeout=0.5).not_done:
@@ -126,6 +133,20 @@ class Runner:
                 if record_failures:
                     with self._costing_this_run_only(job):
                         self._finish_failed(job, failure, now())
+
+    def _run_floor(self, job: Job) -> None:
+        """Score real images. If that fails it is said, and the runs go on without a floor beside them."""
+        with self._costing_this_run_only(job), FileLock(job.path.with_suffix(".lock")):
+            if read_existing(job.path, job.identity, self.display.message) is not None and job.earlier is None:
+                return  # another command did it
+            started_at, settings = now(), self.plan.settings
+            spec = job.spec(settings).model_copy(update={"threads": usable_cores()})
+            self.display.started(job)
+            failure = run_phase(spec, "floor", lambda event: self.display.progress(job, event), self.stop)
+            if failure is None:
+                self._finish(job, record_floor(job, settings, started_at), State.DONE)
+            else:
+                self.display.message(f"{job.label}: {failure.reason}")
 
     def _run(self, job: Job, *, wait_for_lock: bool) -> bool:
         """Run one job to its record; False if another command holds it and we are not to wait."""
@@ -167,7 +188,8 @@ class Runner:
         if settings.force:
             shutil.rmtree(spec.work, ignore_errors=True)  # a finished run is repeated from its first step
         self.display.started(job)
-        for phase in ("train", "evaluate"):
+        phases: tuple[Phase, ...] = ("train", "evaluate", "score") if job.generates else ("train", "evaluate")
+        for phase in phases:
             failure = run_phase(spec, phase, lambda event: self.display.progress(job, event), self.stop)
             if failure is not None:
                 self._finish_failed(job, failure, started_at)

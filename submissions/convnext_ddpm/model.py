@@ -82,7 +82,12 @@ class ConvNeXtDDPM(Generator[Config]):
         return self.average.averaged_weights() if self.config.ema else model.state_dict()
 
     @staticmethod
-    def sample(model: nn.Module, labels: Tensor, generator: torch.Generator) -> Tensor:
+    def latent(model: nn.Module, labels: Tensor, generator: torch.Generator) -> Tensor:
+        assert isinstance(model, GuidedDenoiser)
+        return torch.randn(len(labels), *model.image_shape, generator=generator, device=labels.device)
+
+    @staticmethod
+    def decode(model: nn.Module, latents: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         assert isinstance(model, GuidedDenoiser)
 
         def predict_noise(x: Tensor, times: Tensor) -> Tensor:
@@ -92,7 +97,10 @@ class ConvNeXtDDPM(Generator[Config]):
             free: Tensor = model(x, times, None)
             return free + model.guidance * (conditional - free)  # classifier-free guidance, Ho & Salimans 2022
 
-        noise = torch.randn(len(labels), *model.image_shape, generator=generator, device=labels.device)
         shares = signal_shares(model.schedule, TIME_STEPS)
-        samples = ancestral_sample(predict_noise, noise, shares, generator, steps=model.sampling_steps)
+        samples = ancestral_sample(predict_noise, latents, shares, generator, steps=model.sampling_steps)
         return to_bytes(samples, -1, 1)
+
+    @staticmethod
+    def sample(model: nn.Module, labels: Tensor, generator: torch.Generator) -> Tensor:
+        return ConvNeXtDDPM.decode(model, ConvNeXtDDPM.latent(model, labels, generator), labels, generator)

@@ -74,7 +74,14 @@ class DCGAN(Generator[Config]):
         return values
 
     @staticmethod
-    def sample(model: nn.Module, labels: Tensor, generator: torch.Generator) -> Tensor:
+    def latent(model: nn.Module, labels: Tensor, generator: torch.Generator) -> Tensor:
+        return torch.randn(len(labels), LATENT, 1, 1, generator=generator, device=labels.device)
+
+    @staticmethod
+    def decode(model: nn.Module, latents: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         assert isinstance(model, Generator002)
-        noise = torch.randn(len(labels), LATENT, 1, 1, generator=generator, device=labels.device)
-        return to_bytes(model(noise), model.black, 1)
+        return to_bytes(model(latents), model.black, 1)
+
+    @staticmethod
+    def sample(model: nn.Module, labels: Tensor, generator: torch.Generator) -> Tensor:
+        return DCGAN.decode(model, DCGAN.latent(model, labels, generator), labels, generator)

@@ -60,6 +60,13 @@ class DCGAN(Generator[Config]):
         )
 
     @staticmethod
+    def latent(model: nn.Module, labels: Tensor, generator: torch.Generator) -> Tensor:
+        return torch.randn(len(labels), LATENT, 1, 1, generator=generator, device=labels.device)
+
+    @staticmethod
+    def decode(model: nn.Module, latents: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        return to_bytes(model(latents), -1, 1)
+
+    @staticmethod
     def sample(model: nn.Module, labels: Tensor, generator: torch.Generator) -> Tensor:
-        noise = torch.randn(len(labels), LATENT, 1, 1, generator=generator, device=labels.device)
-        return to_bytes(model(noise), -1, 1)
+        return DCGAN.decode(model, DCGAN.latent(model, labels, generator), labels, generator)

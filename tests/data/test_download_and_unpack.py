@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from bench.data import cifar100, mnist
-from bench.data.download import download, fetch
+from bench.data.fetch import fetch
 from bench.data.unpack import unpack
+from bench.download import Digest, download
 from bench.errors import DataError
 
 CONTENT = bytes(range(256)) * 4000
 MD5 = hashlib.md5(CONTENT).hexdigest()
+DIGEST = Digest("md5", MD5)
 
 
 class Server(BaseHTTPRequestHandler):
@@ -69,7 +71,7 @@ def address() -> Iterator[str]:
 
 @pytest.mark.parametrize("path", ["/plain", "/drops", "/norange", "/busy"])
 def test_a_bad_line_is_survived(address: str, tmp_path: Path, path: str) -> None:
-    target = download(address + path, tmp_path / "deep" / "file", MD5, pause_seconds=0)
+    target = download(address + path, tmp_path / "deep" / "file", DIGEST, pause_seconds=0)
     assert target.read_bytes() == CONTENT
     assert [item.name for item in target.parent.iterdir()] == ["file"]
     if path == "/drops":
@@ -78,20 +80,20 @@ def test_a_bad_line_is_survived(address: str, tmp_path: Path, path: str) -> None
 
 def test_what_is_there_is_not_fetched_again(address: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(CONTENT)
-    download(address + "/plain", tmp_path / "file", MD5)
+    download(address + "/plain", tmp_path / "file", DIGEST)
     assert Server.requests == []
 
 
 @pytest.mark.parametrize(("path", "message"), [("/missing", "HTTP 404"), ("/html", "expected " + MD5)])
 def test_what_cannot_be_had_is_said(address: str, tmp_path: Path, path: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        download(address + path, tmp_path / "file", MD5, attempts=2, pause_seconds=0)
+        download(address + path, tmp_path / "file", DIGEST, attempts=2, pause_seconds=0)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_server(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="after 1 tries"):
-        download("http://127.0.0.1:9/file", tmp_path / "file", MD5, attempts=1)
+        download("http://127.0.0.1:9/file", tmp_path / "file", DIGEST, attempts=1)
     with pytest.raises(DataError, match="'imagenet'"):
         fetch("imagenet", tmp_path)
 

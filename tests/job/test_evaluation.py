@@ -90,8 +90,9 @@ def test_a_generator_is_sampled_in_both_ways(tmp_path: Path) -> None:
     sound, published = np.load(spec.work / SAMPLES), np.load(spec.work / AS_PUBLISHED_SAMPLES)
     assert sound.shape == published.shape == (40, 3, 16, 16)
     assert report.images == 40 and report.image_evaluations == 40 * 3
-    assert np.load(spec.work / GRID).shape == np.load(spec.work / AS_PUBLISHED_GRID).shape == (64, 3, 16, 16)
-    assert not np.array_equal(np.load(spec.work / GRID), np.load(spec.work / AS_PUBLISHED_GRID))
+    sheets = [np.load(spec.work / picture.array) for picture in (GRID, AS_PUBLISHED_GRID)]
+    assert sheets[0].shape == sheets[1].shape == (64, 3, 16, 16)
+    assert not np.array_equal(*sheets)
     # By hand: a network in train mode, ten at a time, each batch from its own seed.
     submission = load_submission(spec.folder, "generation", {})
     model = rebuild(submission, spec, spec.work / WEIGHTS).train()

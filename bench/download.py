@@ -3,10 +3,10 @@
 import time
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
-from bench.data import cifar100, mnist
 from bench.errors import DataError
 from bench.files import hash_file
 
@@ -14,20 +14,37 @@ CHUNK = 1 << 20
 TIMEOUT_SECONDS = 30.0
 
 
-def download(address: str, target: Path, md5: str, *, attempts: int = 5, pause_seconds: float = 1.0) -> Path:
+@dataclass(frozen=True)
+class Digest:
+    """What a file's digest has to be, or to begin with where no more of it is published."""
+
+    algorithm: str  # as hashlib calls it
+    hex: str
+
+
+def download(
+    address: str,
+    target: Path,
+    digest: Digest,
+    *,
+    attempts: int = 5,
+    pause_seconds: float = 1.0,
+    otherwise: str = "get the file by hand and `bench data unpack` it",
+) -> Path:
     """Bring ``address`` to ``target``, going on where an earlier attempt broke off.
 
     Args:
         address: What to get.
         target: Where to; what has come so far lies beside it as ``*.part``.
-        md5: Of the whole file, in hex.
+        digest: Of the whole file.
         attempts: Tries in all.
         pause_seconds: Wait before the second try, doubled before each further one.
+        otherwise: What the message of a failure advises.
 
     Raises:
         DataError: If it cannot be had, or what came is something else.
     """
-    if target.exists() and hash_file(target, "md5") == md5:
+    if target.exists() and hash_file(target, digest.algorithm).startswith(digest.hex):
         return target
     partial = target.with_name(target.name + ".part")
     reason = ""
@@ -41,21 +58,19 @@ def download(address: str, target: Path, md5: str, *, attempts: int = 5, pause_s
             reason = f"HTTP {error.code} {error.reason}"
             if error.code == 416:  # more here than there: not the same file
                 partial.unlink(missing_ok=True)
-            elif error.code < 500:
+            elif error.code < 500 and error.code not in (408, 429):  # timeout, too many requests
                 break
             continue
         except (OSError, HTTPException) as error:
             reason = str(error) or type(error).__name__
             continue
-        found = hash_file(partial, "md5")
-        if found == md5:
+        found = hash_file(partial, digest.algorithm)
+        if found.startswith(digest.hex):
             partial.replace(target)
             return target
-        reason = f"what came has md5 {found}, expected {md5}"
+        reason = f"what came has {digest.algorithm} {found}, expected {digest.hex}"
         partial.unlink()
-    raise DataError(
-        f"{address}: {reason} after {attempt + 1} tries; get the file by hand and `bench data unpack` it"
-    )
+    raise DataError(f"{address}: {reason} after {attempt + 1} tries; {otherwise}")
 
 
 def _continue(address: str, partial: Path) -> None:
@@ -72,19 +87,3 @@ def _continue(address: str, partial: Path) -> None:
                 left -= len(chunk)
         if left > 0:
             raise ConnectionError(f"the connection broke off with {left:,} bytes to go")
-
-
-def fetch(name: str, root: Path) -> list[Path]:
-    """Download the official archives of ``cifar100`` or ``mnist`` into ``root``; unpacking comes next.
-
-    Raises:
-        DataError: If there is no such address, or it cannot be had.
-    """
-    if name == "cifar100":
-        return [download(cifar100.ADDRESS, root / cifar100.ARCHIVE, cifar100.ARCHIVE_MD5)]
-    if name == "mnist":
-        return [
-            download(f"{mnist.ADDRESS}{file}.gz", root / mnist.FOLDER / f"{file}.gz", zipped)
-            for file, (zipped, _) in mnist.FILES.items()
-        ]
-    raise DataError(f"data set {name!r}: cifar100 and mnist have addresses to fetch from; see `bench data list`")

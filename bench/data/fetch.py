@@ -1,0 +1,23 @@
+"""The official archives of the real data sets, from their official addresses."""
+
+from pathlib import Path
+
+from bench.data import cifar100, mnist
+from bench.download import Digest, download
+from bench.errors import DataError
+
+
+def fetch(name: str, root: Path) -> list[Path]:
+    """Download the official archives of ``cifar100`` or ``mnist`` into ``root``; unpacking comes next.
+
+    Raises:
+        DataError: If there is no such address, or it cannot be had.
+    """
+    if name == "cifar100":
+        return [download(cifar100.ADDRESS, root / cifar100.ARCHIVE, Digest("md5", cifar100.ARCHIVE_MD5))]
+    if name == "mnist":
+        return [
+            download(f"{mnist.ADDRESS}{file}.gz", root / mnist.FOLDER / f"{file}.gz", Digest("md5", zipped))
+            for file, (zipped, _) in mnist.FILES.items()
+        ]
+    raise DataError(f"data set {name!r}: cifar100 and mnist have addresses to fetch from; see `bench data list`")

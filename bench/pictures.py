@@ -1,0 +1,36 @@
+"""Sheets of small images as PNG files."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench.files import atomic_path
+
+GAP = 2  # white pixels between images
+
+
+def sheet(images: NDArray[np.uint8], columns: int, scale: int = 2) -> Image.Image:
+    """Images side by side, row by row.
+
+    Args:
+        images: (N, C, H, W) uint8; C is 1 or 3.
+        columns: Images a row.
+        scale: Each pixel becomes a square of this side, so that small images can be seen.
+    """
+    count, channels, height, width = images.shape
+    rows = -(-count // columns)
+    canvas = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, channels), 255, np.uint8)
+    for index, image in enumerate(images.transpose(0, 2, 3, 1)):
+        top = GAP + index // columns * (height + GAP)
+        left = GAP + index % columns * (width + GAP)
+        canvas[top : top + height, left : left + width] = image
+    canvas = canvas.repeat(scale, axis=0).repeat(scale, axis=1)
+    return Image.fromarray(canvas.squeeze(2) if channels == 1 else canvas)
+
+
+def save_sheet(images: NDArray[np.uint8], path: Path, columns: int = 8) -> None:
+    """Write ``sheet`` to ``path`` atomically."""
+    with atomic_path(path) as partial:
+        sheet(images, columns).save(partial, format="PNG")

@@ -1,0 +1,58 @@
+"""What ``bench floor`` does."""
+
+from pathlib import Path
+
+from bench.contract.tracks import load_tracks, protocol_of
+from bench.data.store import data_root as resolve_root
+from bench.errors import DataError, ExitCode, UsageError
+from bench.measure.weights import ALL, missing
+from bench.run.datasets import DataSets, choose_data
+from bench.run.devices import choose_device
+from bench.run.display import choose_display
+from bench.run.plan import Plan, Settings, State, floor_job
+from bench.run.runner import Runner, check_writable
+
+
+def floor_command(
+    track_name: str, profile_name: str, device: str, root: Path | None, embedded: bool, results: Path
+) -> ExitCode:
+    """Score real images under one profile of a track, unless that is done.
+
+    Raises:
+        UsageError: If it is not a generation track, or an option is wrong.
+        DataError: If data or weights are not there.
+    """
+    tracks = load_tracks()
+    track = tracks.get(track_name)
+    if track is None or track.task != "generation":
+        known = ", ".join(sorted(name for name, item in tracks.items() if item.task == "generation"))
+        raise UsageError(f"--track {track_name!r}: give a generation track: {known}")
+    reason = missing(*ALL)
+    if reason is not None:
+        raise DataError(reason)
+    check_writable(results)
+    settings = Settings(
+        profile=profile_name,
+        seeds=None,
+        variants="base",
+        device=choose_device(device),
+        results=results,
+        data_root=resolve_root(root),
+        embedded=embedded,
+    )
+    profile = track.profile(profile_name)
+    data = choose_data(track, profile_name, settings.data_root, embedded)
+    facts = DataSets(settings.data_root).facts(track, profile, data)
+    plan = Plan([], settings)
+    job = floor_job(track, protocol_of(track, profile_name, data), facts, settings, plan.notices.append)
+    if job.state is not State.TO_DO:
+        print(f"nothing to do: {job.path} is there")
+        return ExitCode.OK
+    plan.floors.append(job)
+    display = choose_display()
+    runner = Runner(plan, display)
+    try:
+        runner.run_floors()
+    finally:
+        display.close()
+    return ExitCode.OK if job.path.exists() else ExitCode.RUN_FAILED
