@@ -103,7 +103,8 @@ embedded_data: shapes4x16
 caps: {params: 2000}
 evaluation_batch_size: 16
 profiles:
-  official: {steps: 12, seeds: 2, train: train, evaluate: test, samples: 40}
+  official: {steps: 12, seeds: 2, train: train, evaluate: test, samples: 40,
+    evaluation_images: 44, train_references: 48, train_searched: 60}
   quick: {steps: 12, seeds: 2, train: train, evaluate: validation, samples: 40}
 """
 

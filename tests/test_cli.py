@@ -8,7 +8,8 @@ from tests.making import bench
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["run"], ["verify"], ["compare"], ["new"], ["doctor"], ["data"], ["data", "list"]]
+    "command",
+    [[], ["run"], ["verify"], ["compare"], ["new"], ["doctor"], ["fetch"], ["floor"], ["data"], ["data", "list"]],
 )
 def test_every_command_has_help(command: list[str]) -> None:
     done = bench(*command, "--help")
