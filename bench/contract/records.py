@@ -210,6 +210,8 @@ def reasons_against_ranking(
         reasons.append(f"profile {protocol.profile}")
     if data.stand_in_for is not None:
         reasons.append(f"data {data.name} instead of {data.stand_in_for}")
+    if protocol.task == "generation" and f"fid_{protocol.samples}" not in evaluation.metrics:
+        reasons.append("FID is not measured")
     if evaluation.batch_independent is False:
         reasons.append("predictions depend on the rest of the batch")
     return reasons

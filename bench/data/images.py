@@ -34,21 +34,22 @@ class LabelledImages:
         return LabelledImages(self.images[chosen], self.labels[chosen])
 
     def balanced(self, count: int | None) -> "LabelledImages":
-        """``count`` images, as many of each class as of any other to within one; all for None."""
+        """``count`` images, as many of each class as of any other, so far as there are; all for None."""
         return self if count is None else self.subset(self.balanced_choice(count))
 
     def balanced_choice(self, count: int) -> NDArray[np.bool_]:
         """Which images ``balanced`` takes, (N,): of each class at equal distances, all in their order."""
         if count >= len(self.labels):
             return np.ones(len(self.labels), bool)
-        classes = np.unique(self.labels)
-        shares = np.full(len(classes), count // len(classes))
-        shares[: count % len(classes)] += 1
+        classes, sizes = np.unique(self.labels, return_counts=True)
+        shares = np.zeros(len(classes), int)
+        while (left := count - shares.sum()) > 0:  # what a small class lacks the others give
+            able = np.flatnonzero(shares < sizes)[:left]
+            shares[able] += np.minimum(max(1, left // len(able)), sizes[able] - shares[able])
         chosen = np.zeros(len(self.labels), bool)
         for label, share in zip(classes, shares, strict=True):
             own = np.flatnonzero(self.labels == label)
-            taken = min(share, len(own))
-            chosen[own[np.arange(taken) * len(own) // max(1, taken)]] = True
+            chosen[own[np.arange(share) * len(own) // max(1, share)]] = True
         return chosen
 
     def evenly_spread(self, count: int | None) -> "LabelledImages":

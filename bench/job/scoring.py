@@ -5,8 +5,10 @@ images keeps from 0. Both compare with the same two references, whose features a
 """
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +21,20 @@ from bench.job.channel import Channel
 from bench.measure import weights
 from bench.measure.environment import capture_environment, peak_memory_bytes
 
+if TYPE_CHECKING:  # these need packages that may be absent
+    from bench.job.inception_figures import FeatureReader
+    from bench.job.lpips_figures import CopySearch
+
 FEATURES = "features"  # of samples, in the work folder: an interrupted process goes on
 
 
-class Scorer:
-    """Scores one set of images. ``run`` reads as its own summary."""
+class Scorer(ABC):
+    """Scores one set of images against two references. ``run`` reads as its own summary."""
 
-    def __init__(self, spec: JobSpec, *, floor: bool) -> None:
-        self.spec, self.floor = spec, floor
+    def __init__(self, spec: JobSpec) -> None:
+        self.spec, self.device = spec, spec.device
         self.channel = Channel()
+        self.kept = weights.weights_folder() / FEATURES
         protocol, data = spec.protocol, spec.data
         self.count = protocol.samples or 0
         train = load(data.name, protocol.train, data.root)
@@ -43,8 +50,8 @@ class Scorer:
     def run(self) -> Scores:
         """Everything for which there are weights; what there are none for is named, with the reason."""
         started = time.perf_counter()
-        self._where_possible(self._inception, weights.INCEPTION)
-        self._where_possible(self._lpips, weights.ALEX, weights.VGG)
+        self._where_possible(self.inception, weights.INCEPTION)
+        self._where_possible(self.lpips, weights.ALEX, weights.VGG)
         return Scores(
             metrics=self.metrics,
             intervals=self.intervals,
@@ -52,9 +59,17 @@ class Scorer:
             not_measured=self.not_measured,
             weights=self.weights,
             seconds=time.perf_counter() - started,
-            peak_memory_bytes=peak_memory_bytes(self.spec.device),
-            environment=capture_environment(self.spec.device),
+            peak_memory_bytes=peak_memory_bytes(self.device),
+            environment=capture_environment(self.device),
         )
+
+    @abstractmethod
+    def inception(self) -> None:
+        """FID, KID, precision and recall."""
+
+    @abstractmethod
+    def lpips(self) -> None:
+        """Diversity, and nearness to train."""
 
     def _where_possible(self, measure: Callable[[], None], *needed: weights.Weights) -> None:
         reason = weights.missing(*needed)
@@ -65,70 +80,111 @@ class Scorer:
             except DataError as error:
                 reason = str(error)
         if reason is not None:
-            self.not_measured |= dict.fromkeys(unmeasured_names(self.count, self.spec, needed), reason)
+            self.not_measured |= dict.fromkeys(unmeasured_names(self.spec, needed), reason)
             return
         measure()
         self.weights |= {item.name: item.digest for item in needed}
 
-    def _inception(self) -> None:
-        from bench.job.inception_figures import FeatureReader, fid, inception_figures
+    def reader(self, resize: Literal["legacy", "clean"]) -> "FeatureReader":
+        """What reads features of images."""
+        from bench.job.inception_figures import FeatureReader
         from bench.measure.inception import Inception
 
-        device, kept = self.spec.device, weights.weights_folder() / FEATURES
-        reader = FeatureReader(Inception("legacy", device), self._progress("features"))
-        reference = reader.features(self.reference.images, kept)
-        train = reader.features(self.train.images, kept)
-        if self.floor:
-            features = train[self.train.balanced_choice(self.count)]
-        else:
-            features = reader.features(read_samples(self.spec, SAMPLES), self.spec.work / FEATURES)
-        self.metrics, self.intervals = inception_figures(features, reference, device)
-        if self.floor:
-            # What the second reference is to samples, other real images of the same number are to it.
-            held_out = reference[self.reference.balanced_choice(self.count)]
-            self.metrics[f"fid_{self.count}_train"] = fid(held_out, train)
-            reader = FeatureReader(Inception("clean", device), self._progress("features"))
-            features = reader.features(self.train.balanced(self.count).images, kept)
-            reference = reader.features(self.reference.images, kept)
-            self.as_published[f"fid_clean_{self.count}"] = fid(features, reference)
-            return
-        self.metrics[f"fid_{self.count}_train"] = fid(features, train)
-        settings = self.spec.as_published
-        if settings is not None:
-            resize = settings.resize or "legacy"
-            reader = FeatureReader(Inception(resize, device), self._progress("features"))
-            name = AS_PUBLISHED_SAMPLES if settings.mode == "train" else SAMPLES
-            features = reader.features(read_samples(self.spec, name), self.spec.work / FEATURES)
-            self.as_published[as_published_fid(self.spec)] = fid(
-                features, reader.features(self.reference.images, kept)
-            )
+        return FeatureReader(Inception(resize, self.device), self.progress("features"))
 
-    def _lpips(self) -> None:
-        from bench.job.lpips_figures import NEAREST_NAME, CopySearch, diversity_figures, real_images_figures
+    def diversity(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+        """Mean LPIPS over pairs of ``images``."""
+        from bench.job.lpips_figures import diversity_figures
 
-        device = self.spec.device
-        held_out = self.reference.balanced(self.count).images
-        if self.floor:
-            chosen = self.train.balanced(self.count)
-            images, labels = chosen.images, chosen.labels
-        else:
-            images = read_samples(self.spec, SAMPLES)
-            labels = np.arange(len(images)) % self.spec.data.num_classes
         for net in ("alex", "vgg"):
-            self.metrics |= diversity_figures(net, images, labels, device)
-        search = CopySearch(self.searched.images, device, self._progress("neighbours"))
-        if self.floor:
-            self.metrics[NEAREST_NAME] = search.held_out_distances(held_out).double().mean().item()
+            self.metrics |= diversity_figures(net, images, labels, self.device)
+
+    def copy_search(self) -> "CopySearch":
+        """What looks for copies of training images."""
+        from bench.job.lpips_figures import CopySearch
+
+        return CopySearch(self.searched.images, self.device, self.progress("neighbours"))
+
+    def progress(self, phase: str) -> Callable[[int, int], None]:
+        """Tells the display how far a part is."""
+        return lambda done, total: self.channel.progress(phase, done, total)
+
+
+class SampleScorer(Scorer):
+    """Of a generator's samples."""
+
+    def __init__(self, spec: JobSpec) -> None:
+        super().__init__(spec)
+        self.samples = read_samples(spec, SAMPLES)
+        self.labels = np.arange(self.count) % spec.data.num_classes  # in turn, as they were drawn
+
+    def inception(self) -> None:
+        """And once more as the paper's author measured it."""
+        from bench.job.inception_figures import fid, inception_figures
+
+        reader = self.reader("legacy")
+        features = reader.features(self.samples, self.spec.work / FEATURES)
+        reference = reader.features(self.reference.images, self.kept)
+        self.metrics, self.intervals = inception_figures(features, reference, self.device)
+        self.metrics[f"fid_{self.count}_train"] = fid(features, reader.features(self.train.images, self.kept))
+        settings = self.spec.as_published
+        if settings is None:
             return
-        copies = search.copies(images, held_out)
+        reader = self.reader(settings.resize or "legacy")
+        in_eval_mode = settings.mode == "eval"  # then the samples are the same
+        samples = self.samples if in_eval_mode else read_samples(self.spec, AS_PUBLISHED_SAMPLES)
+        features = reader.features(samples, self.spec.work / FEATURES)
+        reference = reader.features(self.reference.images, self.kept)
+        self.as_published[as_published_fid(self.spec)] = fid(features, reference)
+
+    def lpips(self) -> None:
+        """And the closest pairs, to look at."""
+        from bench.job.lpips_figures import real_images_figures
+
+        self.diversity(self.samples, self.labels)
+        held_out = self.reference.balanced(self.count).images
+        copies = self.copy_search().copies(self.samples, held_out)
         self.metrics |= copies.figures
         with atomic_path(self.spec.work / NEAREST.array) as partial, partial.open("wb") as file:
             np.save(file, copies.closest, allow_pickle=False)
         if self.spec.as_published is not None and self.spec.as_published.lpips is not None:
-            self.as_published |= real_images_figures(self.train.images, device, self._progress("audit"))
+            self.as_published |= real_images_figures(self.train.images, self.device, self.progress("audit"))
 
-    def _progress(self, phase: str) -> Callable[[int, int], None]:
-        return lambda done, total: self.channel.progress(phase, done, total)
+
+class FloorScorer(Scorer):
+    """Of training images in the samples' place, as many of each class."""
+
+    def __init__(self, spec: JobSpec) -> None:
+        super().__init__(spec)
+        self.chosen, self.held_out = self.train.balanced_choice(self.count), self.reference.balanced(self.count)
+        self.images = self.train.subset(self.chosen)
+        fewest = min(len(self.images.labels), len(self.held_out.labels))
+        if fewest < self.count:
+            raise DataError(f"{fewest:,} real images cannot stand for {self.count:,} samples")
+
+    def inception(self) -> None:
+        """With both resizes, since papers use both."""
+        from bench.job.inception_figures import fid, inception_figures
+
+        reader = self.reader("legacy")
+        reference = reader.features(self.reference.images, self.kept)
+        train = reader.features(self.train.images, self.kept)
+        self.metrics, self.intervals = inception_figures(train[self.chosen], reference, self.device)
+        # Against train it is held-out images that stand for samples.
+        held_out = reference[self.reference.balanced_choice(self.count)]
+        self.metrics[f"fid_{self.count}_train"] = fid(held_out, train)
+        reader = self.reader("clean")
+        features = reader.features(self.images.images, self.kept)
+        reference = reader.features(self.reference.images, self.kept)
+        self.as_published[f"fid_clean_{self.count}"] = fid(features, reference)
+
+    def lpips(self) -> None:
+        """Nearness is that of held-out images: a training image is its own nearest."""
+        from bench.job.lpips_figures import NEAREST_NAME
+
+        self.diversity(self.images.images, self.images.labels)
+        distances = self.copy_search().held_out_distances(self.held_out.images)
+        self.metrics[NEAREST_NAME] = distances.double().mean().item()
 
 
 def as_published_fid(spec: JobSpec) -> str:
@@ -137,9 +193,9 @@ def as_published_fid(spec: JobSpec) -> str:
     return f"fid_{resize}_{spec.protocol.samples}" if resize else f"fid_{spec.protocol.samples}"
 
 
-def unmeasured_names(count: int, spec: JobSpec, needed: tuple[weights.Weights, ...]) -> list[str]:
+def unmeasured_names(spec: JobSpec, needed: tuple[weights.Weights, ...]) -> list[str]:
     """The figures that need these weights."""
-    published = spec.as_published
+    published, count = spec.as_published, spec.protocol.samples
     if weights.INCEPTION in needed:
         names = [f"fid_{count}", f"fid_{count}_train", f"fid_infinity_from_{count}", f"kid_{count}"]
         names += [f"precision_{count}", f"recall_{count}"]
@@ -163,12 +219,12 @@ def read_samples(spec: JobSpec, name: str) -> NDArray[np.uint8]:
 
 def score(spec: JobSpec) -> None:
     """Run the score phase and write its report."""
-    _write(spec.work, Scorer(spec, floor=False).run())
+    _write(spec.work, SampleScorer(spec).run())
 
 
 def floor(spec: JobSpec) -> None:
     """Run the floor phase and write its report."""
-    _write(spec.work, Scorer(spec, floor=True).run())
+    _write(spec.work, FloorScorer(spec).run())
 
 
 def _write(work: Path, scores: Scores) -> None:

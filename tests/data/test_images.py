@@ -78,3 +78,32 @@ def test_evenly_spread_images_keep_their_order_and_their_mixture() -> None:
     assert few.images.ravel().tolist() == [0, 12, 25, 37, 50, 62, 75, 87]
     assert few.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     assert data.evenly_spread(None) is data and data.evenly_spread(500) is data
+
+
+def labelled(labels: list[int]) -> LabelledImages:
+    array = np.array(labels, np.int64)
+    return LabelledImages(np.arange(len(labels), dtype=np.uint8)[:, None, None, None], array)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "count", "expected"),
+    [
+        ((10, 10, 10), 6, (2, 2, 2)),
+        ((10, 10, 10), 8, (3, 3, 2)),
+        ((1, 10, 10), 9, (1, 4, 4)),
+        ((1, 2, 10), 12, (1, 2, 9)),
+        ((5, 5, 5), 2, (1, 1, 0)),
+        ((2, 2), 9, (2, 2)),
+    ],
+)
+def test_balanced_takes_as_many_of_each_class(
+    sizes: tuple[int, ...], count: int, expected: tuple[int, ...]
+) -> None:
+    labels = [label for label, size in enumerate(sizes) for _ in range(size)]
+    data = labelled(list(np.random.default_rng(0).permutation(labels)))
+    found = data.balanced(count)
+    assert tuple(np.bincount(found.labels, minlength=len(sizes))) == expected
+    order = found.images.ravel()
+    assert (np.diff(order.astype(int)) > 0).all()  # in their order
+    assert np.array_equal(data.labels[order], found.labels)
+    assert data.balanced(None) is data

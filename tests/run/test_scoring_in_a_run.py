@@ -23,7 +23,7 @@ def test_weights_that_come_later(metric_weights: Path, tmp_path: Path) -> None:
     assert "some metrics of samples will be null: weights inception-2015-12-05, lpips-alex" in without.stderr
     (first,) = records(results).values()
     assert first.status == "ok" and first.evaluation is not None and first.evaluation.metrics == {}
-    assert "bench fetch" in first.not_measured["fid_40"] and first.ranked
+    assert "bench fetch" in first.not_measured["fid_40"] and first.unranked_because == ["FID is not measured"]
     assert bench(*command).stderr.count("nothing to do") == 1  # still without weights
 
     (work,) = results.rglob("work")
@@ -38,7 +38,7 @@ def test_weights_that_come_later(metric_weights: Path, tmp_path: Path) -> None:
     assert set(found) == {"honest", REAL_IMAGES}
     scored, floor = found["honest"], found[REAL_IMAGES]
     assert scored.evaluation is not None and floor.evaluation is not None
-    assert scored.not_measured == {} and scored.timing.attempt == 2
+    assert scored.not_measured == {} and scored.timing.attempt == 2 and scored.ranked
     assert scored.training == first.training
     assert scored.evaluation.metrics["fid_40"] > floor.evaluation.metrics["fid_40"]
     assert not floor.ranked and floor.cost is None and "packages" in floor.environment

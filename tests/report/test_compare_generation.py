@@ -1,0 +1,78 @@
+"""The table of generators: real images beside them, numbers of one N only, the author's way in its own column."""
+
+import csv
+import io
+from typing import Any
+
+from bench.contract.manifest import AsPublished
+from bench.contract.records import REAL_IMAGES, Evaluation, Record
+from bench.contract.tracks import load_tracks, protocol_of
+from bench.report.compare import comparison_text
+from bench.report.summary import summarize
+from tests.report.making_records import make_record
+
+TRACK = load_tracks()["cifar100-generation"]
+CLEAN = AsPublished(mode="train", batch_size=64, best_seed=True, resize="clean", why="so it was")
+
+
+def generator(
+    name: str, seed: int, fid: float | None, *, profile: str = "official", published: AsPublished | None = CLEAN
+) -> Record:
+    """A run of a generator with made-up figures; without ``fid`` one that was not measured."""
+    protocol = protocol_of(TRACK, profile, "cifar100")
+    samples = protocol.samples
+    record = make_record(name, seed, claims={"fid": {"mean": 44.46, "protocol": "as-published"}})
+    metrics: dict[str, float] = {}
+    if fid is not None:
+        metrics = {f"fid_{samples}": fid, f"kid_{samples}": 0.0123, f"precision_{samples}": 0.5}
+        metrics |= {"lpips_alex_64": 0.25, "nearer_than_held_out": 0.51}
+    evaluation = Evaluation(metrics=metrics, as_published={f"fid_clean_{samples}": fid - 4} if fid else {})
+    update: dict[str, Any] = {
+        "identity": record.identity.model_copy(update={"protocol_hash": protocol.hash, "steps": protocol.steps}),
+        "protocol": protocol,
+        "task": "generation",
+        "evaluation": evaluation,
+        "as_published": published,
+    }
+    return record.model_copy(update=update)
+
+
+def floor(fid: float) -> Record:
+    record = generator(REAL_IMAGES, 0, fid, published=None)
+    identity = record.identity.model_copy(update={"steps": 0})
+    return record.model_copy(update={"cost": None, "unranked_because": ["real images"], "identity": identity})
+
+
+def table(records: list[Record]) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(comparison_text(summarize(records), table="csv"))))
+
+
+def test_the_lowest_fid_first_and_real_images_among_them() -> None:
+    rows = table([generator("a", seed, 60.0 + seed) for seed in range(3)] + [generator("b", 0, 50.0), floor(5.25)])
+    assert [row["submission"] for row in rows] == [REAL_IMAGES, "b", "a"]
+    real, _, a = rows
+    assert a["score"] == "61.00 ± 1.00 (n=3)"
+    assert a["KID@N ×1000"] == "12.30 ± 0.00" and a["nearer %"] == "51.0 ± 0.0"
+    assert a["as published FID"] == "56.00 (best of n=3) (clean)"
+    assert a["paper"] == "FID 44.46 (as published)"
+    assert (real["params"], real["steps"], real["status"]) == ("–", "–", "ok, unranked")
+    assert real["as published FID"] == "1.25 (n=1) (clean)"
+
+
+def test_the_papers_resize_is_only_named_where_it_differs() -> None:
+    (row,) = table([generator("a", 0, 60.0, published=None)])
+    assert row["as published FID"] == "–"
+
+
+def test_numbers_of_another_n_are_in_another_table() -> None:
+    text = comparison_text(
+        summarize([generator("a", 0, 60.0), generator("a", 0, 99.0, profile="quick")]), table="github"
+    )
+    first, second = text.split("\n\n### ")
+    assert "FID@10000" in first and "KID@10000 ×1000" in first and "99.00" not in first
+    assert "FID@1000 " in second and "60.00" not in second
+
+
+def test_columns_without_a_figure_are_left_out() -> None:
+    text = comparison_text(summarize([generator("a", 0, None)]), table="github")
+    assert "KID" not in text and "FID@10000" in text and "FID 44.46" in text
