@@ -234,3 +234,15 @@ def test_evidence_in_manifests_exists() -> None:
                 assert variant in found.manifest.ablations, f"{found.name}: {fault.evidence}"
             for path in re.findall(r"[\w/]+\.py", fault.evidence):
                 assert (ROOT / path).is_file(), f"{found.name}: {fault.evidence}"
+
+
+@pytest.mark.weights
+@pytest.mark.real_data
+def test_the_lpips_of_paper_002_is_that_of_real_images(real_data: Path, metric_weights: Path) -> None:
+    """0.686 ± 0.09 comes out of CIFAR-100's own training images, without any generator."""
+    from bench.job.lpips_figures import real_images_figures
+
+    train = store.load("cifar100", "train+validation", real_data).balanced(1000).images
+    found = real_images_figures(train, "cpu", lambda done, total: None)
+    assert found["lpips_real_images"] == pytest.approx(0.686, abs=0.015)
+    assert found["lpips_real_images_std"] == pytest.approx(0.09, abs=0.01)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.measure.feature_cache import cached_features
+from bench.measure.feature_cache import BLOCK, cached_features
 from bench.measure.frechet import extrapolated_distance, frechet_distance, gaussian_of, half_sample_deviation
 from bench.measure.inception import Inception
 from bench.measure.kernel_distance import kernel_distance, subset_size
@@ -28,7 +28,15 @@ class FeatureReader:
 
     def features(self, images: NDArray[np.uint8], folder: Path) -> Features:
         """(N, 2048) of (N, C, H, W) uint8."""
-        return cached_features(self.network, self.network.identity, images, folder, on_progress=self.on_progress)
+        batch_size = 25 if self.network.device.type == "cpu" else BLOCK  # small ones stay in a core's cache
+        return cached_features(
+            self.network,
+            self.network.identity,
+            images,
+            folder,
+            batch_size=batch_size,
+            on_progress=self.on_progress,
+        )
 
 
 def inception_names(count: int) -> tuple[str, ...]:

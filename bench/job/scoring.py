@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from bench.contract.jobs import AS_PUBLISHED_SAMPLES, NEAREST, REPORT, SAMPLES, JobSpec, Scores
@@ -219,12 +220,20 @@ def read_samples(spec: JobSpec, name: str) -> NDArray[np.uint8]:
 
 def score(spec: JobSpec) -> None:
     """Run the score phase and write its report."""
+    _exactly()
     _write(spec.work, SampleScorer(spec).run())
 
 
 def floor(spec: JobSpec) -> None:
     """Run the floor phase and write its report."""
+    _exactly()
     _write(spec.work, FloorScorer(spec).run())
+
+
+def _exactly() -> None:
+    """Convolutions in float32 on a GPU too: TF32 would move features in the third digit."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def _write(work: Path, scores: Scores) -> None:

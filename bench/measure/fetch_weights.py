@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from bench.download import Digest, download
@@ -60,7 +61,7 @@ def fetch(weights: Weights) -> str:
         Where they came from, in a few words.
 
     Raises:
-        DataError: If no source could be had; the message has each one's reason.
+        DataError: If no source could be had, with each one's reason, or the folder cannot be written.
     """
     try:
         read(weights)
@@ -81,8 +82,11 @@ def fetch(weights: Weights) -> str:
         if digest_of(tensors) != weights.digest:
             reasons.append(f"{where}: its tensors have sha256 {digest_of(tensors)}, expected {weights.digest}")
             continue
-        with atomic_path(weights.path) as partial:
-            save_file(tensors, partial)
+        try:
+            with atomic_path(weights.path) as partial:
+                save_file(tensors, partial)
+        except (OSError, SafetensorError) as error:
+            raise DataError(f"{weights.path}: cannot be written ({error}); set $BENCH_WEIGHTS") from None
         return f"from {where}"
     raise DataError(f"{weights.name} cannot be had: {'; '.join(reasons)}")
 

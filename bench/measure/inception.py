@@ -45,6 +45,12 @@ class Inception(FeatureExtractorInceptionV3):  # type: ignore[misc]
         """What features depend on besides the images; caches are keyed by it."""
         return f"{weights.INCEPTION.name} {weights.INCEPTION.digest} {FEATURES} {self.resize}"
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        device: torch.device = self.Conv2d_1a_3x3.conv.weight.device
+        return device
+
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         """Features of (B, 1 or 3, H, W) uint8 images on any device: (B, 2048) float32 on the network's.
@@ -56,7 +62,7 @@ class Inception(FeatureExtractorInceptionV3):  # type: ignore[misc]
             raise ValueError(
                 f"`images` is {tuple(images.shape)} {images.dtype}; it must be (B, 1 or 3, H, W) uint8"
             )
-        x = images.to(self.Conv2d_1a_3x3.conv.weight.device).expand(-1, 3, -1, -1).float()
+        x = images.to(self.device).expand(-1, 3, -1, -1).float()
         if self.resize == "legacy":
             x = interpolate_bilinear_2d_like_tensorflow1x(x, size=(SIZE, SIZE), align_corners=False)
         else:

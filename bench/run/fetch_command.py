@@ -20,6 +20,7 @@ def fetch_command(what: str) -> ExitCode:
     print(f"into {weights_folder()}", flush=True)
     code = ExitCode.OK
     for weights in GROUPS[what]:
+        print(f"… {weights.name}: {weights.title}", flush=True)
         try:
             print(f"✓ {weights.name}: {fetch(weights)}", flush=True)
         except DataError as error:

