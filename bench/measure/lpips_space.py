@@ -162,13 +162,13 @@ def nearest(
         best, order = torch.cat([best, scores], 1).topk(kept, largest=False)
         where = torch.cat([where, indices], 1).gather(1, order)
         start += len(part)
-    found_distances, found_indices = [], []
-    for query, candidates in zip(vectors, where, strict=True):
-        again = (space.embed(references[candidates.to(references.device)]) - query).square().sum(1)
-        winner = again.argmin()
-        found_distances.append(again[winner])
-        found_indices.append(candidates[winner])
-    return Neighbours(torch.stack(found_distances).cpu(), torch.stack(found_indices).cpu())
+    found: list[tuple[Tensor, Tensor]] = []
+    for part, candidates in zip(vectors.split(64), where.split(64), strict=True):
+        images = references[candidates.flatten().to(references.device)]
+        again = (space.embed(images).unflatten(0, candidates.shape) - part[:, None]).square().sum(2)
+        distances, winners = again.min(1)
+        found.append((distances, candidates.gather(1, winners[:, None])[:, 0]))
+    return Neighbours(*(torch.cat(parts).cpu() for parts in zip(*found, strict=True)))
 
 
 def share_nearer(distances: Tensor, others: Tensor) -> float:

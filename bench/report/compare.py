@@ -67,7 +67,7 @@ def _as_published(row: Row) -> str:
     settings, classifies = row.first.as_published, row.first.task == "classification"
     name = row.published_score_name
     value, percent = row.as_published(name), 100 if classifies else 1
-    resized = " (clean)" if "clean" in name else ""
+    resized = ", clean" if "clean" in name else ""
     if value is None or settings is None or not settings.best_seed:
         return NOTHING if value is None else spread_text(value, percent) + resized
     found = [r.evaluation.as_published.get(name) for r in row.finished if r.evaluation]

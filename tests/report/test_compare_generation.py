@@ -53,10 +53,10 @@ def test_the_lowest_fid_first_and_real_images_among_them() -> None:
     real, _, a = rows
     assert a["score"] == "61.00 ± 1.00 (n=3)"
     assert a["KID@N ×1000"] == "12.30 ± 0.00" and a["nearer %"] == "51.0 ± 0.0"
-    assert a["as published FID"] == "56.00 (best of n=3) (clean)"
+    assert a["as published FID"] == "56.00 (best of n=3), clean"
     assert a["paper"] == "FID 44.46 (as published)"
     assert (real["params"], real["steps"], real["status"]) == ("–", "–", "ok, unranked")
-    assert real["as published FID"] == "1.25 (n=1) (clean)"
+    assert real["as published FID"] == "1.25 (n=1), clean"
 
 
 def test_the_papers_resize_is_only_named_where_it_differs() -> None:

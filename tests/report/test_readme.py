@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.contract.manifest import load_manifest
-from bench.contract.records import read_record
+from bench.contract.records import REAL_IMAGES, read_record
 from bench.report.compare import comparison_text
 from bench.report.summary import Row, summarize
 
@@ -39,6 +39,19 @@ def test_the_notes_of_se_dsconv_quote_its_records(rows: list[Row]) -> None:
     for spread in (row.metric("top1_accuracy"), row.as_published("top1_accuracy")):
         assert spread is not None and spread.std is not None
         assert f"{100 * spread.mean:.2f} ± {100 * spread.std:.2f} %" in notes
+
+
+def test_the_floor_in_the_docs_is_that_of_the_record(rows: list[Row]) -> None:
+    (row,) = [row for row in rows if row.label == REAL_IMAGES and row.first.protocol.profile == "official"]
+    evaluation = row.first.evaluation
+    assert evaluation is not None
+    found, (low, high) = evaluation.metrics, evaluation.intervals["fid_10000"]
+    clean = evaluation.as_published["fid_clean_10000"]
+    text = " ".join((ROOT / "docs" / "metrics.md").read_text().split())
+    assert f"FID {found['fid_10000']:.2f} [{low:.2f}, {high:.2f}] (legacy) or {clean:.2f} (clean)" in text
+    assert f"and {found['fid_infinity_from_10000']:.2f} extrapolated" in text
+    assert f"have {found['fid_10000_train']:.2f}. " in text
+    assert f"the resize {clean - found['fid_10000']:.2f}" in text
 
 
 def test_the_list_of_submissions_is_complete_and_has_the_papers_counts() -> None:
