@@ -20,6 +20,7 @@ PRECISION = "fp32"
 # of time only.
 OFFICIAL_SPEED = (2.0, 256)
 ROUGH_SPEED = (0.5, 32)
+SCORING_SECONDS = 0.2  # a sample, on one CPU thread: mostly two passes through Inception; for the estimate only
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,8 @@ class Plan:
                 return None
             # Two processes a job start, import and read the data: some ten seconds on a slow machine.
             total += seconds + 10.0
+            if job.generates and self.settings.device == "cpu":
+                total += SCORING_SECONDS * (job.entry.protocol.samples or 0)
         return total / max(1, min(self.settings.jobs, len(self.jobs(State.TO_DO))))
 
 

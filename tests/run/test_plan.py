@@ -1,14 +1,18 @@
-"""Seeds, and which data set is used where the real one is absent."""
+"""Seeds, which data set is used where the real one is absent, real images beside samples, the estimate."""
 
 from pathlib import Path
 
 import pytest
 
+from bench.contract.jobs import Verification
+from bench.contract.records import REAL_IMAGES, Rate
 from bench.contract.tracks import load_tracks
-from bench.errors import DataError, UsageError
+from bench.errors import BenchError, DataError, UsageError
 from bench.run.datasets import choose_data
 from bench.run.devices import choose_device, choose_jobs, usable_cores
-from bench.run.plan import parse_seeds
+from bench.run.discovery import discover
+from bench.run.plan import Plan, Settings, State, make_plan, parse_seeds
+from tests.making import write_generator, write_generator_track
 
 
 @pytest.mark.parametrize(
@@ -59,3 +63,48 @@ def test_devices_and_jobs() -> None:
     assert choose_jobs(None, "cpu", 100) == (cores, 1)  # a thread each
     assert choose_jobs(None, "cpu", 1) == (1, cores)
     assert choose_jobs(None, "cuda", 100) == (1, 1)
+
+
+def generators(folder: Path, results: Path) -> tuple[Plan, list[BenchError]]:
+    tracks = load_tracks(write_generator_track(folder))
+    found, _ = discover([write_generator(folder, name) for name in ("one", "another")], tracks)
+    settings = Settings(
+        profile="quick", seeds="2", variants="base", device="cpu", results=results, data_root=folder, jobs=1
+    )
+    return make_plan(found, settings)
+
+
+def test_real_images_are_scored_once_a_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.run.plan.missing", lambda *wanted: None)
+    plan, problems = generators(tmp_path, tmp_path / "results")
+    assert problems == [] and len(plan.jobs(State.TO_DO)) == 4 and plan.notices == []
+    (floor,) = plan.floors
+    assert floor.identity.submission == REAL_IMAGES and floor.entry.protocol == plan.entries[0].protocol
+    assert floor.path.parent.parts[-3:] == ("tiny-generation", REAL_IMAGES, "base")
+    assert floor not in plan.jobs()
+
+
+def test_without_weights_that_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.run.plan.missing", lambda *wanted: "no weights here")
+    plan, _ = generators(tmp_path, tmp_path / "results")
+    assert plan.floors == [] and plan.notices == ["some metrics of samples will be null: no weights here"]
+
+
+def test_the_estimate_has_training_sampling_and_scoring(tmp_path: Path) -> None:
+    plan, _ = generators(tmp_path, tmp_path / "results")
+    assert plan.estimate_seconds() is None
+    rates = [
+        Rate(median_per_s=speed, iqr_per_s=0.0, blocks=1, calls_per_block=1, items_per_call=1, dtype="float32")
+        for speed in (2.0, 10.0)
+    ]
+    for entry in plan.entries:
+        entry.verification = Verification(
+            config={},
+            cost=None,
+            problems=[],
+            environment={},
+            training_steps_per_s=rates[0],
+            inference_images_per_s=rates[1],
+        )
+    # Twelve steps at two a second, forty samples at ten a second, a fifth of a second each to score, and the start.
+    assert plan.estimate_seconds() == pytest.approx(4 * (6 + 4 + 8 + 10))
