@@ -106,5 +106,5 @@ def test_the_estimate_has_training_sampling_and_scoring(tmp_path: Path) -> None:
             training_steps_per_s=rates[0],
             inference_images_per_s=rates[1],
         )
-    # Twelve steps at two a second, forty samples at ten a second, a fifth of a second each to score, and the start.
+    # Twelve steps at two a second, forty samples at ten, a fifth of a second each to score them, and the start.
     assert plan.estimate_seconds() == pytest.approx(4 * (6 + 4 + 8 + 10))

@@ -1,0 +1,87 @@
+"""The command ``bench``: each command parses its options, calls one function, and maps errors to exit codes.
+
+Nothing here imports torch, and what a command needs is imported when it runs, so that ``bench --help`` is quick.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from bench import __version__
+from bench.cli import data, reports, runs, start
+from bench.errors import BenchError, ExitCode
+
+COMMANDS: tuple[Callable[..., None], ...] = (
+    runs.run,
+    runs.ablate,
+    runs.verify,
+    reports.compare,
+    reports.papers,
+    runs.floor,
+    start.fetch,
+    start.new,
+    start.doctor,
+)
+DATA_COMMANDS: tuple[Callable[..., None], ...] = (data.list_, data.verify, data.unpack, data.fetch)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"capbench {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+) -> None:
+    pass
+
+
+def build_app() -> typer.Typer:
+    """All commands under one name."""
+    app = typer.Typer(
+        name="bench",
+        help="Verify, train, evaluate and compare small image models under parameter and step caps.",
+        no_args_is_help=True,
+        add_completion=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        callback=_options,
+    )
+    for command in COMMANDS:
+        app.command()(command)
+    data_app = typer.Typer(
+        help="The data sets: what is here, whether it is intact, how to get it.", no_args_is_help=True
+    )
+    for command in DATA_COMMANDS:
+        data_app.command(command.__name__.strip("_"))(command)
+    app.add_typer(data_app, name="data")
+    return app
+
+
+def main() -> None:
+    """Run the command; a user's mistake ends in one line and its exit code, never in a traceback."""
+    try:
+        code = build_app()(standalone_mode=False)
+        status = int(code) if isinstance(code, int) else int(ExitCode.OK)
+    except (KeyboardInterrupt, typer.Abort):
+        status = int(ExitCode.INTERRUPTED)
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        status = int(error.exit_code)
+    except BrokenPipeError:
+        # The reader went away, as in `bench compare | head`; nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = int(ExitCode.OK)
+    except Exception as error:
+        show = getattr(error, "show", None)  # click's own usage errors
+        if show is None:
+            raise
+        show()
+        status = int(ExitCode.USAGE)
+    if status == ExitCode.INTERRUPTED:  # raised or, by some versions of typer, returned
+        print("interrupted; checkpoints are kept, repeat the command to go on", file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,29 @@
+"""Options that several commands have."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+Paths = Annotated[list[Path], typer.Argument(help="Submission folders, e.g. submissions/*", show_default=False)]
+Results = Annotated[Path, typer.Option(help="Folder that holds the records.")]
+DataRoot = Annotated[
+    Optional[Path],  # noqa: UP045 - typer reads the annotation
+    typer.Option(help="Where the data sets lie; default $BENCH_DATA, else a cache folder.", show_default=False),
+]
+TrackFile = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--track", help="A track file of your own contest, beside those that ship.", show_default=False),
+]
+Profile = Annotated[str, typer.Option(help="official, quick or smoke; only official runs rank.")]
+Seeds = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="A count (5), a list (0,3,7) or a range (0-4); default: the profile's.", show_default=False),
+]
+Embedded = Annotated[bool, typer.Option("--embedded", help="Use the drawn stand-in data sets.")]
+Jobs = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(min=1, help="Runs side by side; default: one a core, one a GPU.", show_default=False),
+]
+Retry = Annotated[str, typer.Option(help="Which earlier runs to repeat: none or failed.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]

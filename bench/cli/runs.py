@@ -1,0 +1,165 @@
+"""Commands that run submissions' code: run, ablate, verify; and floor, which needs none."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import (
+    DataRoot,
+    Device,
+    Embedded,
+    Jobs,
+    Paths,
+    Profile,
+    Results,
+    Retry,
+    Seeds,
+    TrackFile,
+)
+from bench.errors import UsageError
+
+
+def run(
+    paths: Paths,
+    profile: Profile = "official",
+    seeds: Seeds = None,
+    variants: Annotated[str, typer.Option(help="base, all, or names separated by commas.")] = "base",
+    device: Device = "auto",
+    data_root: DataRoot = None,
+    embedded: Embedded = False,
+    track: TrackFile = None,
+    results: Results = Path("results"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Verify and print the plan; train nothing.")] = False,
+    jobs: Jobs = None,
+    retry: Retry = "none",
+    force: Annotated[bool, typer.Option("--force", help="Repeat finished runs too.")] = False,
+) -> None:
+    """Verify submissions, then train and evaluate each over several seeds.
+
+    Example: bench run submissions/* --profile quick
+    """
+    from bench.run.command import RunOptions, run_command
+
+    options = RunOptions(
+        paths=paths,
+        profile=profile,
+        seeds=seeds,
+        variants=variants,
+        device=device,
+        data_root=data_root,
+        embedded=embedded,
+        track_file=track,
+        results=results,
+        dry_run=dry_run,
+        jobs=jobs,
+        retry_failed=_retry_failed(retry),
+        force=force,
+    )
+    outcome = run_command(options)
+    if not dry_run and outcome.names:
+        _print_comparison(results, outcome.protocols, outcome.names)
+    raise typer.Exit(outcome.exit_code)
+
+
+def _print_comparison(results: Path, protocols: set[str], names: set[str]) -> None:
+    from bench.contract.records import REAL_IMAGES
+    from bench.report.compare import comparison_text
+    from bench.report.summary import read_all, summarize
+
+    records, problems = read_all(results)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    names = names | {REAL_IMAGES}
+    wanted = [r for r in records if r.protocol.hash in protocols and r.identity.submission in names]
+    print(comparison_text(summarize(wanted), table="simple"))
+
+
+def ablate(
+    path: Annotated[Path, typer.Argument(help="One submission's folder.", show_default=False)],
+    profile: Profile = "official",
+    seeds: Seeds = None,
+    variants: Annotated[
+        str, typer.Option(help="all, or names separated by commas; the base always runs.")
+    ] = "all",
+    device: Device = "auto",
+    data_root: DataRoot = None,
+    embedded: Embedded = False,
+    track: TrackFile = None,
+    results: Results = Path("results"),
+    jobs: Jobs = None,
+    retry: Retry = "none",
+    table: Annotated[str, typer.Option(help="markdown, github, latex, html, json or simple.")] = "simple",
+) -> None:
+    """Run a submission's variants on the seeds and data order of its base, and print what each change does.
+
+    Example: bench ablate submissions/se_dsconv --profile quick
+    """
+    from bench.report.ablation import ablation_text, check_format
+    from bench.report.summary import read_all, summarize
+    from bench.run.command import RunOptions, run_command
+
+    check_format(table)
+    if path.is_dir() and not (path / "submission.yaml").exists():
+        raise UsageError(f"{path}: no submission.yaml there; give the folder of one submission")
+    options = RunOptions(
+        paths=[path],
+        profile=profile,
+        seeds=seeds,
+        variants=variants if variants == "all" else f"base,{variants}",
+        device=device,
+        data_root=data_root,
+        embedded=embedded,
+        track_file=track,
+        results=results,
+        dry_run=False,
+        jobs=jobs,
+        retry_failed=_retry_failed(retry),
+        force=False,
+    )
+    outcome = run_command(options)
+    if outcome.names:
+        records = [record for record in read_all(results)[0] if record.identity.hash in outcome.identities]
+        print(ablation_text(summarize(records), outcome.changes, table=table))
+    raise typer.Exit(outcome.exit_code)
+
+
+def _retry_failed(retry: str) -> bool:
+    if retry not in ("none", "failed"):
+        raise UsageError(f"--retry {retry!r}: give none or failed")
+    return retry == "failed"
+
+
+def verify(
+    paths: Paths,
+    variants: Annotated[str, typer.Option(help="base, all, or names separated by commas.")] = "base",
+    device: Device = "auto",
+    track: TrackFile = None,
+) -> None:
+    """Check contract, caps and cost of submissions in seconds, without data and without training.
+
+    Example: bench verify submissions/se_dsconv
+    """
+    from bench.run.verify_command import verify_command
+
+    raise typer.Exit(verify_command(paths, variants, device, track))
+
+
+def floor(
+    track: Annotated[str, typer.Option(help="A generation track.")] = "cifar100-generation",
+    profile: Profile = "official",
+    device: Device = "auto",
+    data_root: DataRoot = None,
+    embedded: Embedded = False,
+    results: Results = Path("results"),
+) -> None:
+    """Score real training images as if they were samples: what a perfect generator would get.
+
+    `bench run` does this by itself for the profile that it runs.
+
+    Example: bench floor --profile quick
+    """
+    from bench.run.floor_command import floor_command
+
+    raise typer.Exit(floor_command(track, profile, device, data_root, embedded, results))
