@@ -11,6 +11,7 @@ from bench.errors import BenchError, ExitCode, UsageError
 from bench.run.devices import choose_device, choose_jobs
 from bench.run.discovery import Found, discover
 from bench.run.display import choose_display
+from bench.run.floors import add_floors
 from bench.run.plan import Plan, Settings, State, make_plan
 from bench.run.runner import Runner, check_writable
 
@@ -107,6 +108,7 @@ def _plan(options: RunOptions, found: list[Found]) -> tuple[Plan, list[BenchErro
         retry_failed=options.retry_failed,
     )
     plan, problems = make_plan(found, settings)
+    add_floors(plan)
     plan.settings = settings.with_jobs(*choose_jobs(options.jobs, device, len(plan.jobs(State.TO_DO))))
     return plan, problems
 

@@ -9,7 +9,8 @@ from bench.measure.weights import ALL, missing
 from bench.run.datasets import DataSets, choose_data
 from bench.run.devices import choose_device
 from bench.run.display import choose_display
-from bench.run.plan import Plan, Settings, State, floor_job
+from bench.run.floors import floor_job
+from bench.run.plan import Plan, Settings, State
 from bench.run.runner import Runner, check_writable
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.contract.jobs import JobSpec, Verification
-from bench.contract.manifest import BASE_VARIANT, Claims, Manifest
-from bench.contract.records import REAL_IMAGES, Identity, Record, read_record, record_path
-from bench.contract.tracks import OFFICIAL, Protocol, Track, protocol_of
+from bench.contract.manifest import Claims
+from bench.contract.records import Identity, Record, read_record, record_path
+from bench.contract.tracks import OFFICIAL, Protocol, protocol_of
 from bench.errors import BenchError, ResultsError, UsageError
 from bench.measure.weights import ALL as ALL_WEIGHTS
 from bench.measure.weights import missing
@@ -205,33 +205,7 @@ def make_plan(found: list[Found], settings: Settings) -> tuple[Plan, list[BenchE
             plan.entries += _entries(submission, datasets, settings, plan.notices.append)
         except BenchError as error:
             problems.append(type(error)(f"{submission.name}: {error}"))
-    _add_floors(plan)
     return plan, problems
-
-
-def _add_floors(plan: Plan) -> None:
-    """Real images are scored once for each protocol under which samples are."""
-    to_do = {job.entry.protocol.hash: job.entry for job in plan.jobs(State.TO_DO) if job.generates}
-    if not to_do:
-        return
-    reason = missing(*ALL_WEIGHTS)
-    if reason is not None:
-        plan.notices.append(f"some metrics of samples will be null: {reason}")
-        return
-    for entry in to_do.values():
-        floor = floor_job(entry.found.track, entry.protocol, entry.facts, plan.settings, plan.notices.append)
-        if floor.state is State.TO_DO:
-            plan.floors.append(floor)
-
-
-def floor_job(
-    track: Track, protocol: Protocol, facts: DataFacts, settings: Settings, notice: Callable[[str], None]
-) -> Job:
-    """The job that scores real training images as if they were samples."""
-    found = Found(REAL_IMAGES, Path(), Manifest(track=track.name), track, {})
-    entry = Entry(found, BASE_VARIANT, protocol, 0, facts)
-    entry.jobs = [_job(entry, 0, settings, notice)]
-    return entry.jobs[0]
 
 
 def _entries(
@@ -247,12 +221,13 @@ def _entries(
         steps = track.steps(settings.profile, submission.manifest.official_steps(variant))
         entry = Entry(submission, variant, protocol, steps, facts)
         seeds = parse_seeds(settings.seeds, profile.seeds)
-        entry.jobs = [_job(entry, seed, settings, notice) for seed in seeds]
+        entry.jobs = [make_job(entry, seed, settings, notice) for seed in seeds]
         entries.append(entry)
     return entries
 
 
-def _job(entry: Entry, seed: int, settings: Settings, notice: Callable[[str], None]) -> Job:
+def make_job(entry: Entry, seed: int, settings: Settings, notice: Callable[[str], None]) -> Job:
+    """One seed of ``entry``, and whether its record is there already."""
     as_published = entry.found.manifest.as_published
     identity = Identity(
         submission=entry.found.name,

@@ -11,6 +11,7 @@ from bench.errors import BenchError, DataError, UsageError
 from bench.run.datasets import choose_data
 from bench.run.devices import choose_device, choose_jobs, usable_cores
 from bench.run.discovery import discover
+from bench.run.floors import add_floors
 from bench.run.plan import Plan, Settings, State, make_plan, parse_seeds
 from tests.making import write_generator, write_generator_track
 
@@ -71,11 +72,13 @@ def generators(folder: Path, results: Path) -> tuple[Plan, list[BenchError]]:
     settings = Settings(
         profile="quick", seeds="2", variants="base", device="cpu", results=results, data_root=folder, jobs=1
     )
-    return make_plan(found, settings)
+    plan, problems = make_plan(found, settings)
+    add_floors(plan)
+    return plan, problems
 
 
 def test_real_images_are_scored_once_a_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.run.plan.missing", lambda *wanted: None)
+    monkeypatch.setattr("bench.run.floors.missing", lambda *wanted: None)
     plan, problems = generators(tmp_path, tmp_path / "results")
     assert problems == [] and len(plan.jobs(State.TO_DO)) == 4 and plan.notices == []
     (floor,) = plan.floors
@@ -85,7 +88,7 @@ def test_real_images_are_scored_once_a_protocol(tmp_path: Path, monkeypatch: pyt
 
 
 def test_without_weights_that_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.run.plan.missing", lambda *wanted: "no weights here")
+    monkeypatch.setattr("bench.run.floors.missing", lambda *wanted: "no weights here")
     plan, _ = generators(tmp_path, tmp_path / "results")
     assert plan.floors == [] and plan.notices == ["some metrics of samples will be null: no weights here"]
 
