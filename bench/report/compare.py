@@ -102,11 +102,8 @@ class Column:
         """What the column is called in a table of ``row``'s protocol."""
         protocol = row.first.protocol
         if self.name == "score":
-            return (
-                f"top-1 % ({protocol.evaluate})"
-                if row.first.task == "classification"
-                else f"FID@{protocol.samples}"
-            )
+            name = "top-1 %" if row.first.task == "classification" else f"FID@{protocol.samples}"
+            return f"{name} ({protocol.evaluate})"
         return self.name.replace("@N", f"@{protocol.samples}")
 
 

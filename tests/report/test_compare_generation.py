@@ -69,8 +69,8 @@ def test_numbers_of_another_n_are_in_another_table() -> None:
         summarize([generator("a", 0, 60.0), generator("a", 0, 99.0, profile="quick")]), table="github"
     )
     first, second = text.split("\n\n### ")
-    assert "FID@10000" in first and "KID@10000 ×1000" in first and "99.00" not in first
-    assert "FID@1000 " in second and "60.00" not in second
+    assert "FID@10000 (test)" in first and "KID@10000 ×1000" in first and "99.00" not in first
+    assert "FID@1000 (validation)" in second and "60.00" not in second
 
 
 def test_columns_without_a_figure_are_left_out() -> None:
