@@ -51,6 +51,8 @@ def test_the_floor_in_the_docs_is_that_of_the_record(rows: list[Row]) -> None:
     assert f"FID {found['fid_10000']:.2f} [{low:.2f}, {high:.2f}] (legacy) or {clean:.2f} (clean)" in text
     assert f"and {found['fid_infinity_from_10000']:.2f} extrapolated" in text
     assert f"have {found['fid_10000_train']:.2f}. " in text
+    audit = " ".join((ROOT / "submissions" / "dcgan_002" / "submission.yaml").read_text().split())
+    assert f"real images have {found['lpips_vgg_64']:.3f}" in audit
     assert f"the resize {clean - found['fid_10000']:.2f}" in text
 
 
