@@ -17,7 +17,20 @@ def records(results: Path) -> dict[str, Record]:
 def test_weights_that_come_later(metric_weights: Path, tmp_path: Path) -> None:
     track, results = write_generator_track(tmp_path), tmp_path / "results"
     write_generator(tmp_path, "honest")
-    command = ["run", tmp_path / "honest", "--track", track, "--results", results, "--device", "cpu", "--seeds", 1]
+    command = [
+        "run",
+        tmp_path / "honest",
+        "--track",
+        track,
+        "--results",
+        results,
+        "--device",
+        "cpu",
+        "--seeds",
+        1,
+        "--jobs",
+        2,
+    ]
     without = bench(*command)
     assert without.returncode == 0
     assert "some metrics of samples will be null: weights inception-2015-12-05, lpips-alex" in without.stderr
