@@ -1,8 +1,14 @@
-"""Means, spreads and intervals over seeds."""
+"""Means, spreads, intervals and tests over seeds."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+LEVEL = 0.05
+QUADRATURE = 2000
+
+Outcome = Literal["same", "different", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -50,3 +56,89 @@ def paired_difference(values: Sequence[float], others: Sequence[float]) -> Paire
 
     half = float(stdtrit(differences.n - 1, 0.975)) * differences.std / math.sqrt(differences.n)
     return PairedDifference(differences.mean, differences.mean - half, differences.mean + half, differences.n)
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """The difference of two means and what it says.
+
+    That a difference is not significant does not show that there is none. Two means are called the same if the
+    data rule out, at the 5 % level, that they differ by the margin or more: two one-sided t tests (Schuirmann
+    1987), with Welch's degrees of freedom where both sides have a spread.
+    """
+
+    outcome: Outcome
+    difference: float
+    low: float | None  # of the 90 % interval that the two one-sided tests amount to; None without a spread
+    high: float | None
+    margin: float
+    power: float | None  # how likely these numbers of runs say `same` when there is no difference at all
+
+
+def equivalence(measured: Spread, claimed: Spread, margin: float) -> Equivalence:
+    """Compare two means.
+
+    Args:
+        measured: Ours, over seeds.
+        claimed: Theirs. Without a spread it is a number without an error, and the question is whether our mean is
+            within ``margin`` of it.
+        margin: What is still the same, above 0, in the unit of the means.
+
+    Raises:
+        ValueError: If ``margin`` is not above 0.
+    """
+    if margin <= 0:
+        raise ValueError(f"`margin` is {margin}; it must be above 0")
+    difference = measured.mean - claimed.mean
+    error, freedom = _standard_error([measured, claimed])
+    if error is None:
+        return Equivalence("unknown", difference, None, None, margin, None)
+    from scipy.special import stdtrit  # the t quantile alone: scipy.stats takes a second to import
+
+    half = float(stdtrit(freedom, 1 - LEVEL)) * error
+    low, high = difference - half, difference + half
+    outcome: Outcome = "unknown"
+    if -margin < low and high < margin:
+        outcome = "same"
+    elif low > margin or high < -margin:
+        outcome = "different"
+    return Equivalence(outcome, difference, low, high, margin, _power(error, freedom, margin))
+
+
+def _standard_error(sides: Sequence[Spread]) -> tuple[float | None, float]:
+    """Of the difference, and Welch's degrees of freedom (Welch 1947); None if no side has a spread."""
+    shares = [(side.std**2 / side.n, side.n - 1) for side in sides if side.std is not None]
+    if not shares:
+        return None, 0.0
+    total = math.fsum(share for share, _ in shares)
+    if total == 0:
+        return 0.0, float(sum(n for _, n in shares))
+    return math.sqrt(total), total**2 / math.fsum(share**2 / n for share, n in shares)
+
+
+def _power(error: float, freedom: float, margin: float) -> float:
+    """The chance that both tests reject when the true difference is 0 and the true error is ``error``.
+
+    The estimated error varies as a chi variable over the root of its degrees of freedom; the integral over it
+    is a mean over equally likely values.
+    """
+    if error == 0:
+        return 1.0
+    import numpy as np
+    from scipy.special import chdtri, ndtr, stdtrit
+
+    chances = (np.arange(QUADRATURE) + 0.5) / QUADRATURE
+    estimated = error * np.sqrt(chdtri(freedom, chances) / freedom)
+    room = margin - stdtrit(freedom, 1 - LEVEL) * estimated
+    return float(np.mean(np.where(room > 0, 2 * ndtr(room / error) - 1, 0.0)))
+
+
+def holm(p_values: Sequence[float], level: float = LEVEL) -> list[bool]:
+    """Which of several tests reject, so that the chance of any false one stays below ``level`` (Holm 1979)."""
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    rejected = [False] * len(p_values)
+    for rank, index in enumerate(order):
+        if p_values[index] > level / (len(p_values) - rank):
+            break
+        rejected[index] = True
+    return rejected

@@ -9,7 +9,22 @@ from tests.making import bench
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["run"], ["verify"], ["compare"], ["new"], ["doctor"], ["fetch"], ["floor"], ["data"], ["data", "list"]],
+    [
+        [],
+        ["run"],
+        ["verify"],
+        ["compare"],
+        ["new"],
+        ["doctor"],
+        ["fetch"],
+        ["floor"],
+        ["verdict"],
+        ["check"],
+        ["status"],
+        ["show"],
+        ["data"],
+        ["data", "list"],
+    ],
 )
 def test_every_command_has_help(command: list[str]) -> None:
     done = bench(*command, "--help")

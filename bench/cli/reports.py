@@ -30,6 +30,61 @@ def compare(
     raise typer.Exit(compare_command(results, table=table, track=track, sort=sort))
 
 
+def verdict(
+    table: Annotated[str, typer.Option(help="markdown, github, latex, html, json or simple.")] = "simple",
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if a claim is not reproduced.")] = False,
+    results: Results = Path("results"),
+) -> None:
+    """Say of every claim of a paper whether the official records reproduce it.
+
+    Example: bench verdict --strict
+    """
+    from bench.report.verdict import verdict_command
+
+    raise typer.Exit(verdict_command(results, table=table, strict=strict))
+
+
+def check(
+    baseline: Annotated[str, typer.Option(help="A results folder, or a git revision whose records are meant.")],
+    fail_on: Annotated[
+        str, typer.Option(help="How much worse is too much, by figure: pp are points, % a share.")
+    ] = "accuracy:-1pp,fid:+5%,throughput:-10%,params:0",
+    results: Results = Path("results"),
+) -> None:
+    """Say whether anything is worse than it was; exit code 1 if so, 5 if something could not be judged.
+
+    Example: bench check --baseline main --fail-on accuracy:-1pp,params:0
+    """
+    from bench.report.check import check_command
+
+    raise typer.Exit(check_command(results, baseline, fail_on))
+
+
+def status(results: Results = Path("results")) -> None:
+    """Say which runs are done, running, interrupted or failed, and the command that goes on from there.
+
+    Example: bench status
+    """
+    from bench.report.status import status_command
+
+    raise typer.Exit(status_command(results))
+
+
+def show(
+    run: Annotated[
+        str, typer.Argument(help="A record's path, or a part of one that no other has: a name, a hash.")
+    ],
+    results: Results = Path("results"),
+) -> None:
+    """Print one run's record for a person to read.
+
+    Example: bench show dcgan_000/base/seed0
+    """
+    from bench.report.status import show_text
+
+    print(show_text(results, run))
+
+
 def papers(
     paths: Paths,
     check: Annotated[

@@ -36,6 +36,7 @@ class Claim(Strict):
     mean: float
     std: float | None = None
     over: str | None = None
+    margin: float | None = Field(default=None, gt=0)  # what still counts as the same, if not the usual
     selected: str | None = None  # what it is the best of, where the author chose by this very figure
     protocol: Literal["default", "as-published"] = "default"  # which of our figures it is set beside
 

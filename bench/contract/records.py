@@ -247,9 +247,18 @@ def read_record(path: Path) -> Record:
         ResultsError: If it is unreadable, truncated, of another schema, or was altered.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ResultsError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError:
+        text = ""  # not even text; what follows says so
+    return parse_record(text, path)
+
+
+def parse_record(text: str, path: Path | str) -> Record:
+    """The record that ``text`` is, checked as by ``read_record``; ``path`` is what messages call it."""
+    try:
+        content = json.loads(text)
     except (ValueError, RecursionError):
         raise ResultsError(f"{path}: not a JSON record (truncated?); move it away and run again") from None
     version = content.get("schema_version") if isinstance(content, dict) else None
