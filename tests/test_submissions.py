@@ -23,7 +23,7 @@ from bench.job.state import capture_state, restore_state
 from bench.job.training import start_training, train_one_step
 from bench.job.verification import Verifier
 from bench.run.discovery import discover
-from bench.run.verify_command import verification_spec
+from bench.run.verify_command import differing_modules, verification_spec
 
 ROOT = Path(__file__).resolve().parents[1]
 FOUND, _ = discover([ROOT / "submissions"], load_tracks())
@@ -91,8 +91,9 @@ def test_it_verifies_with_the_published_count(entry: object) -> None:
     key = (spec.submission, spec.variant)
     assert found.cost.params == OTHER_COUNTS.get(key, PUBLISHED[spec.submission])
     assert bool(found.over_caps) == (key in OUTSIDE)
-    claimed = entry[0].manifest.claims_of(spec.variant).params  # type: ignore[index]
-    assert claimed in (None, found.cost.params)
+    claims = entry[0].manifest.claims_of(spec.variant)  # type: ignore[index]
+    assert claims.params in (None, found.cost.params)
+    assert differing_modules(found.cost, claims.params_by_module) == []
 
 
 @functools.cache

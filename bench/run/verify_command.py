@@ -131,7 +131,7 @@ def _cost_lines(found: Found, variant: str, cost: Cost) -> list[str]:
     lines = [
         table,
         f"{cost.params:,} params{within}{paper}",
-        *_differing_modules(cost, claims.params_by_module),
+        *differing_modules(cost, claims.params_by_module),
         stored,
         f"{cost.macs_per_image / 1e6:,.2f} MMACs an image{evaluations}, "
         f"{cost.training_flops_per_step / 1e9:,.2f} GFLOPs a training step (1 MAC = 2 FLOPs)",
@@ -145,7 +145,7 @@ def _against(count: int, claim: int) -> str:
     return "equal" if count == claim else f"{count - claim:+,}"
 
 
-def _differing_modules(cost: Cost, claimed: dict[str, int]) -> list[str]:
+def differing_modules(cost: Cost, claimed: dict[str, int]) -> list[str]:
     """Where the count is not the paper's, for papers that give it by module."""
     lines = []
     for start, claim in claimed.items():
