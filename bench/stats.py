@@ -142,3 +142,16 @@ def holm(p_values: Sequence[float], level: float = LEVEL) -> list[bool]:
             break
         rejected[index] = True
     return rejected
+
+
+def welch_p_value(one: Spread, other: Spread) -> float | None:
+    """That two means are the same: Welch's two-sided t test (Welch 1947); None unless both have a spread."""
+    if one.std is None or other.std is None:
+        return None
+    error, freedom = _standard_error([one, other])
+    difference = abs(one.mean - other.mean)
+    if not error:  # no spread at all: they are the same number or they are not
+        return 1.0 if difference == 0 else 0.0
+    from scipy.special import stdtr  # the t distribution alone: scipy.stats takes a second to import
+
+    return 2 * float(stdtr(freedom, -difference / error))

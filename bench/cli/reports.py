@@ -16,9 +16,21 @@ def compare(
         Optional[str],  # noqa: UP045
         typer.Option(help="Only this track.", show_default=False),
     ] = None,
-    sort: Annotated[
-        str, typer.Option(help="Column to sort by: score, params, macs, images_per_s, name.")
-    ] = "score",
+    columns: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="Columns, separated by commas; also any metric (nll) or field of a record (config.batch_size).",
+            show_default=False,
+        ),
+    ] = None,
+    sort: Annotated[str, typer.Option(help="Column to sort by, the best first; -score turns it round.")] = "score",
+    against: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="Set beside: `paper`, a results folder, or a git revision; differences are paired by seed.",
+            show_default=False,
+        ),
+    ] = None,
     results: Results = Path("results"),
 ) -> None:
     """Compare submissions, from their records alone.
@@ -27,7 +39,8 @@ def compare(
     """
     from bench.report.compare import compare_command
 
-    raise typer.Exit(compare_command(results, table=table, track=track, sort=sort))
+    code = compare_command(results, table=table, track=track, sort=sort, columns=columns, against=against)
+    raise typer.Exit(code)
 
 
 def verdict(

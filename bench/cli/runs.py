@@ -96,8 +96,9 @@ def ablate(
 
     Example: bench ablate submissions/se_dsconv --profile quick
     """
-    from bench.report.ablation import ablation_text, check_format
+    from bench.report.ablation import ablation_text
     from bench.report.summary import read_all, summarize
+    from bench.report.tables import check_format
     from bench.run.command import RunOptions, run_command
 
     check_format(table)

@@ -23,6 +23,8 @@ EVENTS_FD = "BENCH_EVENTS_FD"  # environment variable: the file descriptor that 
 
 PARENT_PID = "BENCH_PARENT_PID"  # environment variable: the process whose end ends a phase
 
+WORK = "work"  # beside a record, in its folder: what its processes leave for one another
+
 # Names inside a work folder.
 SPEC = "spec.json"
 FAILURE = "failure.json"

@@ -13,6 +13,11 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 BASE_VARIANT = "base"
 
 
+def label_of(submission: str, variant: str) -> str:
+    """How a submission's variant is called: by the submission's name alone if it is the base."""
+    return submission if variant == BASE_VARIANT else f"{submission}/{variant}"
+
+
 class Strict(BaseModel):
     """A frozen schema that refuses unknown fields: a misspelt field is an error, not a silent default."""
 

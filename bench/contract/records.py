@@ -6,7 +6,7 @@ two runs of the same seed on the same machine is under ``timing``.
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
@@ -19,6 +19,11 @@ from bench.files import canonical_json, hash_json, write_bytes
 SCHEMA_VERSION = 2
 REAL_IMAGES = "real-images"  # the name under which real images are scored as if they were samples
 Status = Literal["ok", "cap", "contract", "oom", "timeout", "signal", "nan", "error"]
+
+
+def fid_name(samples: int | None, resize: str | None = None) -> str:
+    """What FID of so many samples is called; with another resize it is another metric."""
+    return f"fid_{resize}_{samples}" if resize else f"fid_{samples}"
 
 
 class Identity(Strict):
@@ -161,6 +166,12 @@ class Record(Strict):
     checksum: str = Field(default="", description="sha256 of the canonical JSON of all other fields")
 
     @property
+    def beside_paper(self) -> bool:
+        """Whether a paper's figure may stand beside it: not beside a shorter training or other images."""
+        stand_in = self.data is not None and self.data.stand_in_for is not None
+        return self.protocol.profile == OFFICIAL and not stand_in
+
+    @property
     def ranked(self) -> bool:
         """Whether the run may stand in a ranking."""
         return self.status == "ok" and not self.unranked_because
@@ -210,7 +221,7 @@ def reasons_against_ranking(
         reasons.append(f"profile {protocol.profile}")
     if data.stand_in_for is not None:
         reasons.append(f"data {data.name} instead of {data.stand_in_for}")
-    if protocol.task == "generation" and f"fid_{protocol.samples}" not in evaluation.metrics:
+    if protocol.task == "generation" and fid_name(protocol.samples) not in evaluation.metrics:
         reasons.append("FID is not measured")
     if evaluation.batch_independent is False:
         reasons.append("predictions depend on the rest of the batch")
@@ -280,5 +291,10 @@ def parse_record(text: str, path: Path | str) -> Record:
 def record_paths(results: Path) -> Iterator[Path]:
     """All current records under a results folder, in a fixed order; earlier attempts are left out."""
     for path in sorted((results / "runs").glob("*/*/*/seed*.json")):
-        if ".attempt" not in path.name:
+        if is_current(path):
             yield path
+
+
+def is_current(path: PurePath) -> bool:
+    """Whether a file is named as a record is, and not as an earlier attempt's."""
+    return path.suffix == ".json" and ".attempt" not in path.name

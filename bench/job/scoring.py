@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench.contract.jobs import AS_PUBLISHED_SAMPLES, NEAREST, REPORT, SAMPLES, JobSpec, Scores
+from bench.contract.records import fid_name
 from bench.data.store import load
 from bench.errors import ContractError, DataError
 from bench.files import atomic_path, write_bytes
@@ -157,9 +158,10 @@ class FloorScorer(Scorer):
 
     def __init__(self, spec: JobSpec) -> None:
         super().__init__(spec)
-        self.chosen, self.held_out = self.train.balanced_choice(self.count), self.reference.balanced(self.count)
+        self.chosen = self.train.balanced_choice(self.count)  # in the samples' place
+        self.held_out = self.reference.balanced_choice(self.count)  # of other real images
         self.images = self.train.subset(self.chosen)
-        fewest = min(len(self.images.labels), len(self.held_out.labels))
+        fewest = int(min(self.chosen.sum(), self.held_out.sum()))
         if fewest < self.count:
             raise DataError(f"{fewest:,} real images cannot stand for {self.count:,} samples")
 
@@ -172,26 +174,24 @@ class FloorScorer(Scorer):
         train = reader.features(self.train.images, self.kept)
         self.metrics, self.intervals = inception_figures(train[self.chosen], reference, self.device)
         # Against train it is held-out images that stand for samples.
-        held_out = reference[self.reference.balanced_choice(self.count)]
-        self.metrics[f"fid_{self.count}_train"] = fid(held_out, train)
+        self.metrics[f"fid_{self.count}_train"] = fid(reference[self.held_out], train)
         reader = self.reader("clean")
         features = reader.features(self.images.images, self.kept)
         reference = reader.features(self.reference.images, self.kept)
-        self.as_published[f"fid_clean_{self.count}"] = fid(features, reference)
+        self.as_published[fid_name(self.count, "clean")] = fid(features, reference)
 
     def lpips(self) -> None:
         """Nearness is that of held-out images: a training image is its own nearest."""
         from bench.job.lpips_figures import NEAREST_NAME
 
         self.diversity(self.images.images, self.images.labels)
-        distances = self.copy_search().held_out_distances(self.held_out.images)
+        distances = self.copy_search().held_out_distances(self.reference.subset(self.held_out).images)
         self.metrics[NEAREST_NAME] = distances.double().mean().item()
 
 
 def as_published_fid(spec: JobSpec) -> str:
-    """The name of the figure that is measured as the author did; another resize is another metric."""
-    resize = spec.as_published and spec.as_published.resize
-    return f"fid_{resize}_{spec.protocol.samples}" if resize else f"fid_{spec.protocol.samples}"
+    """The name of the figure that is measured as the author did."""
+    return fid_name(spec.protocol.samples, spec.as_published.resize if spec.as_published else None)
 
 
 def unmeasured_names(spec: JobSpec, needed: tuple[weights.Weights, ...]) -> list[str]:

@@ -5,14 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tabulate import tabulate
-
 from bench.contract.manifest import Claim
 from bench.contract.records import Record
 from bench.contract.tracks import OFFICIAL
 from bench.errors import UsageError
 from bench.report.summary import Row
-from bench.report.tables import FORMATS, NOTHING, data_text, heading, spread_text
+from bench.report.tables import NOTHING, check_format, data_text, grid, heading, spread_text
 from bench.stats import PairedDifference, Spread, paired_difference, spread
 
 
@@ -49,13 +47,7 @@ class Change:
 
 def values_by_seed(row: Row, measure: Measure, *, as_published: bool) -> dict[int, float]:
     """A figure of each finished run."""
-    name, found = measure.published_name if as_published else measure.name, {}
-    for record in row.finished:
-        evaluation = record.evaluation
-        metrics = {} if evaluation is None else evaluation.as_published if as_published else evaluation.metrics
-        if name in metrics:
-            found[record.identity.seed] = metrics[name]
-    return found
+    return row.by_seed(measure.published_name if as_published else measure.name, as_published=as_published)
 
 
 def change_against(base: Row, row: Row, measure: Measure, *, as_published: bool) -> Change:
@@ -97,16 +89,6 @@ def _marks(row: Row) -> str:
     return ", ".join(marks)
 
 
-def check_format(table: str) -> None:
-    """Fail before anything is trained for a table that cannot be printed.
-
-    Raises:
-        UsageError: If the format is unknown.
-    """
-    if table not in FORMATS or table == "csv":
-        raise UsageError(f"--table {table!r}: give {', '.join(name for name in FORMATS if name != 'csv')}")
-
-
 def ablation_text(rows: Sequence[Row], texts: dict[str, str], *, table: str = "simple") -> str:
     """The table of one submission's variants under one protocol.
 
@@ -137,7 +119,7 @@ def ablation_text(rows: Sequence[Row], texts: dict[str, str], *, table: str = "s
         titles.append("marks")
     else:
         cells = [row[:-1] for row in cells]
-    text = tabulate(cells, headers=titles, tablefmt=FORMATS[table], disable_numparse=True)
+    text = grid(titles, cells, table)
     return f"{heading(_title(base), table)}\n\n{text}\n\n{_legend(base, published)}"
 
 

@@ -1,21 +1,22 @@
 """Records to compare with: another results folder's, or those that were committed at some revision."""
 
 import subprocess
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from bench.contract.records import Record, parse_record
+from bench.contract.records import Record, is_current, parse_record
 from bench.errors import ResultsError, UsageError
 from bench.report.summary import read_all
 
 GIT_SECONDS = 60
 
 
-def baseline_records(reference: str, results: Path) -> tuple[list[Record], list[str]]:
+def reference_records(reference: str, results: Path, *, option: str) -> tuple[list[Record], list[str]]:
     """The records that ``reference`` means, and a line for each that cannot be read.
 
     Args:
         reference: A results folder, or a revision of the repository that ``results`` is in.
         results: The results folder that is compared; at a revision the same folder is looked at.
+        option: What the user gave it with, for the message.
 
     Raises:
         UsageError: If it is neither.
@@ -32,12 +33,11 @@ def baseline_records(reference: str, results: Path) -> tuple[list[Record], list[
         paths = _git(top, *listing, "--", inside).decode().split("\0")
     except (OSError, subprocess.SubprocessError, ValueError):
         raise UsageError(
-            f"--baseline {reference!r}: neither a results folder nor a git revision that has {results}"
+            f"{option} {reference!r}: neither a results folder nor a git revision that has {results}"
         ) from None
     records, problems = [], []
     for path in paths:
-        name = Path(path)
-        if name.suffix == ".json" and ".attempt" not in name.name:
+        if is_current(PurePosixPath(path)):
             try:
                 text = _git(top, "show", f"{reference}:{path}").decode("utf-8", "replace")
                 records.append(parse_record(text, f"{reference}:{path}"))

@@ -9,13 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tabulate import tabulate
-
 from bench.contract.records import REAL_IMAGES, Record
 from bench.errors import ExitCode, NothingToDo, UsageError
-from bench.report.baseline import baseline_records
+from bench.report.baseline import reference_records
 from bench.report.summary import Row, read_all, summarize
-from bench.report.tables import NOTHING
+from bench.report.tables import NOTHING, grid
 from bench.stats import paired_difference
 
 DEFAULT_LIMITS = "accuracy:-1pp,fid:+5%,throughput:-10%,params:0"
@@ -72,12 +70,12 @@ def parse_limits(text: str) -> dict[str, Limit]:
 
 def findings(before: list[Row], now: list[Row], limits: dict[str, Limit]) -> Iterator[Finding]:
     """Each figure of each row of ``before``, beside the row of the same submission, variant and protocol."""
-    current = {_key(row): row for row in now}
+    current = {row.key: row for row in now}
     for old in before:
         if old.first.identity.submission == REAL_IMAGES or not old.finished:
             continue
         name = f"{old.label} ({old.first.protocol.profile})"
-        new = current.get(_key(old))
+        new = current.get(old.key)
         if new is None or not new.finished:
             why = "has no record now" if new is None else f"every run failed: {new.status}"
             yield Finding(name, "all", f"{len(old.finished)} runs", NOTHING, NOTHING, OPEN, why)
@@ -91,17 +89,6 @@ def findings(before: list[Row], now: list[Row], limits: dict[str, Limit]) -> Ite
             yield _speed(name, old, new, limits["throughput"])
 
 
-def _key(row: Row) -> tuple[str, ...]:
-    identity = row.first.identity
-    return (
-        row.first.protocol.hash,
-        identity.submission,
-        identity.variant,
-        identity.device_type,
-        identity.precision,
-    )
-
-
 def _counts(name: str, old: Row, new: Row, limit: Limit) -> Iterator[Finding]:
     """Parameters and multiply-accumulates, exactly."""
     for figure in ("params", "macs_per_image"):
@@ -113,17 +100,9 @@ def _counts(name: str, old: Row, new: Row, limit: Limit) -> Iterator[Finding]:
         yield Finding(name, figure, f"{before:,}", f"{now:,}", f"{now - before:+,}", FAIL if worse else PASS)
 
 
-def _by_seed(row: Row) -> dict[int, float]:
-    found = {}
-    for record in row.finished:
-        if record.evaluation is not None and row.score_name in record.evaluation.metrics:
-            found[record.identity.seed] = record.evaluation.metrics[row.score_name]
-    return found
-
-
 def _quality(name: str, figure: str, old: Row, new: Row, limit: Limit) -> Finding:
     """Seed by seed: worse by more than allowed, and not by chance, fails; by chance perhaps, stays open."""
-    before, now = _by_seed(old), _by_seed(new)
+    before, now = (row.by_seed(row.score_name) for row in (old, new))
     seeds = sorted(before.keys() & now.keys())
     failed = len(new.records) - len(new.finished)
     if not seeds or failed:
@@ -198,7 +177,7 @@ def check_command(results: Path, baseline: str, fail_on: str) -> ExitCode:
         UsageError: If an option is wrong.
     """
     limits = parse_limits(fail_on)
-    old, problems = baseline_records(baseline, results)
+    old, problems = reference_records(baseline, results, option="--baseline")
     new, more = read_all(results)
     for problem in (*problems, *more):
         print(f"✗ {problem}")
@@ -207,7 +186,7 @@ def check_command(results: Path, baseline: str, fail_on: str) -> ExitCode:
         raise NothingToDo(f"--baseline {baseline}: has no finished run to compare with")
     headers = ["submission", "figure", "before", "now", "change", "outcome", "why"]
     cells = [list(vars(item).values()) for item in found]
-    print(tabulate(cells, headers=headers, disable_numparse=True))
+    print(grid(headers, cells, "simple"))
     outcomes = [item.outcome for item in found]
     print(f"\n{', '.join(f'{outcomes.count(kind)} {kind}' for kind in (PASS, FAIL, OPEN, SKIPPED))}")
     if FAIL in outcomes:

@@ -6,15 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from tabulate import tabulate
 
-from bench.contract.manifest import BASE_VARIANT
+from bench.contract.jobs import SPEC, WORK
+from bench.contract.manifest import BASE_VARIANT, label_of
 from bench.contract.records import REAL_IMAGES, Record, read_record, record_paths
 from bench.errors import ExitCode, NothingToDo, ResultsError, UsageError
-from bench.report.tables import NOTHING
-
-WORK = "work"
-SPEC = "spec.json"
+from bench.report.tables import NOTHING, grid
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ def runs(results: Path) -> Iterator[Run]:
         try:
             record = read_record(path) if path.exists() else None
         except ResultsError as error:
-            name = _name(path.parent.parent.name, path.parent.name)
+            name = label_of(path.parent.parent.name, path.parent.name)
             yield Run(path, name, NOTHING, None, "unreadable", str(error), f"mv {path} {path}.away")
             continue
         yield _of_record(path, record) if record is not None else _of_work(path)
@@ -46,7 +43,7 @@ def runs(results: Path) -> Iterator[Run]:
 
 def _of_record(path: Path, record: Record) -> Run:
     identity = record.identity
-    name, profile, seed = _name(identity.submission, identity.variant), record.protocol.profile, identity.seed
+    name, profile, seed = label_of(identity.submission, identity.variant), record.protocol.profile, identity.seed
     command = _command(identity.submission, identity.variant, profile, seed)
     if _is_held(path):
         return Run(path, name, profile, seed, "running", "", "")
@@ -70,7 +67,7 @@ def _of_work(path: Path) -> Run:
         pass  # killed before it was written
     state = "running" if _is_held(path) else "interrupted"
     repair = "" if state == "running" or seed is None else _command(submission, variant, profile, seed)
-    return Run(path, _name(submission, variant), profile, seed, state, "", repair)
+    return Run(path, label_of(submission, variant), profile, seed, state, "", repair)
 
 
 def _is_held(path: Path) -> bool:
@@ -83,10 +80,6 @@ def _is_held(path: Path) -> bool:
             return False
     except (Timeout, OSError):
         return True
-
-
-def _name(submission: str, variant: str) -> str:
-    return submission if variant == BASE_VARIANT else f"{submission}/{variant}"
 
 
 def _command(submission: str, variant: str, profile: str, seed: int) -> str:
@@ -113,9 +106,9 @@ def status_text(results: Path) -> str:
         states = [run.state for run in own]
         rest = {state: states.count(state) for state in states if state not in ("ok", "running")}
         others = ", ".join(f"{count} {state}" for state, count in sorted(rest.items()))
-        rows.append((name, profile, states.count("ok"), states.count("running"), others or NOTHING))
+        rows.append((name, profile, str(states.count("ok")), str(states.count("running")), others or NOTHING))
     headers = ["submission", "profile", "ok", "running", "other"]
-    lines = [tabulate(rows, headers=headers, disable_numparse=True)]
+    lines = [grid(headers, rows, "simple")]
     for run in found:
         if run.state in ("ok", "running"):
             continue

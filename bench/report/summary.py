@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.contract.records import REAL_IMAGES, Record, exceeded, read_record, record_paths
+from bench.contract.manifest import label_of
+from bench.contract.records import REAL_IMAGES, Record, exceeded, fid_name, read_record, record_paths
 from bench.errors import ResultsError
 from bench.stats import Spread, spread
 
@@ -23,8 +24,12 @@ class Row:
     @property
     def label(self) -> str:
         """The submission's name, with the variant's if it is not the base."""
-        identity = self.first.identity
-        return identity.submission if identity.variant == "base" else f"{identity.submission}/{identity.variant}"
+        return label_of(self.first.identity.submission, self.first.identity.variant)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What makes it a row of its own, whatever the version of its code."""
+        return _key(self.first)
 
     @property
     def finished(self) -> list[Record]:
@@ -35,26 +40,36 @@ class Row:
     def score_name(self) -> str:
         """The metric that submissions are ranked by."""
         record = self.first
-        return "top1_accuracy" if record.task == "classification" else f"fid_{record.protocol.samples}"
+        return "top1_accuracy" if record.task == "classification" else fid_name(record.protocol.samples)
 
     @property
     def published_score_name(self) -> str:
         """The figure that stands for it among those measured as the author did: another resize, another name."""
         record = self.first
-        clean = record.identity.submission == REAL_IMAGES or (
-            record.as_published is not None and record.as_published.resize == "clean"
-        )
-        return self.score_name.replace("fid_", "fid_clean_") if clean else self.score_name
+        if record.task == "classification":
+            return self.score_name
+        resize = record.as_published.resize if record.as_published else None
+        if record.identity.submission == REAL_IMAGES:
+            resize = "clean"
+        return fid_name(record.protocol.samples, resize)
+
+    def by_seed(self, name: str, *, as_published: bool = False) -> dict[int, float]:
+        """A metric of each finished run that has it, or a figure measured the way the paper's author did."""
+        found = {}
+        for record in self.finished:
+            evaluation = record.evaluation
+            figures = {} if evaluation is None else evaluation.as_published if as_published else evaluation.metrics
+            if name in figures:
+                found[record.identity.seed] = figures[name]
+        return found
 
     def metric(self, name: str) -> Spread | None:
         """Mean ± std over seeds of a metric; None where no seed has it."""
-        evaluations = [record.evaluation for record in self.finished if record.evaluation]
-        return spread([item.metrics[name] for item in evaluations if name in item.metrics])
+        return spread(list(self.by_seed(name).values()))
 
     def as_published(self, name: str) -> Spread | None:
         """The same for a figure measured the way the paper's author did."""
-        evaluations = [record.evaluation for record in self.finished if record.evaluation]
-        return spread([item.as_published[name] for item in evaluations if name in item.as_published])
+        return spread(list(self.by_seed(name, as_published=True).values()))
 
     @property
     def steps(self) -> int:
@@ -95,21 +110,24 @@ def read_all(results: Path) -> tuple[list[Record], list[str]]:
     return records, problems
 
 
+def _key(record: Record) -> tuple[str, ...]:
+    identity = record.identity
+    return (
+        record.protocol.track,
+        record.protocol.hash,
+        identity.submission,
+        identity.variant,
+        identity.device_type,
+        identity.precision,
+    )
+
+
 def summarize(records: Iterable[Record]) -> list[Row]:
     """Group records into rows; of a submission whose code changed, only the newest version is shown."""
     versions: dict[tuple[str, ...], dict[str, list[Record]]] = {}
     for record in records:
-        identity = record.identity
-        entry = (
-            record.protocol.track,
-            record.protocol.hash,
-            identity.submission,
-            identity.variant,
-            identity.device_type,
-            identity.precision,
-        )
-        version = identity.model_copy(update={"seed": 0}).hash
-        versions.setdefault(entry, {}).setdefault(version, []).append(record)
+        version = record.identity.model_copy(update={"seed": 0}).hash
+        versions.setdefault(_key(record), {}).setdefault(version, []).append(record)
     rows = []
     for _, by_version in sorted(versions.items()):
         newest = max(by_version.values(), key=lambda group: max(record.timing.finished_at for record in group))

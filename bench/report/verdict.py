@@ -6,18 +6,15 @@ The claim's own ± is shown and not used: over batches of one run it says nothin
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tabulate import tabulate
-
 from bench.contract.manifest import Claim
-from bench.contract.tracks import OFFICIAL
-from bench.errors import ExitCode, NothingToDo, UsageError
+from bench.errors import ExitCode, NothingToDo
 from bench.report.summary import Row, read_all, summarize
-from bench.report.tables import FORMATS, NOTHING, heading
-from bench.stats import Equivalence, Spread, equivalence
+from bench.report.tables import NOTHING, check_format, grid, heading
+from bench.stats import Spread, equivalence
 
 MARGINS = {"top1_accuracy": 0.02, "lpips": 0.02}  # two points; FID's is a share of the claim
 FID_MARGIN_SHARE = 0.05
@@ -26,27 +23,85 @@ FAILED = "not reproduced"
 
 
 @dataclass(frozen=True)
+class Quantity:
+    """What is claimed, and how it is printed."""
+
+    title: str
+    scale: float = 1  # percent of a fraction
+    unit: str = ""
+    digits: int = 2
+
+    def text(self, value: float, *, sign: bool = False) -> str:
+        """``value``, given as in records."""
+        return f"{self.scale * value:{'+' if sign else ''},.{self.digits}f}"
+
+
+QUANTITIES = {
+    "params": Quantity("parameters", digits=0),
+    "top1_accuracy": Quantity("top-1", 100, " %"),
+    "fid": Quantity("FID"),
+    "lpips": Quantity("LPIPS", digits=3),
+}
+
+
+@dataclass(frozen=True)
 class Verdict:
-    """One claim and what the records say of it."""
+    """One claim and what the records say of it; numbers as in records, accuracies as fractions."""
 
     submission: str
-    claim: str  # what is claimed
-    paper: str
-    ours: str
-    difference: str  # with its 90 % interval
-    margin: str
-    power: str
+    quantity: str  # one of QUANTITIES
+    claimed: float
+    claimed_std: float | None  # over whatever the paper takes it
+    best_run: bool  # the paper reports its best; ours is the mean, what another run may expect
+    measured: Spread | None
+    difference: float | None
+    low: float | None  # of its 90 % interval
+    high: float | None
+    margin: float
+    power: float | None  # how likely so many seeds say `reproduced` when there is no difference
     verdict: str
-    why: str  # of an inconclusive one
+    why: str = ""  # of an inconclusive one
+
+    def cells(self) -> dict[str, str]:
+        """What a table shows of it: column -> text."""
+        unit = QUANTITIES[self.quantity]
+        paper = unit.text(self.claimed) + ("" if self.claimed_std is None else f" ± {unit.text(self.claimed_std)}")
+        return {
+            "submission": self.submission,
+            "claim": unit.title,
+            "paper": paper + unit.unit + (", its best run" if self.best_run else ""),
+            "ours": self._ours(unit),
+            "difference [90 %]": self._difference(unit),
+            "margin": unit.text(self.margin),
+            "power": NOTHING if self.power is None else f"{self.power:.0%}",
+            "verdict": self.verdict,
+            "why": self.why,
+        }
+
+    def _ours(self, unit: Quantity) -> str:
+        measured = self.measured
+        if measured is None:
+            return NOTHING
+        if self.quantity == "params":
+            return unit.text(measured.mean)
+        std = "" if measured.std is None else f" ± {unit.text(measured.std)}"
+        return f"{unit.text(measured.mean)}{std}{unit.unit} (n={measured.n})"
+
+    def _difference(self, unit: Quantity) -> str:
+        if self.difference is None:
+            return NOTHING
+        text = unit.text(self.difference, sign=True)
+        if self.low is None or self.high is None:
+            return text
+        return f"{text} [{unit.text(self.low, sign=True)}, {unit.text(self.high, sign=True)}]"
 
 
 def verdicts(rows: list[Row]) -> Iterator[Verdict]:
     """One for each claim of the official runs in ``rows``."""
     for row in rows:
         record = row.first
-        stand_in = record.data is not None and record.data.stand_in_for is not None
-        if record.protocol.profile != OFFICIAL or stand_in:
-            continue  # a paper's figure says nothing beside a shorter training or other images
+        if not record.beside_paper:
+            continue
         if record.claims.params is not None:
             yield _count(row, record.claims.params)
         for name in ("top1_accuracy", "fid", "lpips"):
@@ -55,19 +110,23 @@ def verdicts(rows: list[Row]) -> Iterator[Verdict]:
                 yield _mean(row, name, claim)
 
 
+def score_verdict(row: Row) -> Verdict | None:
+    """The verdict on what submissions are ranked by; None without a claim that ours may stand beside."""
+    name = "top1_accuracy" if row.first.task == "classification" else "fid"
+    claim: Claim | None = getattr(row.first.claims, name)
+    return _mean(row, name, claim) if claim is not None and row.first.beside_paper else None
+
+
 def _count(row: Row, claimed: int) -> Verdict:
     cost = row.first.cost
-    ours = None if cost is None else cost.params
+    if cost is None:
+        outcome, why, measured = "inconclusive", "not counted", None
+    else:
+        outcome, why = ("reproduced" if cost.params == claimed else FAILED), ""
+        measured = Spread(cost.params, None, 1)
+    difference = None if cost is None else cost.params - claimed
     return Verdict(
-        row.label,
-        "parameters",
-        f"{claimed:,}",
-        NOTHING if ours is None else f"{ours:,}",
-        NOTHING if ours is None else f"{ours - claimed:+,}",
-        "0",
-        NOTHING,
-        "inconclusive" if ours is None else "reproduced" if ours == claimed else FAILED,
-        "not counted" if ours is None else "",
+        row.label, "params", claimed, None, False, measured, difference, None, None, 0, None, outcome, why
     )
 
 
@@ -80,48 +139,17 @@ def _measured(row: Row, name: str, claim: Claim) -> Spread | None:
 
 
 def _mean(row: Row, name: str, claim: Claim) -> Verdict:
-    scale, unit, digits = (100, " %", 2) if name == "top1_accuracy" else (1, "", 3 if name == "lpips" else 2)
-
-    def text(value: float, *, sign: bool = False) -> str:
-        return f"{scale * value:{'+' if sign else ''}.{digits}f}"
-
     margin = claim.margin or MARGINS.get(name) or FID_MARGIN_SHARE * claim.mean
     measured = _measured(row, name, claim)
-    title = {"top1_accuracy": "top-1", "fid": "FID", "lpips": "LPIPS"}[name]
-    paper = text(claim.mean) + ("" if claim.std is None else f" ± {text(claim.std)}") + unit
-    if claim.selected:
-        paper += ", its best run"  # ours is the mean: what another run may expect
+    paper = (row.label, name, claim.mean, claim.std, claim.selected is not None, measured)
     if measured is None:
-        return Verdict(
-            row.label, title, paper, NOTHING, NOTHING, text(margin), NOTHING, "inconclusive", "not measured"
-        )
+        return Verdict(*paper, None, None, None, margin, None, "inconclusive", "not measured")
     found = equivalence(measured, Spread(claim.mean, None, 1), margin)
-    ours = text(measured.mean) + ("" if measured.std is None else f" ± {text(measured.std)}")
-    return Verdict(
-        row.label,
-        title,
-        paper,
-        f"{ours}{unit} (n={measured.n})",
-        _difference(found, text),
-        text(margin),
-        NOTHING if found.power is None else f"{found.power:.0%}",
-        VERDICTS[found.outcome],
-        _why(found, measured),
-    )
-
-
-def _difference(found: Equivalence, text: Callable[..., str]) -> str:
-    if found.low is None or found.high is None:
-        return text(found.difference, sign=True)
-    return f"{text(found.difference, sign=True)} [{text(found.low, sign=True)}, {text(found.high, sign=True)}]"
-
-
-def _why(found: Equivalence, measured: Spread) -> str:
-    if found.outcome != "unknown":
-        return ""
-    if measured.n < 2:
-        return "one seed has no spread"
-    return f"{measured.n} seeds leave it open"
+    why = ""
+    if found.outcome == "unknown":
+        why = "one seed has no spread" if measured.n < 2 else f"{measured.n} seeds leave it open"
+    numbers = (found.difference, found.low, found.high, margin, found.power)
+    return Verdict(*paper, *numbers, VERDICTS[found.outcome], why)
 
 
 def verdict_text(rows: list[Row], *, table: str = "simple") -> str:
@@ -131,19 +159,21 @@ def verdict_text(rows: list[Row], *, table: str = "simple") -> str:
         UsageError: If the format is unknown.
         NothingToDo: If no record has a claim.
     """
-    if table not in FORMATS or table == "csv":
-        raise UsageError(f"--table {table!r}: give {', '.join(name for name in FORMATS if name != 'csv')}")
+    check_format(table)
     found = list(verdicts(rows))
     if not found:
         raise NothingToDo("no official record has a claim; `bench run` on a paper's submission makes one")
     if table == "json":
         return json.dumps([asdict(item) for item in found], indent=1, ensure_ascii=False)
-    headers = ["submission", "claim", "paper", "ours", "difference [90 %]", "margin", "power", "verdict", "why"]
-    cells = [list(asdict(item).values()) for item in found]
-    if not any(row[-1] for row in cells):
-        headers, cells = headers[:-1], [row[:-1] for row in cells]
-    text = tabulate(cells, headers=headers, tablefmt=FORMATS[table], disable_numparse=True)
+    text = verdict_grid(found, table)
     return f"{heading('Claims and what the official records say of them', table)}\n\n{text}\n\n{LEGEND}"
+
+
+def verdict_grid(found: list[Verdict], table: str) -> str:
+    """The table alone, without those of its last columns in which nothing stands."""
+    cells = [item.cells() for item in found]
+    titles = [title for title in cells[0] if title != "why" or any(row["why"] for row in cells)]
+    return grid(titles, [[row[title] for title in titles] for row in cells], table)
 
 
 LEGEND = (

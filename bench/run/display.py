@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.contract.jobs import Progress
-from bench.contract.records import Record
+from bench.contract.records import Record, fid_name
 from bench.run.plan import Entry, Job, Plan, State
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def headline(record: Record) -> str:
     if record.status != "ok":
         return f"{record.status}: {record.reason}"
     metrics = record.evaluation.metrics if record.evaluation else {}
-    fid = f"fid_{record.protocol.samples}"
+    fid = fid_name(record.protocol.samples)
     if "top1_accuracy" in metrics:
         return f"ok, top-1 {metrics['top1_accuracy']:.2%} on {record.protocol.evaluate}"
     if fid in metrics:

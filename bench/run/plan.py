@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench.contract.jobs import JobSpec, Verification
-from bench.contract.manifest import Claims
+from bench.contract.jobs import WORK, JobSpec, Verification
+from bench.contract.manifest import Claims, label_of
 from bench.contract.records import Identity, Record, read_record, record_path
 from bench.contract.tracks import OFFICIAL, Protocol, protocol_of
 from bench.errors import BenchError, ResultsError, UsageError
@@ -95,7 +95,7 @@ class Job:
             as_published=found.manifest.as_published,
             device=settings.device,
             threads=settings.threads,
-            work=(self.folder / "work").resolve(),
+            work=(self.folder / WORK).resolve(),
             checkpoint_seconds=settings.checkpoint_seconds,
             speed_seconds=speed_seconds,
             speed_images=speed_images,
@@ -117,7 +117,7 @@ class Entry:
     @property
     def label(self) -> str:
         """How the entry is called on screen."""
-        return self.found.name if self.variant == "base" else f"{self.found.name}/{self.variant}"
+        return label_of(self.found.name, self.variant)
 
     @property
     def claims(self) -> Claims:

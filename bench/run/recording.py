@@ -17,6 +17,7 @@ from bench.contract.jobs import (
     PROGRESS_FOLDER,
     REPORT,
     WEIGHTS,
+    WORK,
     EvaluationReport,
     Failure,
     Scores,
@@ -55,7 +56,7 @@ def record_success(job: Job, verification: Verification, settings: Settings, sta
         ResultsError: If the results folder cannot be written.
     """
     assert verification.cost is not None  # nothing was trained without
-    work = job.folder / "work"
+    work = job.folder / WORK
     training = read_report(work / REPORT["train"], TrainingReport)
     report = read_report(work / REPORT["evaluate"], EvaluationReport)
     _check_evaluations(report, verification.cost)
@@ -113,7 +114,7 @@ def record_floor(job: Job, settings: Settings, started_at: str) -> Record:
         RunFailed: If the process left no scores.
         ResultsError: If the results folder cannot be written.
     """
-    work = job.folder / "work"
+    work = job.folder / WORK
     scores = read_report(work / REPORT["floor"], Scores)
     record = _record(
         job,
@@ -152,7 +153,7 @@ def record_failure(
         verification,
         status=failure.status,
         reason=failure.reason,
-        log_tail=log_tail(job.folder / "work") or (verification.log_tail if verification else []),
+        log_tail=log_tail(job.folder / WORK) or (verification.log_tail if verification else []),
         unranked_because=[f"failed: {failure.status}"],
         environment={**environment, "jobs_side_by_side": settings.jobs},
         timing=Timing(started_at=started_at, finished_at=now(), attempt=_attempt(job), resumes=0),

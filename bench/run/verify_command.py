@@ -7,6 +7,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from bench.contract.jobs import JobData, JobSpec, Verification
+from bench.contract.manifest import label_of
 from bench.contract.records import Cost
 from bench.contract.tracks import OFFICIAL, load_tracks, protocol_of
 from bench.data.store import describe
@@ -84,7 +85,7 @@ def verification_spec(found: Found, variant: str, device: str) -> JobSpec:
 
 def report_text(found: Found, variant: str, verification: Verification) -> str:
     """One submission's verification as text."""
-    label = label_of(found, variant)
+    label = label_of(found.name, variant)
     lines = [f"{label} ({found.track.name})"]
     if verification.cost is not None:
         lines += _cost_lines(found, variant, verification.cost)
@@ -107,15 +108,10 @@ def summary_text(verified: list[tuple[Found, str, Verification]]) -> str:
         paper = "–" if claim is None else f"{claim:,}"
         equal = "–" if claim is None or cost is None else _against(cost.params, claim)
         cap = "none" if found.track.caps.params is None else f"{found.track.caps.params:,}"
-        rows.append((label_of(found, variant), params, paper, equal, cap, outcome))
+        rows.append((label_of(found.name, variant), params, paper, equal, cap, outcome))
     headers = ["submission", "params", "paper", "", "cap", "verified"]
     align = ("left", "right", "right", "left", "right", "left")
     return tabulate(rows, headers=headers, colalign=align, disable_numparse=True)
-
-
-def label_of(found: Found, variant: str) -> str:
-    """How a submission's variant is called."""
-    return found.name if variant == "base" else f"{found.name}/{variant}"
 
 
 def _cost_lines(found: Found, variant: str, cost: Cost) -> list[str]:

@@ -1,0 +1,84 @@
+"""Rows beside one another: a table for every protocol, which columns it has, and what is best in each."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from bench.contract.tracks import OFFICIAL, Protocol
+from bench.report.best import best_rows
+from bench.report.columns import Column, check_keys, columns_of, common_device
+from bench.report.summary import Row
+from bench.report.tables import NOTHING, data_text
+
+Against = Callable[[Sequence[Row]], list[Column]]  # rows of one protocol -> columns that compare them with others
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The table of one protocol."""
+
+    rows: list[Row]  # sorted; at least one
+    columns: list[Column]
+    best: dict[str, set[str]]  # column -> labels of the rows that share its first place
+
+    @property
+    def protocol(self) -> Protocol:
+        """Of all its rows."""
+        return self.rows[0].first.protocol
+
+    @property
+    def title(self) -> str:
+        """What was run, and what speeds were measured on if it is one device."""
+        protocol, device = self.protocol, common_device(self.rows)
+        speed = "" if device is None else f"; images/s on {device}"
+        data = data_text(self.rows[0].first)
+        return f"{protocol.track}, {protocol.profile}: {data}, {protocol.steps:,} steps{speed}"
+
+
+def comparisons(
+    rows: Sequence[Row],
+    *,
+    keys: Sequence[str] | None = None,
+    sort: str = "score",
+    against: Against | None = None,
+) -> list[Comparison]:
+    """A table for every protocol in ``rows``, by track, the official one first; never two protocols in one table.
+
+    Args:
+        rows: In any order.
+        keys: The columns, in order; None for the usual ones.
+        sort: The column to sort by, the best first; with ``-`` in front the other way round.
+        against: What makes further columns, with a difference.
+
+    Raises:
+        UsageError: If no row has a column of such a name.
+    """
+    ordered = sorted(rows, key=_protocol_key)
+    groups = [list(group) for _, group in groupby(ordered, key=_protocol_key)]
+    check_keys(groups, [*(keys or ()), sort.removeprefix("-")])
+    return [_comparison(group, keys, sort, against) for group in groups]
+
+
+def _protocol_key(row: Row) -> tuple[Any, ...]:
+    protocol = row.first.protocol
+    return (protocol.track, protocol.profile != OFFICIAL, protocol.profile, protocol.hash)
+
+
+def _comparison(group: list[Row], keys: Sequence[str] | None, sort: str, against: Against | None) -> Comparison:
+    columns = columns_of(group, keys)
+    if against is not None:
+        # Beside the paper's figure, or at the end of what was asked for.
+        at = len(columns) if keys is not None else [column.key for column in columns].index("steps")
+        columns[at:at] = against(group)
+    (key,) = columns_of(group, [sort.removeprefix("-")])
+    group = _sorted(group, key, backwards=sort.startswith("-"))
+    columns = [c for c in columns if not c.optional or any(c.text(row) != NOTHING for row in group)]
+    return Comparison(group, columns, {column.key: best_rows(column, group) for column in columns})
+
+
+def _sorted(rows: list[Row], column: Column, *, backwards: bool) -> list[Row]:
+    """Rows without a value stay last either way."""
+    with_value = [row for row in rows if column.value(row) is not None]
+    rest = [row for row in rows if column.value(row) is None]
+    return [*sorted(with_value, key=column.order, reverse=backwards), *sorted(rest, key=lambda row: row.label)]

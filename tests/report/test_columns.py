@@ -1,0 +1,53 @@
+"""Any column: by name, a metric, a field of the record."""
+
+import csv
+import io
+
+import pytest
+
+from bench.contract.records import Record
+from bench.errors import UsageError
+from bench.report.compare import comparison_text
+from bench.report.summary import summarize
+from tests.report.making_records import make_record
+
+
+@pytest.fixture
+def records() -> list[Record]:
+    runs = [make_record("a", seed, 0.5 + seed / 100) for seed in range(2)]
+    runs[1] = runs[1].model_copy(update={"config": {"batch_size": 128, "rate": 0.1, "name": "x"}})
+    runs[0] = runs[0].model_copy(update={"config": {"batch_size": 128, "rate": 0.2, "name": "y"}})
+    return [*runs, make_record("b", 0, 0.4)]
+
+
+def table(records: list[Record], keys: str, sort: str = "score") -> list[dict[str, str]]:
+    text = comparison_text(summarize(records), table="csv", keys=keys.split(","), sort=sort)
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_metrics_and_fields(records: list[Record]) -> None:
+    a, b = table(records, "submission,nll,config.batch_size,config.rate,config.name,training.epochs")
+    assert (a["nll"], a["nll_std"], a["nll_n"]) == ("1.5", "0.0", "2")
+    assert a["config.batch_size"] == "128" and a["training.epochs"] == "25.6"  # shared by all seeds
+    assert float(a["config.rate"]) == pytest.approx(0.15) and a["config.rate_n"] == "2"  # differs
+    assert a["config.name"] == "x, y" and b["config.name"] == ""
+
+
+def test_text_shows_percent_and_as_many_digits_as_the_spread_has(records: list[Record]) -> None:
+    text = comparison_text(summarize(records), table="github", keys=["top1_accuracy", "nll", "config.rate"])
+    assert "top1_accuracy %" in text and "50.50 ± 0.71 (n=2)" in text and "1.500 ± 0.000 (n=2)" in text
+    assert "0.150 ± 0.071 (n=2)" in text
+
+
+@pytest.mark.parametrize(
+    ("sort", "first"), [("nll", "a"), ("-score", "b"), ("config.batch_size", "a"), ("-submission", "b")]
+)
+def test_sorting_by_any_column(records: list[Record], sort: str, first: str) -> None:
+    assert table(records, "submission", sort)[0]["submission"] == first
+
+
+def test_one_that_no_record_has(records: list[Record]) -> None:
+    with pytest.raises(
+        UsageError, match=r"column 'config\.speed': no record has it; there are submission, params.*nll"
+    ):
+        table(records, "submission,config.speed")
