@@ -22,6 +22,8 @@ from tests.making import bench
         ["check"],
         ["status"],
         ["show"],
+        ["leaderboard"],
+        ["plot"],
         ["data"],
         ["data", "list"],
     ],

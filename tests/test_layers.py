@@ -80,26 +80,27 @@ def test_submissions_use_public_names_only(path: Path) -> None:
         assert name == "bench" or name.split(".")[0] in sys.stdlib_module_names or name.startswith(allowed), name
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "bench.cli",
-        "bench.report.ablation",
-        "bench.report.check",
-        "bench.report.compare",
-        "bench.report.papers",
-        "bench.report.status",
-        "bench.report.verdict",
-        "bench.run.command",
-        "bench.run.fetch_command",
-        "bench.run.floor_command",
-        "bench.run.verify_command",
-        "bench.run.data_command",
-    ],
-)
-def test_the_parent_does_not_load_torch(module: str) -> None:
-    check = f"import sys, {module}; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+def loaded(*modules: str) -> set[str]:
+    """What of the large packages is there after importing ``modules`` in a fresh interpreter."""
+    large = "{'torch', 'torchvision', 'matplotlib', 'jinja2', 'scipy.stats'}"
+    check = f"import sys, {', '.join(modules)}; print(*({large} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", check], check=True, capture_output=True, text=True)
+    return set(done.stdout.split())
+
+
+def test_the_parent_does_not_load_torch() -> None:
+    parents = [
+        module_name(path)
+        for path in MODULES
+        if room(module_name(path)) in ("bench.cli", "bench.run", "bench.report")
+    ]
+    assert len(parents) > 30 and not loaded(*parents) & {"torch", "torchvision", "scipy.stats"}
+
+
+def test_tables_load_neither_plots_nor_templates() -> None:
+    assert not loaded(
+        "bench.cli", "bench.report.compare", "bench.report.check", "bench.report.leaderboard", "bench.report.plot"
+    )
 
 
 def test_public_names_are_what_they_say() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from bench.cli.options import Paths, Results
+from bench.cli.options import Paths, Profile, Results
 from bench.errors import ExitCode
 
 
@@ -119,3 +119,51 @@ def papers(
             f"bench: {check}: differs from the manifests; `bench papers submissions/* > {check}`", file=sys.stderr
         )
         raise typer.Exit(ExitCode.REGRESSION)
+
+
+def plot(
+    kind: Annotated[str, typer.Argument(help="curves, pareto, ablation or samples.", show_default=False)],
+    submissions: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(help="Which, by name; a variant as net/variant. Default: all.", show_default=False),
+    ] = None,
+    track: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Only this track.", show_default=False),
+    ] = None,
+    profile: Profile = "official",
+    values: Annotated[str, typer.Option(help="Curves to draw, e.g. loss,accuracy.")] = "",
+    price: Annotated[
+        str, typer.Option(help="What pareto sets the score against: params, macs or training.")
+    ] = "params",
+    output: Annotated[Path, typer.Option(help="Folder for the pictures, SVG and PNG.")] = Path("plots"),
+    results: Results = Path("results"),
+) -> None:
+    """Draw training curves, scores against their price, an ablation, or samples.
+
+    Example: bench plot curves se_dsconv
+    """
+    from bench.report.plot import Selection, plot_command
+
+    names = [name.strip() for name in values.split(",") if name.strip()]
+    selection = Selection(submissions or [], track, profile, names, price)
+    raise typer.Exit(plot_command(kind, results, output, selection))
+
+
+def leaderboard(
+    results: Results = Path("results"),
+    submissions: Annotated[
+        Path, typer.Option(help="Folder of the submissions, whose claims and audit notes go on their pages.")
+    ] = Path("submissions"),
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit with 1 if what is written is not current.")
+    ] = False,
+    site: Annotated[bool, typer.Option(help="Also make the pages, in site/.")] = True,
+) -> None:
+    """Write the ranking of official runs: LEADERBOARD.md, leaderboard.json and a site of static pages.
+
+    Example: bench leaderboard
+    """
+    from bench.report.leaderboard import leaderboard_command
+
+    raise typer.Exit(leaderboard_command(results, submissions, check=check, site=site))

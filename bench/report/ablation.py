@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.contract.manifest import Claim
+from bench.contract.manifest import BASE_VARIANT, Claim
 from bench.contract.records import Record
 from bench.contract.tracks import OFFICIAL
 from bench.errors import UsageError
@@ -59,6 +59,30 @@ def change_against(base: Row, row: Row, measure: Measure, *, as_published: bool)
     return Change(spread(list(mine.values())), None if row is base else difference)
 
 
+def ordered_variants(rows: Sequence[Row], texts: dict[str, str]) -> tuple[Row, list[Row]]:
+    """The base, and all rows with the base first, then as ``texts`` has them, then by name.
+
+    Raises:
+        UsageError: If the base has no record.
+    """
+    base = next((row for row in rows if row.first.identity.variant == BASE_VARIANT), None)
+    if base is None:
+        raise UsageError("the base has no record, and every variant is compared with it; run it first")
+    order = {name: place for place, name in enumerate((BASE_VARIANT, *texts))}
+
+    def key(row: Row) -> tuple[int, str]:
+        variant = row.first.identity.variant
+        return (order.get(variant, len(order)), variant)
+
+    return base, sorted(rows, key=key)
+
+
+def paper_difference(row: Row, base: Row, measure: Measure) -> float | None:
+    """What the paper reports for the variant less what it reports for the base."""
+    claim, base_claim = _claim(row.first, measure), _claim(base.first, measure)
+    return None if row is base or claim is None or base_claim is None else claim.mean - base_claim.mean
+
+
 def _difference_text(value: PairedDifference | None, measure: Measure) -> str:
     if value is None:
         return NOTHING
@@ -101,15 +125,18 @@ def ablation_text(rows: Sequence[Row], texts: dict[str, str], *, table: str = "s
         UsageError: If the base has no record, or the format is unknown.
     """
     check_format(table)
-    base = next((row for row in rows if row.first.identity.variant == "base"), None)
-    if base is None:
-        raise UsageError("the base has no record, and every variant is compared with it; run it first")
-    order = ["base", *texts]
-    rows = sorted(rows, key=lambda row: order.index(row.first.identity.variant))
+    base, rows = ordered_variants(rows, texts)
     if table == "json":
         return json.dumps(_data(rows, base), indent=1, ensure_ascii=False)
+    titles, cells = ablation_cells(base, rows, texts)
+    text = grid(titles, cells, table)
+    return f"{heading(_title(base), table)}\n\n{text}\n\n{ablation_legend(base, rows)}"
+
+
+def ablation_cells(base: Row, rows: Sequence[Row], texts: dict[str, str]) -> tuple[list[str], list[list[str]]]:
+    """Titles and cells of the table of ``rows``, in their order."""
     measure = measure_of(base)
-    published = any(values_by_seed(row, measure, as_published=True) for row in rows)
+    published = _has_published(rows, measure)
     cells = [_cells(row, base, measure, texts, published) for row in rows]
     titles = ["change", "params", "steps", measure.title, "difference [95 %]"]
     if published:
@@ -119,8 +146,11 @@ def ablation_text(rows: Sequence[Row], texts: dict[str, str], *, table: str = "s
         titles.append("marks")
     else:
         cells = [row[:-1] for row in cells]
-    text = grid(titles, cells, table)
-    return f"{heading(_title(base), table)}\n\n{text}\n\n{_legend(base, published)}"
+    return titles, cells
+
+
+def _has_published(rows: Sequence[Row], measure: Measure) -> bool:
+    return any(values_by_seed(row, measure, as_published=True) for row in rows)
 
 
 def _cells(row: Row, base: Row, measure: Measure, texts: dict[str, str], published: bool) -> list[str]:
@@ -129,12 +159,9 @@ def _cells(row: Row, base: Row, measure: Measure, texts: dict[str, str], publish
     for as_published in (False, True) if published else (False,):
         change = change_against(base, row, measure, as_published=as_published)
         cells += [spread_text(change.spread, measure.scale), _difference_text(change.difference, measure)]
-    claim, base_claim = _claim(row.first, measure), _claim(base.first, measure)
+    claim, difference = _claim(row.first, measure), paper_difference(row, base, measure)
     cells.append(NOTHING if claim is None else f"{claim.mean * measure.scale:.4g}")
-    if row is base or claim is None or base_claim is None:
-        cells.append(NOTHING)
-    else:
-        cells.append(f"{(claim.mean - base_claim.mean) * measure.scale:+.2f}")
+    cells.append(NOTHING if difference is None else measure.number(difference, sign=True))
     return [*cells, _marks(row)]
 
 
@@ -145,7 +172,9 @@ def _title(base: Row) -> str:
     return f"{run}, scored on {protocol.evaluate}"
 
 
-def _legend(base: Row, published: bool) -> str:
+def ablation_legend(base: Row, rows: Sequence[Row]) -> str:
+    """What the table's figures are."""
+    published = _has_published(rows, measure_of(base))
     lines = [
         "± is the standard deviation over seeds; a difference is the mean over the seeds that both have, with its "
         "95 % interval (paired t)."
@@ -174,8 +203,7 @@ def _data(rows: Sequence[Row], base: Row) -> dict[str, Any]:
 
 
 def _row_data(row: Row, base: Row, measure: Measure) -> dict[str, Any]:
-    claim, base_claim = _claim(row.first, measure), _claim(base.first, measure)
-    both = claim is not None and base_claim is not None and row is not base
+    claim = _claim(row.first, measure)
     data: dict[str, Any] = {
         "variant": row.first.identity.variant,
         "set": row.first.identity.overrides,
@@ -183,7 +211,7 @@ def _row_data(row: Row, base: Row, measure: Measure) -> dict[str, Any]:
         "steps": row.steps,
         "seeds": [record.identity.seed for record in row.finished],
         "paper": claim.mean if claim else None,
-        "paper_difference": claim.mean - base_claim.mean if both and claim and base_claim else None,
+        "paper_difference": paper_difference(row, base, measure),
         "outside_of_contest": _marks(row),
     }
     for key, as_published in (("measured", False), ("as_published", True)):

@@ -28,12 +28,16 @@ class Comparison:
         return self.rows[0].first.protocol
 
     @property
+    def subject(self) -> str:
+        """What was run."""
+        protocol = self.protocol
+        return f"{protocol.track}, {protocol.profile}: {data_text(self.rows[0].first)}, {protocol.steps:,} steps"
+
+    @property
     def title(self) -> str:
         """What was run, and what speeds were measured on if it is one device."""
-        protocol, device = self.protocol, common_device(self.rows)
-        speed = "" if device is None else f"; images/s on {device}"
-        data = data_text(self.rows[0].first)
-        return f"{protocol.track}, {protocol.profile}: {data}, {protocol.steps:,} steps{speed}"
+        device = common_device(self.rows)
+        return self.subject + ("" if device is None else f"; images/s on {device}")
 
 
 def comparisons(

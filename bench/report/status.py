@@ -44,7 +44,7 @@ def runs(results: Path) -> Iterator[Run]:
 def _of_record(path: Path, record: Record) -> Run:
     identity = record.identity
     name, profile, seed = label_of(identity.submission, identity.variant), record.protocol.profile, identity.seed
-    command = _command(identity.submission, identity.variant, profile, seed)
+    command = command_of(identity.submission, identity.variant, profile, seed)
     if _is_held(path):
         return Run(path, name, profile, seed, "running", "", "")
     if record.status != "ok":
@@ -66,7 +66,7 @@ def _of_work(path: Path) -> Run:
     except (OSError, ValueError, KeyError, TypeError):
         pass  # killed before it was written
     state = "running" if _is_held(path) else "interrupted"
-    repair = "" if state == "running" or seed is None else _command(submission, variant, profile, seed)
+    repair = "" if state == "running" or seed is None else command_of(submission, variant, profile, seed)
     return Run(path, label_of(submission, variant), profile, seed, state, "", repair)
 
 
@@ -82,7 +82,8 @@ def _is_held(path: Path) -> bool:
         return True
 
 
-def _command(submission: str, variant: str, profile: str, seed: int) -> str:
+def command_of(submission: str, variant: str, profile: str, seed: int) -> str:
+    """What makes just this run, where it is not made yet."""
     if submission == REAL_IMAGES:
         return f"bench floor --profile {profile}"
     variants = "" if variant == BASE_VARIANT else f" --variants {variant}"

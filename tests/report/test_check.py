@@ -10,8 +10,8 @@ from bench.errors import ExitCode, NothingToDo, UsageError
 from bench.report.check import DEFAULT_LIMITS, Finding, check_command, findings, parse_limits
 from bench.report.summary import summarize
 from tests.making import bench
+from tests.report.making_contest import floor, generator
 from tests.report.making_records import make_record
-from tests.report.test_compare_generation import floor, generator
 
 BEFORE = [0.500, 0.503, 0.497]
 

@@ -14,13 +14,10 @@ from bench.errors import NothingToDo, UsageError
 from bench.report.compare import compare_command, comparison_text
 from bench.report.summary import summarize
 from bench.report.tables import FORMATS
+from tests.report.making_contest import CLAIMS
 from tests.report.making_records import make_record
 
 ACCURACIES = [0.45, 0.47, 0.46]
-CLAIMS = {
-    "params": 84_194,
-    "top1_accuracy": {"mean": 0.502, "std": 0.042, "over": "batches of one run", "protocol": "as-published"},
-}
 
 
 @pytest.fixture

@@ -1,44 +1,9 @@
 """The table of generators: real images beside them, numbers of one N only, the author's way in its own column."""
 
-from typing import Any
-
-from bench.contract.manifest import AsPublished
-from bench.contract.records import REAL_IMAGES, Evaluation, Record
-from bench.contract.tracks import load_tracks, protocol_of
+from bench.contract.records import REAL_IMAGES, Record
 from bench.report.compare import comparison_text
 from bench.report.summary import summarize
-from tests.report.making_records import make_record
-
-TRACK = load_tracks()["cifar100-generation"]
-CLEAN = AsPublished(mode="train", batch_size=64, best_seed=True, resize="clean", why="so it was")
-
-
-def generator(
-    name: str, seed: int, fid: float | None, *, profile: str = "official", published: AsPublished | None = CLEAN
-) -> Record:
-    """A run of a generator with made-up figures; without ``fid`` one that was not measured."""
-    protocol = protocol_of(TRACK, profile, "cifar100")
-    samples = protocol.samples
-    record = make_record(name, seed, claims={"fid": {"mean": 44.46, "protocol": "as-published"}})
-    metrics: dict[str, float] = {}
-    if fid is not None:
-        metrics = {f"fid_{samples}": fid, f"kid_{samples}": 0.0123, f"precision_{samples}": 0.5}
-        metrics |= {"lpips_alex_64": 0.25, "nearer_than_held_out": 0.51}
-    evaluation = Evaluation(metrics=metrics, as_published={f"fid_clean_{samples}": fid - 4} if fid else {})
-    update: dict[str, Any] = {
-        "identity": record.identity.model_copy(update={"protocol_hash": protocol.hash, "steps": protocol.steps}),
-        "protocol": protocol,
-        "task": "generation",
-        "evaluation": evaluation,
-        "as_published": published,
-    }
-    return record.model_copy(update=update)
-
-
-def floor(fid: float) -> Record:
-    record = generator(REAL_IMAGES, 0, fid, published=None)
-    identity = record.identity.model_copy(update={"steps": 0})
-    return record.model_copy(update={"cost": None, "unranked_because": ["real images"], "identity": identity})
+from tests.report.making_contest import floor, generator
 
 
 def table(records: list[Record]) -> list[dict[str, str]]:

@@ -13,26 +13,14 @@ from bench.report.against import against_paper
 from bench.report.compare import comparison_text
 from bench.report.summary import summarize
 from bench.report.tables import FORMATS
-from tests.report.making_records import make_record
-from tests.report.test_compare import CLAIMS
-from tests.report.test_compare_generation import floor, generator
+from tests.report.making_contest import contest
 
 ENDINGS = {"markdown": ".md", "github": ".github.md", "latex": ".tex", "simple": ".txt"}
 
 
 @pytest.fixture
 def records() -> list[Record]:
-    """Two tracks, two profiles, a tie, a clear loser, a failure, a variant over the cap, and real images."""
-    made = [make_record("se_net", seed, value, claims=CLAIMS) for seed, value in enumerate((0.45, 0.47, 0.46))]
-    made += [make_record("wide", seed, value) for seed, value in enumerate((0.46, 0.45, 0.475))]
-    made += [make_record("narrow", seed, value, params=40_000) for seed, value in enumerate((0.30, 0.31, 0.32))]
-    made += [make_record("moody", 0, 0.3), make_record("moody", 1, None)]
-    made += [
-        make_record("wide", 0, 0.6, variant="deep", params=104_804),
-        make_record("se_net", 0, 0.2, profile="quick"),
-    ]
-    made += [generator("gan", seed, 60.0 + seed) for seed in range(3)]
-    return [*made, generator("ddpm", 0, 50.0), floor(5.25)]
+    return contest()
 
 
 @pytest.mark.parametrize("table", FORMATS)

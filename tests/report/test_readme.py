@@ -1,5 +1,6 @@
 """Numbers in README come from the committed records, and from nowhere else."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -8,9 +9,12 @@ import pytest
 from bench.contract.manifest import load_manifest
 from bench.contract.records import REAL_IMAGES, read_record
 from bench.report.compare import comparison_text
+from bench.report.leaderboard import leaderboard_data, leaderboard_markdown
 from bench.report.summary import Row, summarize
+from bench.report.verdict import verdict_grid, verdicts
 
 ROOT = Path(__file__).resolve().parents[2]
+VERDICTS = "<!-- bench verdict --table github -->\n"
 BEGIN, END = "<!-- bench compare --table github -->\n", "<!-- end -->"
 
 
@@ -31,6 +35,17 @@ def test_the_table_is_that_of_the_records(rows: list[Row]) -> None:
     assert shown.strip() == comparison_text(rows, table="github"), (
         "paste what `bench compare --table github` prints"
     )
+
+
+def test_the_committed_leaderboard_is_that_of_the_records(rows: list[Row]) -> None:
+    results = ROOT / "results"
+    assert (results / "LEADERBOARD.md").read_text() == leaderboard_markdown(rows), "run `bench leaderboard`"
+    assert json.loads((results / "leaderboard.json").read_text()) == leaderboard_data(rows)
+
+
+def test_the_verdicts_are_those_of_the_records(rows: list[Row]) -> None:
+    shown = (ROOT / "README.md").read_text().split(VERDICTS)[1].split(END)[0]
+    assert shown.strip() == verdict_grid(list(verdicts(rows)), "github"), "paste it from results/LEADERBOARD.md"
 
 
 def test_the_notes_of_se_dsconv_quote_its_records(rows: list[Row]) -> None:

@@ -10,8 +10,8 @@ from bench.contract.records import Record, record_path, write_record
 from bench.errors import ExitCode, NothingToDo, UsageError
 from bench.report.status import Run, runs, show_text, status_command, status_text
 from tests.making import bench
+from tests.report.making_contest import floor, generator
 from tests.report.making_records import make_record
-from tests.report.test_compare_generation import floor, generator
 
 
 def put(results: Path, *records: Record) -> Path:

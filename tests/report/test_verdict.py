@@ -10,8 +10,8 @@ from bench.contract.records import Record, record_path, write_record
 from bench.errors import ExitCode, NothingToDo, UsageError
 from bench.report.summary import summarize
 from bench.report.verdict import Verdict, verdict_command, verdict_text, verdicts
+from tests.report.making_contest import generator
 from tests.report.making_records import make_record
-from tests.report.test_compare_generation import generator
 
 CLAIM = {"params": 84_194, "top1_accuracy": {"mean": 0.5, "std": 0.042, "over": "batches of one run"}}
 

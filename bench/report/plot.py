@@ -1,0 +1,109 @@
+"""``bench plot``: pictures for a paper or a slide, from records alone."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.contract.manifest import BASE_VARIANT
+from bench.errors import ExitCode, NothingToDo, UsageError
+from bench.report.extras import require
+from bench.report.summary import Row, read_all, summarize
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+KINDS = ("curves", "pareto", "ablation", "samples")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which rows are drawn, and how."""
+
+    names: Sequence[str]  # submissions; empty for all
+    track: str | None
+    profile: str
+    values: Sequence[str]  # names of logged curves; empty for the usual ones
+    price: str  # what pareto sets the score against
+
+
+def plot_command(kind: str, results: Path, output: Path, selection: Selection) -> ExitCode:
+    """Write one picture a track (of an ablation: a submission), as SVG and PNG, and print where.
+
+    Raises:
+        NothingToDo: If no record is selected.
+        UsageError: If an option is wrong, or there is nothing of that kind to draw.
+    """
+    if kind not in KINDS:
+        raise UsageError(f"{kind!r}: give {', '.join(KINDS)}")
+    require("matplotlib", "bench plot")
+    records, problems = read_all(results)
+    for problem in problems:
+        print(f"✗ {problem}")
+    rows = [row for row in summarize(records) if _selected(row, kind, selection)]
+    if not rows:
+        wanted = " ".join(filter(None, [*selection.names, selection.track, f"profile {selection.profile}"]))
+        raise NothingToDo(f"{results}: no record of {wanted}")
+    from bench.report.plots.style import save
+
+    for name, figure in _figures(kind, rows, results, selection):
+        for path in save(figure, output, name):
+            print(path)
+    return ExitCode.USAGE if problems else ExitCode.OK
+
+
+def _selected(row: Row, kind: str, selection: Selection) -> bool:
+    """A variant is drawn if it is asked for by name, and in an ablation."""
+    first = row.first
+    if first.protocol.profile != selection.profile or selection.track not in (None, first.protocol.track):
+        return False
+    if kind == "ablation":
+        return not selection.names or first.identity.submission in selection.names
+    if not selection.names:
+        return first.identity.variant == BASE_VARIANT
+    return row.label in selection.names
+
+
+def _figures(kind: str, rows: list[Row], results: Path, selection: Selection) -> Iterator[tuple[str, "Figure"]]:
+    """File name without ending -> figure.
+
+    Raises:
+        UsageError: If nothing can be drawn; where one track has nothing of the kind, the others are drawn.
+    """
+    draw = _drawer(kind, results, selection)
+    problems, drawn = [], 0
+    for name, group in groupby(sorted(rows, key=lambda row: _name(kind, row)), lambda row: _name(kind, row)):
+        try:
+            figure = draw(list(group))
+        except UsageError as error:
+            problems.append(str(error))
+            continue
+        drawn += 1
+        yield f"{name}-{selection.price}" if kind == "pareto" else name, figure
+    if not drawn:
+        raise UsageError("; ".join(dict.fromkeys(problems)))
+
+
+def _name(kind: str, row: Row) -> str:
+    protocol = row.first.protocol
+    own = f"-{row.first.identity.submission}" if kind == "ablation" else ""
+    return f"{kind}-{protocol.track}-{protocol.profile}{own}"
+
+
+def _drawer(kind: str, results: Path, selection: Selection) -> Callable[[list[Row]], "Figure"]:
+    if kind == "curves":
+        from bench.report.plots.curves import curves_figure
+
+        return lambda rows: curves_figure(rows, selection.values)
+    if kind == "pareto":
+        from bench.report.plots.pareto import pareto_figure
+
+        return lambda rows: pareto_figure(rows, selection.price)
+    if kind == "samples":
+        from bench.report.plots.samples import samples_figure
+
+        return lambda rows: samples_figure(rows, results)
+    from bench.report.plots.changes import ablation_figure
+
+    return ablation_figure

@@ -1,0 +1,154 @@
+"""The front page and the pages of tracks."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+
+from bench.contract.manifest import Manifest
+from bench.contract.records import REAL_IMAGES, Record
+from bench.contract.tracks import OFFICIAL, Track, load_tracks
+from bench.report.comparison import Comparison, comparisons
+from bench.report.formats import BEST
+from bench.report.leaderboard import ranks, with_places
+from bench.report.site.drawings import pareto_drawings, protocol_curves
+from bench.report.site.views import (
+    Cell,
+    Link,
+    Section,
+    Table,
+    comparison_table,
+    kind_of,
+    runs_table,
+    submission_page,
+    track_page,
+)
+from bench.report.summary import Row, summarize
+from bench.report.verdict import LEGEND, verdicts
+
+IN_SHORT = ("place", "submission", "params", "macs", "score", "as_published", "paper", "status")
+
+
+@dataclass(frozen=True)
+class Source:
+    """All that pages are made of."""
+
+    records: Sequence[Record]
+    problems: Sequence[str]  # a line for each record that cannot be read
+    manifests: dict[str, Manifest]  # by the submission's name; may lack any
+    results: Path
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """One a submission, variant and protocol."""
+        return summarize(self.records)
+
+    @cached_property
+    def tables(self) -> list[Comparison]:
+        """One a protocol."""
+        tables = comparisons(self.rows)
+        return [with_places(item) if item.protocol.profile == OFFICIAL else item for item in tables]
+
+    @cached_property
+    def tracks(self) -> dict[str, Track]:
+        """Those that ship, by name."""
+        return load_tracks()
+
+    def title_of(self, track: str) -> str:
+        """A track in words."""
+        return self.tracks[track].title if track in self.tracks else track
+
+
+def index_sections(source: Source) -> Iterator[Section]:
+    """The front page: each track's ranking in short, the claims, what failed."""
+    for track, group in groupby(source.tables, key=lambda item: item.protocol.track):
+        yield _track_in_short(source, track, list(group))
+    claims = claims_table(source.rows)
+    if claims is not None:
+        yield Section("What the papers claim", tables=[claims])
+    failed = failed_runs(source.records)
+    if failed is not None:
+        yield Section("Runs that failed", tables=[failed])
+    if source.problems:
+        yield Section("Records that cannot be read", lines=list(source.problems))
+
+
+def _track_in_short(source: Source, track: str, items: list[Comparison]) -> Section:
+    official = [item for item in items if item.protocol.profile == OFFICIAL]
+    names = {row.label for item in items for row in item.rows if row.first.identity.submission != REAL_IMAGES}
+    runs = sum(len(row.records) for item in items for row in item.rows)
+    text = [f"{len(names)} submissions and variants, {runs} runs."]
+    if not any(ranks(item) for item in official):
+        text.append("Nothing ranks yet: only official runs do.")
+    link = Link("All figures, plots, rules and failed runs", track_page(track))
+    return Section(
+        source.title_of(track), text, [comparison_table(item, keys=IN_SHORT) for item in official], links=[link]
+    )
+
+
+def claims_table(rows: Sequence[Row]) -> Table | None:
+    """Claims and verdicts; None without any."""
+    found = [(verdict, row) for row in rows for verdict in verdicts([row])]
+    if not found:
+        return None
+    titles = list(found[0][0].cells())
+    if not any(verdict.why for verdict, _ in found):
+        titles.remove("why")
+    cells = []
+    for verdict, row in found:
+        texts = verdict.cells()
+        cells.append(
+            [
+                Cell(
+                    texts[title],
+                    link=submission_page(row.first) if title == "submission" else "",
+                    kind=kind_of(texts[title]) if title == "verdict" else "",
+                )
+                for title in titles
+            ]
+        )
+    return Table("Claims and what the official records say of them", titles, cells, LEGEND)
+
+
+def failed_runs(records: Sequence[Record]) -> Table | None:
+    """Every run that has no result; None if all have."""
+    failed = [record for record in records if record.status != "ok"]
+    return runs_table("Runs without a result", failed, []) if failed else None
+
+
+def track_sections(source: Source, track: str) -> Iterator[Section]:
+    """A track: its rules, the ranking, what scores cost, how trainings went, and what does not rank."""
+    items = [item for item in source.tables if item.protocol.track == track]
+    for item in items:
+        official = item.protocol.profile == OFFICIAL
+        title = "Ranking" if official else f"Profile {item.protocol.profile}: not ranked"
+        yield Section(title, text=[_rules(item)], tables=[_comparison(item)])
+        figures = [*pareto_drawings(item), *protocol_curves(item)]
+        if figures:
+            yield Section(
+                f"{title}: what a score costs" if official else f"{item.protocol.profile}: plots", figures=figures
+            )
+    failed = failed_runs([record for record in source.records if record.protocol.track == track])
+    if failed is not None:
+        yield Section("Runs that failed", tables=[failed])
+
+
+def _comparison(item: Comparison) -> Table:
+    legend = "± is the standard deviation over seeds; = says that the count is the paper's to the last digit."
+    if any(item.best.values()):
+        legend += f" Bold: {BEST}"
+    return comparison_table(item, legend)
+
+
+def _rules(item: Comparison) -> str:
+    protocol = item.protocol
+    caps = [] if protocol.caps.params is None else [f"at most {protocol.caps.params:,} parameters"]
+    if protocol.caps.stored_scalars is not None:
+        caps.append(f"at most {protocol.caps.stored_scalars:,} stored scalars")
+    samples = f", {protocol.samples:,} samples" if protocol.samples else ""
+    images = f" ({protocol.evaluation_images:,} images)" if protocol.evaluation_images else ""
+    return (
+        f"{protocol.steps:,} optimisation steps on {protocol.train} of {protocol.data}, scored on "
+        f"{protocol.evaluate}{images}{samples}{'; ' if caps else ''}{', '.join(caps)}. Protocol {protocol.hash}."
+    )

@@ -1,0 +1,17 @@
+"""Names of classes are those of the official files."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.contract.class_names import class_names
+from bench.data import cifar100
+
+
+@pytest.mark.real_data
+def test_cifar100_has_the_official_names_in_label_order(real_data: Path) -> None:
+    assert class_names("cifar100") == tuple(cifar100.class_names(real_data))
+
+
+def test_a_data_set_without_names() -> None:
+    assert class_names("addnist") is None

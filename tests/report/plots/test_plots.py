@@ -1,0 +1,223 @@
+"""Plots: what is drawn is what the records say, twice the same bytes, and nothing hangs on colour alone."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from PIL import Image
+
+from bench.contract.records import Curves
+from bench.errors import ExitCode, NothingToDo, UsageError
+from bench.report.plot import Selection, plot_command
+from bench.report.plots import style
+from bench.report.plots.changes import ablation_figure
+from bench.report.plots.classes import class_accuracies, classes_figure, extremes
+from bench.report.plots.curves import band_of, curves_figure
+from bench.report.plots.pareto import PRICES, Point, front, pareto_figure, points_of
+from bench.report.plots.samples import samples_figure
+from bench.report.summary import Row, summarize
+from tests.report.making_contest import contest, write_contest
+from tests.report.making_records import make_record
+
+
+def rows_of(profile: str = "official", task: str = "classification") -> list[Row]:
+    return [r for r in summarize(contest()) if r.first.protocol.profile == profile and r.first.task == task]
+
+
+def row_with_curves(*losses: list[float]) -> Row:
+    records = []
+    for seed, values in enumerate(losses):
+        record = make_record("net", seed)
+        assert record.training is not None
+        curves = Curves(steps=[10 * (i + 1) for i in range(len(values))], values={"loss": values})
+        training = record.training.model_copy(update={"curves": curves})
+        records.append(record.model_copy(update={"training": training}))
+    return summarize(records)[0]
+
+
+def test_the_band_is_the_mean_and_deviation_over_seeds() -> None:
+    losses = np.array([[4.0, 3.0, 2.0], [4.5, 3.2, 2.5], [3.9, 3.1, 2.2]])
+    band = band_of(row_with_curves(*losses.tolist()), "loss")
+    assert band is not None and band.std is not None and band.n == 3
+    np.testing.assert_allclose(band.mean, losses.mean(axis=0))
+    np.testing.assert_allclose(band.std, losses.std(axis=0, ddof=1))
+    assert band.steps.tolist() == [10, 20, 30]
+
+
+def test_only_steps_that_all_seeds_have_are_averaged_and_one_seed_has_no_band() -> None:
+    band = band_of(row_with_curves([4.0, 3.0, 2.0], [4.0, 3.0]), "loss")
+    assert band is not None and band.steps.tolist() == [10, 20]
+    alone = band_of(row_with_curves([4.0, 3.0]), "loss")
+    assert alone is not None and alone.std is None
+    assert band_of(row_with_curves([4.0]), "accuracy") is None
+
+
+def test_a_curve_that_was_not_logged() -> None:
+    with pytest.raises(UsageError, match="no training has logged gain; there is loss"):
+        curves_figure(rows_of(), ["gain"])
+
+
+@pytest.mark.parametrize("higher", [True, False])
+def test_the_front_is_what_nothing_else_beats_for_less(higher: bool) -> None:
+    generator = np.random.default_rng(0)
+    row = summarize([make_record("net")])[0]
+    points = [Point(row, float(p), float(s), None) for p, s in generator.integers(0, 12, (40, 2))]
+
+    def beats(one: Point, other: Point) -> bool:
+        better = one.score >= other.score if higher else one.score <= other.score
+        return one.price <= other.price and better and (one.price, one.score) != (other.price, other.score)
+
+    undominated = {(p.price, p.score) for p in points if not any(beats(other, p) for other in points)}
+    assert {(p.price, p.score) for p in front(points, higher_is_better=higher)} == undominated
+
+
+def test_a_variant_over_the_cap_is_drawn_hollow_and_never_on_the_front() -> None:
+    rows = rows_of()
+    kept = front(points_of(rows, PRICES["params"]), higher_is_better=True)
+    assert [point.row.label for point in kept] == ["narrow", "wide"]
+    axes = pareto_figure(rows, "params").axes[0]
+    dots = [c for c in axes.collections if len(c.get_offsets()) and len(c.get_facecolors())]
+    fills = [tuple(dot.get_facecolors()[0][:3].round(2)) for dot in dots]
+    paper = tuple(round(int(style.PAPER[i : i + 2], 16) / 255, 2) for i in (1, 3, 5))
+    assert fills.count(paper) == 1 and len(set(fills)) == 5
+
+
+def test_real_images_are_a_line_and_no_point() -> None:
+    rows = rows_of(task="generation")
+    assert {point.row.label for point in points_of(rows, PRICES["params"])} == {"gan", "ddpm"}
+    words = [text.get_text() for text in pareto_figure(rows, "params").axes[0].texts]
+    assert "real images" in words and "cap" in words and "gan" in words
+
+
+def test_times_of_another_device_are_left_out() -> None:
+    here = [make_record("a", seed) for seed in range(2)]
+    there = make_record("b").model_copy(update={"environment": {"device": "A GPU", "device_type": "cuda"}})
+    rows = summarize([*here, make_record("c"), there])
+    assert {point.row.label for point in points_of(rows, PRICES["training"])} == {"a", "c"}
+    assert {point.row.label for point in points_of(rows, PRICES["params"])} == {"a", "b", "c"}
+
+
+def points(axes: Axes, marker: str) -> list[float]:
+    return [float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() == marker]  # type: ignore[index,arg-type]
+
+
+def test_an_ablation_shows_paired_differences_beside_the_paper_s() -> None:
+    base = [make_record("net", s, v, claims={"top1_accuracy": 0.50}) for s, v in enumerate((0.45, 0.47, 0.46))]
+    other = [
+        make_record("net", s, v, variant="plain", claims={"top1_accuracy": 0.44})
+        for s, v in enumerate((0.40, 0.43, 0.41))
+    ]
+    axes = ablation_figure(summarize([*base, *other]), {"plain": "without everything"}).axes[0]
+    assert points(axes, "o") == [pytest.approx(100 * np.mean([-0.05, -0.04, -0.05]))]
+    assert points(axes, "D") == [pytest.approx(-6.0)]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["without everything"]
+
+
+def test_an_ablation_without_a_base_or_a_shared_seed() -> None:
+    with pytest.raises(UsageError, match="the base has no record"):
+        ablation_figure(summarize([make_record("net", variant="plain")]))
+    with pytest.raises(UsageError, match="no variant has a finished run of a seed that the base has"):
+        ablation_figure(summarize([make_record("net", 0), make_record("net", 1, variant="plain")]))
+
+
+def test_classes_best_and_worst() -> None:
+    row = summarize([make_record("net", seed, 0.4 + seed / 10) for seed in range(3)])[0]
+    values = class_accuracies(row)
+    assert values is not None and values.shape == (3, 100)
+    best, worst = extremes(row, ["zero", "one"], 2)
+    assert worst == [("zero", 0.0), ("one", pytest.approx(0.5 / 50))] and best[0][0] == "class 99"
+    dots = next(line for line in classes_figure(row).axes[0].lines if line.get_marker() == "o")
+    np.testing.assert_allclose(dots.get_ydata(), np.sort(100 * values.mean(axis=0)))
+
+
+def test_samples_stand_side_by_side(tmp_path: Path) -> None:
+    rows = rows_of(task="generation")
+    with pytest.raises(UsageError, match=r"no samples\.png lies beside a record"):
+        samples_figure(rows, tmp_path)
+    write_contest(tmp_path, contest())
+    titles = [axes.get_title(loc="left") for axes in samples_figure(rows, tmp_path).axes]
+    assert "gan, FID 61.0" in titles and "ddpm, FID 50.0" in titles
+
+
+def test_no_two_series_look_alike() -> None:
+    looks = {(style.colour(i), style.marker(i)) for i in range(12)}
+    lines = {(style.colour(i), style.dash(i)) for i in range(12)}
+    assert len(looks) == 12 and len(lines) == 12
+    assert len({style.dash(i) for i in range(4)}) == 4  # told apart in grey, too
+
+
+def test_an_svg_for_a_page_has_text_as_text_and_ids_of_its_own() -> None:
+    figures = [pareto_figure(rows_of(), "params") for _ in range(2)]
+    one, other = (style.inline_svg(figure, key) for figure, key in zip(figures, ("a", "b"), strict=True))
+    assert ">narrow</text>" in one and "currentColor" in one and style.INK not in one
+    assert other == one.replace('id="a-', 'id="b-').replace("#a-", "#b-")
+
+
+SELECTION = Selection((), None, "official", (), "params")
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    write_contest(tmp_path / "results", contest())
+    return tmp_path / "results"
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("curves", ["curves-cifar100-classification-official", "curves-cifar100-generation-official"]),
+        (
+            "pareto",
+            ["pareto-cifar100-classification-official-params", "pareto-cifar100-generation-official-params"],
+        ),
+        ("ablation", ["ablation-cifar100-classification-official-wide"]),
+        ("samples", ["samples-cifar100-generation-official"]),
+    ],
+)
+def test_the_command_writes_both_kinds_of_file(results: Path, tmp_path: Path, kind: str, names: list[str]) -> None:
+    selection = SELECTION
+    if kind == "ablation":  # wide/deep has seed 0, as the base has
+        selection = Selection(["wide"], None, "official", (), "params")
+    for folder in ("one", "two"):
+        assert plot_command(kind, results, tmp_path / folder, selection) == ExitCode.OK
+    written = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert written == sorted(f"{name}.{ending}" for name in names for ending in ("png", "svg"))
+    for name in written:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    with Image.open(tmp_path / "one" / f"{names[0]}.png") as image:
+        assert image.width >= 1200  # 200 dots an inch
+
+
+def test_variants_are_drawn_when_asked_for(results: Path, tmp_path: Path) -> None:
+    names = {"all": (), "one": ["wide/deep"], "two": ["wide", "wide/deep"]}
+    drawn = {}
+    for folder, wanted in names.items():
+        plot_command("pareto", results, tmp_path / folder, Selection(wanted, None, "official", (), "params"))
+        svg = (tmp_path / folder / "pareto-cifar100-classification-official-params.svg").read_text()
+        drawn[folder] = [word for word in ("wide", "wide/deep", "narrow") if f"<!-- {word} -->" in svg]
+    assert drawn == {"all": ["wide", "narrow"], "one": ["wide/deep"], "two": ["wide", "wide/deep"]}
+
+
+def test_what_cannot_be_drawn(results: Path, tmp_path: Path) -> None:
+    def plot(kind: str, **fields: Any) -> ExitCode:
+        values = {"names": (), "track": None, "profile": "official", "values": (), "price": "params"} | fields
+        return plot_command(kind, results, tmp_path, Selection(**values))
+
+    with pytest.raises(UsageError, match="'pie': give curves, pareto, ablation, samples"):
+        plot("pie")
+    with pytest.raises(NothingToDo, match="no record of nobody profile official"):
+        plot("curves", names=["nobody"])
+    with pytest.raises(UsageError, match="--price 'luck': give params, macs, training"):
+        plot("pareto", price="luck")
+    with pytest.raises(UsageError, match=r"no samples\.png"):
+        plot("samples", track="cifar100-classification")
+
+
+def test_without_the_package_the_message_says_what_to_install(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.report.extras.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"bench plot: needs matplotlib; pip install 'capbench\[report\]'"):
+        plot_command("curves", results, tmp_path, SELECTION)

@@ -1,0 +1,147 @@
+"""The pages as files: complete, linked, escaped, alike whenever they are made of the same records."""
+
+import filecmp
+import shutil
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from bench.contract.records import read_record
+from bench.report.leaderboard import leaderboard_command
+from bench.report.site.build import rich_text
+from tests.report.making_contest import contest
+from tests.report.making_records import make_record
+from tests.report.site.conftest import HOSTILE
+
+
+class Page(HTMLParser):
+    """Addresses, ids, headings and text of a page."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path, self.addresses, self.ids, self.levels, self.words = path, [], [], [], ""
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.addresses += [value for name in ("href", "src", "xlink:href") if (value := values.get(name))]
+        self.ids += [value for name, value in attrs if name == "id" and value]
+        if tag in ("h1", "h2", "h3"):
+            self.levels.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+@pytest.fixture(scope="module")
+def pages(site: Path) -> list[Page]:
+    return [Page(path) for path in sorted(site.rglob("*.html"))]
+
+
+def page(pages: list[Page], name: str) -> Page:
+    return next(item for item in pages if item.path.name == name or str(item.path).endswith(name))
+
+
+def test_a_page_for_everything(site: Path, pages: list[Page]) -> None:
+    names = {str(item.path.relative_to(site)) for item in pages}
+    assert {"index.html", "tracks/cifar100-classification.html", "tracks/cifar100-generation.html"} <= names
+    assert {f"submissions/{name}.html" for name in ("wide", "se_net", "narrow", "moody", "gan", "ddpm")} <= names
+    runs = [name for name in names if name.startswith("runs/")]
+    assert len(runs) == len(contest()) + 1  # the failed ones too
+    assert sum("--deep--" in name for name in runs) == 1
+
+
+def test_every_link_leads_somewhere_within_the_site(site: Path, pages: list[Page]) -> None:
+    for item in pages:
+        for address in item.addresses:
+            if address.startswith(("data:", "https://example.org")):
+                continue
+            path, _, anchor = address.partition("#")
+            target = (item.path.parent / unquote(path)).resolve() if path else item.path
+            assert target.is_relative_to(site.resolve()) and target.is_file(), f"{item.path}: {address}"
+            if anchor and target.suffix == ".html":
+                assert anchor in Page(target).ids, f"{item.path}: {address}"
+
+
+def test_ids_are_unique_and_headings_in_order(pages: list[Page]) -> None:
+    for item in pages:
+        twice = [name for name, count in Counter(item.ids).items() if count > 1]
+        assert not twice, f"{item.path}: {twice}"
+        assert item.levels[0] == "h1" and item.levels.count("h1") == 1
+
+
+def test_what_a_submission_says_is_never_markup(pages: list[Page], site: Path) -> None:
+    for path in site.rglob("*.html"):
+        assert HOSTILE not in path.read_text() and "<b>nets" not in path.read_text()
+    assert f"ValueError: {HOSTILE}" in page(pages, "submissions/unlucky.html").words
+    assert "On <b>nets</b>" in page(pages, "submissions/wide.html").words
+    (failed,) = [item for item in pages if "seed5" in item.path.name]
+    assert f"</pre>{HOSTILE}" in failed.words and "first line" in failed.words
+
+
+def test_addresses_become_links_and_backticks_code() -> None:
+    assert str(rich_text("<i> https://example.org/a?b=1&c=2, `x < y`")) == (
+        '&lt;i&gt; <a href="https://example.org/a?b=1&amp;c=2">https://example.org/a?b=1&amp;c=2</a>, '
+        "<code>x &lt; y</code>"
+    )
+    assert "<a" not in str(rich_text("javascript:alert(1) https://"))
+
+
+def test_a_submission_shows_claims_audit_ablation_and_runs(pages: list[Page]) -> None:
+    wide = page(pages, "submissions/wide.html").words
+    for words in (
+        "it is 1 < 2", "was found to be a net", "our choice, without evidence", "more layers",
+        "What the paper gets wrong", "Ablation: cifar100-classification, official", "over the cap", "woman",
+    ):  # fmt: skip
+        assert words in wide, words
+    assert "84,194" in page(pages, "submissions/se_net.html").words  # without a manifest, from records alone
+    assert "reproduced" in page(pages, "submissions/se_net.html").words
+
+
+def test_pictures_and_records_are_copied(site: Path, pages: list[Page]) -> None:
+    gan = page(pages, "submissions/gan.html")
+    sheets = [address for address in gan.addresses if address.endswith("samples.png")]
+    assert sheets and not [address for address in gan.addresses if "step-000100" in address]
+    run = next(item for item in pages if "--gan--" in item.path.name)
+    assert any("step-000100" in address for address in run.addresses)
+    for path in (site / "records").glob("*.json"):
+        assert read_record(path).status  # byte for byte: the checksum still holds
+
+
+def test_the_same_records_give_the_same_site_and_old_pages_go(tmp_path: Path, site: Path) -> None:
+    results = tmp_path / "results"
+    shutil.copytree(site.parent / "runs", results / "runs")
+    (results / "site").mkdir()
+    (results / "site" / "stale.html").write_text("old")
+    leaderboard_command(results, site.parents[1] / "submissions", check=False, site=True)
+    names = sorted(str(path.relative_to(site)) for path in site.rglob("*") if path.is_file())
+    assert names == sorted(
+        str(p.relative_to(results / "site")) for p in (results / "site").rglob("*") if p.is_file()
+    )
+    assert filecmp.cmpfiles(site, results / "site", names, shallow=False)[0] == names
+    assert [path.name for path in results.iterdir() if path.name.startswith(".")] == []
+
+
+def test_old_code_stands_apart(tmp_path: Path) -> None:
+    from tests.report.making_contest import write_contest
+
+    old = make_record("net", 0, 0.1, source="old")
+    new = make_record("net", 0, 0.9, source="new", finished_at="2026-02-01T00:00:00+00:00")
+    write_contest(tmp_path, [old, new])
+    leaderboard_command(tmp_path, tmp_path, check=False, site=True)
+    words = Page(tmp_path / "site" / "submissions" / "net.html").words
+    assert "1 of them are of an earlier version of its code" in words
+    assert len(list((tmp_path / "site" / "runs").iterdir())) == 2
+
+
+def test_a_manifest_that_cannot_be_read_is_named_on_the_front_page(tmp_path: Path) -> None:
+    from tests.report.making_contest import write_contest
+
+    write_contest(tmp_path / "results", [make_record("net")])
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / "submission.yaml").write_text("track: [")
+    leaderboard_command(tmp_path / "results", tmp_path, check=False, site=True)
+    assert "not valid YAML" in Page(tmp_path / "results" / "site" / "index.html").words

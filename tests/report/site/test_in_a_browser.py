@@ -1,0 +1,163 @@
+"""The pages as a reader meets them, in Chromium: by mouse, keyboard and screen reader, on a phone, in the dark."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page, Request
+
+pytestmark = pytest.mark.browser
+PHONE = {"width": 360, "height": 740}
+PAGES = ("index.html", "tracks/cifar100-classification.html", "submissions/wide.html", "submissions/gan.html")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("needs Chromium, e.g. apt-get install chromium")
+    root = hasattr(os, "geteuid") and os.geteuid() == 0  # whose Chromium has no sandbox
+    with playwright.sync_playwright() as api:
+        browser = api.chromium.launch(executable_path=program, args=["--no-sandbox"] if root else [])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: "Browser") -> Iterator["Page"]:
+    page = browser.new_page()
+    yield page
+    page.close()
+
+
+def every_page(site: Path) -> list[Path]:
+    return sorted(site.rglob("*.html"))
+
+
+def column(page: "Page", index: int) -> list[str]:
+    texts: list[str] = page.locator("table").first.locator(f"tbody tr > :nth-child({index})").all_inner_texts()
+    return texts
+
+
+def test_no_page_complains_or_asks_the_network(site: Path, page: "Page") -> None:
+    complaints: list[str] = []
+
+    def failed(request: "Request") -> None:
+        if (
+            request.failure != "net::ERR_ABORTED"
+        ):  # a picture that was not loaded yet when the next page was asked for
+            complaints.append(f"{page.url}: {request.url}: {request.failure}")
+
+    page.on("console", lambda message: complaints.append(f"{page.url}: {message.text}"))
+    page.on("pageerror", lambda error: complaints.append(f"{page.url}: {error}"))
+    page.on("requestfailed", failed)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    for path in every_page(site):
+        page.goto(path.as_uri())
+        assert page.title().endswith("· capbench")
+    assert complaints == []
+    assert asked and all(url.startswith(("file://", "data:")) for url in asked)
+
+
+def test_sorting_by_mouse(site: Path, page: "Page") -> None:
+    page.goto((site / "tracks" / "cifar100-classification.html").as_uri())
+    assert column(page, 2) == ["wide", "se_net", "narrow", "wide/deep", "moody", "unlucky"]
+    score = page.locator("table").first.get_by_role("button", name="top-1 %")
+    score.click()
+    assert column(page, 2) == ["moody", "narrow", "se_net", "wide", "wide/deep", "unlucky"]
+    header = page.locator("table").first.locator("th[aria-sort]")
+    assert header.get_attribute("aria-sort") == "ascending" and "top-1" in header.inner_text()
+    score.click()
+    assert column(page, 2) == ["wide/deep", "wide", "se_net", "narrow", "moody", "unlucky"]
+    assert header.get_attribute("aria-sort") == "descending"
+
+
+def test_what_is_absent_stays_last_either_way(site: Path, page: "Page") -> None:
+    page.goto((site / "tracks" / "cifar100-classification.html").as_uri())
+    place = page.locator("table").first.get_by_role("button", name="place")
+    for expected in (["1", "2", "3", "–", "–", "–"], ["3", "2", "1", "–", "–", "–"]):
+        place.click()
+        assert column(page, 1) == expected
+
+
+def test_sorting_by_keyboard_is_said_aloud(site: Path, page: "Page") -> None:
+    page.goto((site / "tracks" / "cifar100-classification.html").as_uri())
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.innerText") == "params":
+            break
+    page.keyboard.press("Enter")
+    assert column(page, 3)[0] == "40,000" and page.evaluate("document.activeElement.innerText") == "params"
+    assert page.locator("[aria-live]").inner_text() == "Sorted by params, ascending"
+
+
+def test_the_first_tab_skips_to_the_content(site: Path, page: "Page") -> None:
+    page.goto((site / "index.html").as_uri())
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.innerText") == "Skip to the content"
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#content")
+
+
+def test_from_the_front_page_to_a_run(site: Path, page: "Page") -> None:
+    page.goto((site / "index.html").as_uri())
+    page.get_by_role("link", name="All figures").first.click()
+    page.get_by_role("link", name="se_net", exact=True).first.click()
+    assert page.locator("h1").inner_text() == "se_net"
+    page.get_by_role("link", name="se_net/base seed 1").click()
+    assert page.locator("h1").inner_text() == "se_net, base, seed 1"
+    page.get_by_role("link", name="capbench").click()
+    assert page.locator("h1").inner_text() == "Leaderboard"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_nothing_is_wider_than_the_screen(site: Path, browser: "Browser", scheme: str) -> None:
+    context = browser.new_context(viewport=PHONE, color_scheme=scheme, is_mobile=True)
+    page = context.new_page()
+    for path in every_page(site):
+        page.goto(path.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
+    context.close()
+
+
+def test_without_a_script_everything_is_there(site: Path, browser: "Browser") -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto((site / "tracks" / "cifar100-classification.html").as_uri())
+    assert page.locator("table").first.get_by_text("46.17 ± 1.26 (n=3)").is_visible()
+    assert page.locator("svg").count() >= 4 and page.get_by_role("button").count() == 0
+    context.close()
+
+
+def test_drawings_are_drawn_in_the_page_s_colours(site: Path, browser: "Browser") -> None:
+    inks = set()
+    for scheme in ("light", "dark"):
+        context = browser.new_context(color_scheme=scheme)
+        page = context.new_page()
+        page.goto((site / "tracks" / "cifar100-classification.html").as_uri())
+        text = page.locator("svg text").first
+        inks.add(text.evaluate("element => getComputedStyle(element).fill"))
+        assert text.is_visible()
+        context.close()
+    assert len(inks) == 2
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(site: Path, browser: "Browser", scheme: str) -> None:
+    """axe-core's rules: names, roles, contrast, order, tables, what can be reached by keyboard."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
+    context = browser.new_context(color_scheme=scheme)
+    page = context.new_page()
+    run = next(path for path in every_page(site) if "--gan--" in path.name)
+    for path in (*(site / name for name in PAGES), run):
+        page.goto(path.as_uri())
+        found = axe.run(page).response["violations"]
+        assert [(item["id"], [node["html"][:200] for node in item["nodes"][:3]]) for item in found] == [], path
+    context.close()
