@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check format clean
+.PHONY: run test check bench-speed format clean
 
 # Where weights cannot be fetched, the metrics that need them are null, and the rest goes on.
 run: .venv/ready  ## the main job on the embedded data: verify, train over two seeds, evaluate, compare
@@ -10,12 +10,18 @@ run: .venv/ready  ## the main job on the embedded data: verify, train over two s
 	$(BIN)/bench run submissions/* --profile smoke --embedded
 
 test: .venv/ready  ## the test suite; tests that need official data or a GPU say why they are skipped
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/ready  ## what CI checks besides the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# A baseline for later: `cp .benchmarks/now.json somewhere.json`, then `bench check --baseline somewhere.json`.
+bench-speed: .venv/ready  ## speeds on this machine, on which nothing else should run, to .benchmarks/now.json
+	mkdir -p .benchmarks
+	$(BIN)/python -m pytest benchmarks --benchmark-json=.benchmarks/now.json --benchmark-sort=fullname \
+		--benchmark-columns=median,iqr,rounds --durations=0
 
 format: .venv/ready
 	$(BIN)/ruff check --fix .

@@ -24,6 +24,8 @@ from tests.making import bench
         ["show"],
         ["leaderboard"],
         ["plot"],
+        ["certify"],
+        ["verify-certificate"],
         ["data"],
         ["data", "list"],
     ],

@@ -25,6 +25,8 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     reports.plot,
     reports.status,
     reports.show,
+    reports.certify,
+    runs.verify_certificate,
     reports.papers,
     runs.floor,
     start.fetch,

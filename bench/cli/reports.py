@@ -6,7 +6,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from bench.cli.options import Paths, Profile, Results
+from bench.cli.options import Device, Paths, Profile, Results
 from bench.errors import ExitCode
 
 
@@ -58,10 +58,27 @@ def verdict(
 
 
 def check(
-    baseline: Annotated[str, typer.Option(help="A results folder, or a git revision whose records are meant.")],
+    baseline: Annotated[
+        str, typer.Option(help="A results folder, a git revision, or a file of pytest-benchmark (*.json).")
+    ],
     fail_on: Annotated[
         str, typer.Option(help="How much worse is too much, by figure: pp are points, % a share.")
     ] = "accuracy:-1pp,fid:+5%,throughput:-10%,params:0",
+    measure: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(
+            help="Also measure this submission's speed, at the revision and now, by turns. May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    benchmarks: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="What pytest-benchmark measured now; default: the newest that make bench-speed left.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Device = "auto",
     results: Results = Path("results"),
 ) -> None:
     """Say whether anything is worse than it was; exit code 1 if so, 5 if something could not be judged.
@@ -70,7 +87,14 @@ def check(
     """
     from bench.report.check import check_command
 
-    raise typer.Exit(check_command(results, baseline, fail_on))
+    measured = []
+    if measure:
+        from bench.run.devices import choose_device
+        from bench.run.speeds import measure_speeds
+
+        measured = measure_speeds(measure, baseline, choose_device(device), threads=1)
+    code = check_command(results, baseline, fail_on, benchmarks=benchmarks, measured=measured)
+    raise typer.Exit(code)
 
 
 def status(results: Results = Path("results")) -> None:
@@ -167,3 +191,22 @@ def leaderboard(
     from bench.report.leaderboard import leaderboard_command
 
     raise typer.Exit(leaderboard_command(results, submissions, check=check, site=site))
+
+
+def certify(
+    run: Annotated[
+        str, typer.Argument(help="A record's path, or a part of one that no other has: a name, a hash.")
+    ],
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="File to write; default: results/certificates/.", show_default=False),
+    ] = None,
+    results: Results = Path("results"),
+) -> None:
+    """Write what another person needs to repeat a run, and what they should then find.
+
+    Example: bench certify se_dsconv/base/seed0
+    """
+    from bench.report.certify import certify as write
+
+    print(write(results, run, output))

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -164,3 +164,24 @@ def floor(
     from bench.run.floor_command import floor_command
 
     raise typer.Exit(floor_command(track, profile, device, data_root, embedded, results))
+
+
+def verify_certificate(
+    path: Annotated[Path, typer.Argument(help="What `bench certify` wrote.", show_default=False)],
+    submissions: Annotated[Path, typer.Option(help="Folder that has the submission.")] = Path("submissions"),
+    device: Device = "auto",
+    data_root: DataRoot = None,
+    track: TrackFile = None,
+    results: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Keep the repeated run in this results folder; default: nowhere.", show_default=False),
+    ] = None,
+) -> None:
+    """Repeat the run that a certificate is of; exit code 0 if it holds, 1 if not, 5 if it cannot be told.
+
+    Example: bench verify-certificate results/certificates/mine.json
+    """
+    from bench.run.certificate_command import CertificateOptions, certificate_command
+
+    options = CertificateOptions(path, submissions, device, data_root, track, results)
+    raise typer.Exit(certificate_command(options))

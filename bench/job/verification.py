@@ -1,7 +1,7 @@
 """The verify phase: contract, caps and cost in seconds, on made-up images, before anything is trained."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -22,7 +22,7 @@ from bench.job.state import capture_state, restore_state
 from bench.job.training import final_weights, start_training, train_one_step
 from bench.measure.cost import macs_per_image, measured_flops, stored_scalars
 from bench.measure.environment import capture_environment
-from bench.measure.sampling import recorded_calls, sampling_cost
+from bench.measure.sampling import SamplingCost, recorded_calls, sampling_cost
 from bench.measure.throughput import Throughput, measure_throughput
 
 UNLIMITED_STEPS = 10**6
@@ -40,6 +40,15 @@ class _Predict(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self._predict(self.model, images)
+
+
+@dataclass(frozen=True)
+class InferenceCall:
+    """What is timed as inference."""
+
+    run: Callable[[], object]
+    images: int  # a call
+    one_evaluation: bool = False  # of the network, of which a sample takes many
 
 
 class Verifier:
@@ -110,7 +119,7 @@ class Verifier:
         if isinstance(self.submission, Classifier):
             evaluations, macs = 1, macs_per_image(_Predict(self.submission, model), (self.images[:1],))
         else:
-            sampling = sampling_cost(model, lambda: self._sample(model, self.labels[:1]))
+            sampling = self.sampling_cost(model)
             evaluations, macs = sampling.evaluations, sampling.macs
         model.train(was_training)
         return Cost(
@@ -126,6 +135,10 @@ class Verifier:
             evaluations_per_sample=evaluations,
             training_flops_per_step=training_flops,
         )
+
+    def sampling_cost(self, model: nn.Module) -> SamplingCost:
+        """Of one image, by a generator's ``model`` in eval mode."""
+        return sampling_cost(model, lambda: self._sample(model, self.labels[:1]))
 
     def _check_caps(self, cost: Cost) -> None:
         """A submission has to keep the caps; a variant of it may leave them, and is measured and marked."""
@@ -202,7 +215,13 @@ class Verifier:
         restore_state(self.submission, model, capture_state(self.submission, model))
 
     def _training_speed(self) -> Rate:
-        # A training of its own under a budget that cannot run out: some schedules refuse a step beyond theirs.
+        return self._rate(self.training_step(), items=1)
+
+    def training_step(self) -> Callable[[], object]:
+        """What takes one step of a training of its own, as often as it is called.
+
+        Its budget cannot run out: some schedules refuse a step beyond theirs.
+        """
         submission = load_submission(self.spec.folder, self.spec.protocol.task, self.spec.overrides)
         budget = replace(self.budget, steps=UNLIMITED_STEPS)
         start_training(submission, self.spec, budget, self.device)
@@ -211,32 +230,33 @@ class Verifier:
         def one_step() -> object:
             return train_one_step(submission, self.batches, self.spec.seed, next(step))
 
-        return self._rate(one_step, items=1)
+        return one_step
 
     def _inference_speed(self, model: nn.Module, cost: Cost) -> Rate:
         model.eval()
+        evaluations = cost.evaluations_per_sample
+        call = self.inference_call(model, evaluations)
+        rate = self._rate(call.run, items=call.images)
+        if not call.one_evaluation:
+            return rate
+        return rate.model_copy(
+            update={"median_per_s": rate.median_per_s / evaluations, "iqr_per_s": rate.iqr_per_s / evaluations}
+        )
+
+    def inference_call(self, model: nn.Module, evaluations: int) -> "InferenceCall":
+        """A prediction or sampling of a batch by ``model``, which is in eval mode.
+
+        Of a sampler of many network evaluations it is one of them: a thousand would take minutes.
+        """
         submission = self.submission
-        run: Callable[[], object]
         if isinstance(submission, Classifier):
             classes, count = self.spec.data.num_classes, self.spec.speed_images
             images = self.images[torch.arange(count, device=self.device) % len(self.images)]
-
-            def run() -> object:
-                return predict(submission, model, images, classes)
-        else:
-            count = min(self.spec.speed_images, self.spec.protocol.evaluation_batch_size)
-            labels = torch.arange(count, device=self.device) % self.spec.data.num_classes
-
-            if cost.evaluations_per_sample > MANY_EVALUATIONS:
-                return self._speed_of_evaluations(model, labels, cost.evaluations_per_sample)
-
-            def run() -> object:
-                return self._sample(model, labels)
-
-        return self._rate(run, items=count)
-
-    def _speed_of_evaluations(self, model: nn.Module, labels: Tensor, evaluations: int) -> Rate:
-        """Images a second of a sampler of many network evaluations, from the time that one of them takes."""
+            return InferenceCall(lambda: predict(submission, model, images, classes), count)
+        count = min(self.spec.speed_images, self.spec.protocol.evaluation_batch_size)
+        labels = torch.arange(count, device=self.device) % self.spec.data.num_classes
+        if evaluations <= MANY_EVALUATIONS:
+            return InferenceCall(lambda: self._sample(model, labels), count)
         with recorded_calls(model, real=1) as calls:
             self._sample(model, labels)
         call = max(calls.by_size.values(), key=lambda call: call.count)
@@ -245,10 +265,7 @@ class Verifier:
             with torch.no_grad():
                 return model(*call.args, **call.kwargs)
 
-        rate = self._rate(evaluate, items=call.images)
-        return rate.model_copy(
-            update={"median_per_s": rate.median_per_s / evaluations, "iqr_per_s": rate.iqr_per_s / evaluations}
-        )
+        return InferenceCall(evaluate, call.images, one_evaluation=True)
 
     def _rate(self, function: Callable[[], object], items: int) -> Rate:
         measured: Throughput = measure_throughput(

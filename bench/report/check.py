@@ -4,68 +4,18 @@ Nothing passes for want of a measurement: a run that is missing or failed, and a
 one judge, are outcomes of their own (exit code 5).
 """
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.contract.records import REAL_IMAGES, Record
-from bench.errors import ExitCode, NothingToDo, UsageError
+from bench.contract.speeds import SpeedRatio
+from bench.errors import ExitCode, UsageError
 from bench.report.baseline import reference_records
+from bench.report.benchmarks import benchmark_findings
+from bench.report.findings import FAIL, OPEN, PASS, SKIPPED, Finding, Limit, parse_limits, report_findings
 from bench.report.summary import Row, read_all, summarize
-from bench.report.tables import NOTHING, grid
+from bench.report.tables import NOTHING
 from bench.stats import paired_difference
-
-DEFAULT_LIMITS = "accuracy:-1pp,fid:+5%,throughput:-10%,params:0"
-PASS, FAIL, OPEN, SKIPPED = "pass", "FAIL", "open", "not compared"
-
-
-@dataclass(frozen=True)
-class Limit:
-    """How much worse a figure may be: in its own unit, or as a share of what it was."""
-
-    amount: float  # at least 0
-    relative: bool
-
-    def allowed(self, before: float) -> float:
-        """In the figure's unit."""
-        return abs(before) * self.amount if self.relative else self.amount
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One figure of one submission, before and now."""
-
-    name: str
-    figure: str
-    before: str
-    now: str
-    change: str
-    outcome: str
-    why: str = ""
-
-
-def parse_limits(text: str) -> dict[str, Limit]:
-    """``accuracy:-1pp,fid:+5%,throughput:-10%,params:0`` as limits; a figure that is not named is not checked.
-
-    Raises:
-        UsageError: If it is none of that.
-    """
-    limits = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        match = re.fullmatch(r"(accuracy|fid|throughput|params)\s*:\s*[+-]?([0-9.]+)(pp|%)?", part)
-        try:
-            if match is None:
-                raise ValueError
-            name, number, unit = match[1], float(match[2]), match[3]
-        except ValueError:
-            raise UsageError(
-                f"--fail-on {part!r}: give parts such as accuracy:-1pp, fid:+5%, throughput:-10% or params:0"
-            ) from None
-        limits[name] = Limit(number / 100 if unit else number, relative=unit == "%")
-    if not limits:
-        raise UsageError("--fail-on: names no figure")
-    return limits
 
 
 def findings(before: list[Row], now: list[Row], limits: dict[str, Limit]) -> Iterator[Finding]:
@@ -169,27 +119,58 @@ def _scatter(records: list[Record]) -> float:
     return max(max(medians) - min(medians), *(rate.iqr_per_s for rate in rates))
 
 
-def check_command(results: Path, baseline: str, fail_on: str) -> ExitCode:
+def measured_findings(measured: Sequence[SpeedRatio], limit: Limit) -> Iterator[Finding]:
+    """Of speeds measured by turns: slower by more than allowed, and not by chance, fails; else it stays open."""
+    for item in measured:
+        name, figure = item.name, item.what
+        if item.ratio is None or item.high is None:
+            yield Finding(name, figure, NOTHING, NOTHING, NOTHING, OPEN, item.why)
+            continue
+        worse = 1 - item.ratio > limit.amount
+        outcome = PASS if not worse else FAIL if item.high < 1 else OPEN
+        yield Finding(
+            name,
+            figure,
+            f"{item.before_per_s:,.4g}/s",
+            f"{item.now_per_s:,.4g}/s",
+            f"{100 * (item.ratio - 1):+.1f} % [{100 * ((item.low or 0) - 1):+.1f}, {100 * (item.high - 1):+.1f}]",
+            outcome,
+            "slower, but perhaps by chance: measure again" if outcome == OPEN else "",
+        )
+
+
+def check_command(
+    results: Path,
+    baseline: str,
+    fail_on: str,
+    *,
+    benchmarks: Path | None = None,
+    measured: Sequence[SpeedRatio] = (),
+) -> ExitCode:
     """Print the findings; 1 if something is worse, 5 if something could not be judged, 0 otherwise.
+
+    Args:
+        results: The results folder to judge.
+        baseline: A results folder, a git revision, or a file of pytest-benchmark.
+        fail_on: How much worse is too much.
+        benchmarks: What pytest-benchmark measured now, where the baseline is such a file.
+        measured: Speeds that were measured for this, by turns.
 
     Raises:
         NothingToDo: If the baseline has no finished run.
         UsageError: If an option is wrong.
     """
     limits = parse_limits(fail_on)
+    if baseline.endswith(".json"):
+        return report_findings(list(benchmark_findings(Path(baseline), benchmarks, limits)), baseline)
+    if benchmarks is not None:
+        raise UsageError(f"--benchmarks: --baseline {baseline!r} is no file of pytest-benchmark (*.json)")
     old, problems = reference_records(baseline, results, option="--baseline")
     new, more = read_all(results)
     for problem in (*problems, *more):
         print(f"✗ {problem}")
     found = list(findings(summarize(old), summarize(new), limits))
-    if not found:
-        raise NothingToDo(f"--baseline {baseline}: has no finished run to compare with")
-    headers = ["submission", "figure", "before", "now", "change", "outcome", "why"]
-    cells = [list(vars(item).values()) for item in found]
-    print(grid(headers, cells, "simple"))
-    outcomes = [item.outcome for item in found]
-    print(f"\n{', '.join(f'{outcomes.count(kind)} {kind}' for kind in (PASS, FAIL, OPEN, SKIPPED))}")
-    if FAIL in outcomes:
-        return ExitCode.REGRESSION
-    unjudged = OPEN in outcomes or bool(problems or more) or PASS not in outcomes
-    return ExitCode.NOTHING if unjudged else ExitCode.OK
+    if "throughput" in limits:
+        found += measured_findings(measured, limits["throughput"])
+    code = report_findings(found, baseline)
+    return ExitCode.NOTHING if code == ExitCode.OK and (problems or more) else code

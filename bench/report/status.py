@@ -129,6 +129,16 @@ def show_text(results: Path, wanted: str) -> str:
     Raises:
         UsageError: If no record, or more than one, is meant.
     """
+    path = find_record(results, wanted)
+    return "\n".join(_sections(path, read_record(path)))
+
+
+def find_record(results: Path, wanted: str) -> Path:
+    """The record at a path, or the only one with ``wanted`` in its path.
+
+    Raises:
+        UsageError: If no record, or more than one, is meant.
+    """
     path = Path(wanted)
     if not path.is_file():
         matching = [path for path in record_paths(results) if wanted in str(path.relative_to(results))]
@@ -139,7 +149,7 @@ def show_text(results: Path, wanted: str) -> str:
                 f"{wanted!r}: is in the path of {found}; give a path, or a part of one that no other has"
             )
         path = matching[0]
-    return "\n".join(_sections(path, read_record(path)))
+    return path
 
 
 def _sections(path: Path, record: Record) -> Iterator[str]:

@@ -33,6 +33,7 @@ class RunOptions:
     jobs: int | None
     retry_failed: bool
     force: bool
+    threads: int | None = None  # of each run; None to share the cores out
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,8 @@ def _plan(options: RunOptions, found: list[Found]) -> tuple[Plan, list[BenchErro
     )
     plan, problems = make_plan(found, settings)
     add_floors(plan)
-    plan.settings = settings.with_jobs(*choose_jobs(options.jobs, device, len(plan.jobs(State.TO_DO))))
+    jobs, threads = choose_jobs(options.jobs, device, len(plan.jobs(State.TO_DO)))
+    plan.settings = settings.with_jobs(jobs, options.threads or threads)
     return plan, problems
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from bench.contract.records import Record, record_path, write_record
 from bench.errors import ExitCode, NothingToDo, UsageError
-from bench.report.check import DEFAULT_LIMITS, Finding, check_command, findings, parse_limits
+from bench.report.check import check_command, findings
+from bench.report.findings import DEFAULT_LIMITS, Finding, parse_limits
 from bench.report.summary import summarize
 from tests.making import bench
 from tests.report.making_contest import floor, generator
@@ -144,5 +145,5 @@ def test_against_a_revision(tmp_path: Path) -> None:
 
 def test_an_empty_baseline_is_no_baseline(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    with pytest.raises(NothingToDo, match="no finished run"):
+    with pytest.raises(NothingToDo, match="nothing to compare with"):
         check_command(put(tmp_path / "b", runs(BEFORE)), str(tmp_path / "a"), DEFAULT_LIMITS)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import EngFormatter
 from matplotlib.transforms import Bbox
 
 from bench.contract.records import REAL_IMAGES
@@ -163,8 +163,8 @@ def _label(axes: Axes, row: Row, price: Price, points: Sequence[Point]) -> None:
     values = [point.price for point in points]
     if max(values) > 20 * min(values):
         axes.set_xscale("log")
-    else:
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    elif not price.depends_on_device:
+        axes.xaxis.set_major_formatter(EngFormatter(sep="\N{NO-BREAK SPACE}"))  # 85 k
     axes.set(xlabel=price.title + device, ylabel=f"{name} ({protocol.evaluate})")
     axes.set_title(f"{protocol.track}, {protocol.profile}")
 
@@ -182,8 +182,12 @@ def _name_points(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
                 point.row.label, (point.price, point.score), (x, y), textcoords="offset points", ha=side,
                 fontsize="small",
             )  # fmt: skip
+            text.set_in_layout(False)
             box = text.get_window_extent()
-            if place == len(LABEL_PLACES) - 1 or not any(box.overlaps(other) for other in taken):
+            # A page shows it in its reader's font, which may be wider.
+            outside = box.x1 + box.width / 5 > figure.bbox.x1 or box.x0 < 0
+            covered = outside or any(box.overlaps(other) for other in taken)
+            if place == len(LABEL_PLACES) - 1 or not covered:
                 taken.append(box)
                 break
             text.remove()

@@ -126,9 +126,7 @@ def track_sections(source: Source, track: str) -> Iterator[Section]:
         yield Section(title, text=[_rules(item)], tables=[_comparison(item)])
         figures = [*pareto_drawings(item), *protocol_curves(item)]
         if figures:
-            yield Section(
-                f"{title}: what a score costs" if official else f"{item.protocol.profile}: plots", figures=figures
-            )
+            yield Section(f"{'Ranking' if official else item.protocol.profile}: plots", figures=figures)
     failed = failed_runs([record for record in source.records if record.protocol.track == track])
     if failed is not None:
         yield Section("Runs that failed", tables=[failed])

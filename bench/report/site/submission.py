@@ -12,7 +12,7 @@ from bench.report.comparison import Comparison
 from bench.report.papers import SOURCES
 from bench.report.plots.classes import class_accuracies, extremes
 from bench.report.site.drawings import ablation_drawing, class_drawing, first_pictures, row_curves
-from bench.report.site.pages import Source, claims_table, failed_runs
+from bench.report.site.pages import Source, claims_table
 from bench.report.site.views import Cell, Section, Table, runs_table, text_table
 from bench.report.summary import Row
 from bench.report.tables import NOTHING
@@ -58,14 +58,17 @@ def _protocol_sections(
     where = f"{protocol.track}, {protocol.profile}"
     base = next((row for row in rows if row.first.identity.variant == BASE_VARIANT), rows[0])
     key = f"{protocol.track}-{protocol.profile}-{protocol.hash}"
-    section = Section(where, tables=[_figures_table(base)])
+    section = Section(where)
+    if base.finished:
+        section.tables.append(_figures_table(base))
     if base.first.cost is not None:
         section.tables.append(_cost_table(base.first))
     section.figures += [*row_curves(base, f"curves-{key}"), *class_drawing(base, f"classes-{key}")]
     if class_accuracies(base) is not None:
         section.tables.append(_classes_table(base))
     section.pictures = first_pictures(base, source.results)
-    yield section
+    if section.tables:
+        yield section
     if len(rows) > 1:
         yield from _ablation(rows, manifest, where, key)
 
@@ -156,9 +159,6 @@ def _runs(source: Source, name: str) -> Iterator[Section]:
         else []
     )
     yield Section("Runs", text=text, tables=tables)
-    failed = failed_runs(own)
-    if failed is not None:
-        yield Section("Runs that failed", tables=[failed])
 
 
 def _score(record: Record) -> float | None:

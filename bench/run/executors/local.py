@@ -56,7 +56,7 @@ def run_phase(spec: JobSpec, phase: Phase, on_progress: OnProgress, stop: thread
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=_environment(spec.threads, writer),
+            env={**environment(spec.threads), EVENTS_FD: str(writer)},
             pass_fds=(writer,),
             start_new_session=True,
         )
@@ -71,7 +71,7 @@ def run_phase(spec: JobSpec, phase: Phase, on_progress: OnProgress, stop: thread
     return _outcome(spec, phase, process.returncode)
 
 
-def _environment(threads: int, events: int) -> dict[str, str]:
+def environment(threads: int) -> dict[str, str]:
     """The child's environment: threads stated, and large blocks kept by the C library.
 
     Left alone, each process starts a thread a core, and two of them beside each other run many times slower,
@@ -89,7 +89,6 @@ def _environment(threads: int, events: int) -> dict[str, str]:
         "MALLOC_TOP_PAD_": "268435456",
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
-        EVENTS_FD: str(events),
         PARENT_PID: str(os.getpid()),
     }
 

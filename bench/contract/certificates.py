@@ -1,0 +1,96 @@
+"""A reproduction certificate: what another person needs to repeat a run, and what they should then find."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from bench.contract.manifest import Strict, describe_validation_error
+from bench.contract.records import Identity
+from bench.contract.tracks import Protocol
+from bench.errors import ResultsError
+from bench.files import hash_json, write_bytes
+
+KIND = "capbench reproduction certificate"
+SCHEMA_VERSION = 1
+
+
+class SeedSpread(Strict):
+    """How much a metric varies from seed to seed, where several seeds were run; n is at least 2."""
+
+    mean: float
+    std: float  # ddof = 1
+    n: int
+
+
+class Certificate(Strict):
+    """One run. Hashes are sha256; figures are as in its record."""
+
+    kind: Literal["capbench reproduction certificate"] = "capbench reproduction certificate"
+    schema_version: int = SCHEMA_VERSION
+    record: str  # checksum of the record that it is made of
+    command: str  # what repeats the run in a checkout of the commit
+    commit: str | None  # of the repository that the run was made in; None if it was not one
+    commit_is_whole: bool | None  # whether the tree had no other changes
+    identity: Identity
+    protocol: Protocol
+    sources: dict[str, str]  # file -> hash of its code
+    metric_weights: dict[str, str]
+    environment: dict[str, Any]
+    params: int
+    macs_per_image: int
+    weights: str  # hash of the trained weights
+    metrics: dict[str, float]
+    as_published: dict[str, float]
+    spread: dict[str, SeedSpread]  # over the seeds of the same submission, variant and protocol
+    checksum: str = ""
+
+    def sealed(self) -> "Certificate":
+        """The same certificate with its checksum."""
+        return self.model_copy(update={"checksum": _checksum(self.model_dump(mode="json"))})
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return hash_json({key: value for key, value in content.items() if key != "checksum"})
+
+
+def write_certificate(path: Path, certificate: Certificate) -> None:
+    """Write a sealed certificate atomically.
+
+    Raises:
+        ResultsError: If the folder cannot be written.
+    """
+    text = json.dumps(certificate.sealed().model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+    try:
+        write_bytes(path, text.encode())
+    except OSError as error:
+        raise ResultsError(
+            f"{path.parent}: cannot be written ({error.strerror}); choose another --output"
+        ) from None
+
+
+def read_certificate(path: Path) -> Certificate:
+    """Read a certificate and check its schema and checksum.
+
+    Raises:
+        ResultsError: If it is unreadable, of another kind or version, or was altered.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError):
+        raise ResultsError(f"{path}: not a certificate (not JSON)") from None
+    if not isinstance(content, dict) or content.get("kind") != KIND:
+        raise ResultsError(f"{path}: not a certificate; `bench certify RUN` writes one")
+    if content.get("schema_version") != SCHEMA_VERSION:
+        found = content.get("schema_version")
+        raise ResultsError(f"{path}: schema_version {found!r}, this version reads {SCHEMA_VERSION}")
+    try:
+        certificate = Certificate.model_validate(content)
+    except ValidationError as error:
+        raise ResultsError(describe_validation_error(path, error)) from None
+    if certificate.checksum != _checksum(content):
+        raise ResultsError(f"{path}: was altered after it was written (checksum differs)")
+    return certificate

@@ -1,0 +1,172 @@
+"""``bench check --measure``: a submission's speed at a git revision and now, measured by turns on this machine."""
+
+import contextlib
+import io
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from bench.contract.jobs import SPEC, JobSpec
+from bench.contract.speeds import SpeedRatio
+from bench.contract.tracks import load_tracks
+from bench.errors import BenchError, RunFailed, UsageError
+from bench.files import REPOSITORY, write_bytes
+from bench.run.discovery import MODEL, discover
+from bench.run.executors.local import environment
+from bench.run.verify_command import verification_spec
+from bench.stats import median_interval
+
+MEASURES = Path("bench", "job", "speed.py")  # without it a revision cannot measure itself
+ROUNDS = 24
+BLOCK_SECONDS = 0.25  # what one answer should take: long beside the clock's grain, short beside a machine's moods
+START_SECONDS = 300
+WHAT = {"train": "training steps", "infer": "inference calls"}
+
+
+def measure_speeds(
+    paths: Sequence[Path], revision: str, device: str, threads: int, *, rounds: int = ROUNDS
+) -> list[SpeedRatio]:
+    """Training and inference of each submission, at ``revision`` and in the working tree.
+
+    Raises:
+        UsageError: If ``revision`` is no git revision of this repository, or a path is no submission of it.
+    """
+    found, broken = discover(paths, load_tracks())
+    for _, error in broken:
+        raise error
+    measured: list[SpeedRatio] = []
+    with tempfile.TemporaryDirectory(prefix="capbench-speed-") as name:
+        before = Path(name) / "before"
+        extract(revision, before)
+        for submission in found:
+            inside = _inside(submission.folder)
+            work = Path(name) / submission.name
+            spec = verification_spec(submission, "base", device).model_copy(update={"threads": threads})
+            now_spec = spec.model_copy(update={"work": work / "now"})
+            then_spec = spec.model_copy(update={"work": work / "before", "folder": before / inside})
+            missing = [path for path in (inside / MODEL, MEASURES) if not (before / path).exists()]
+            if missing:
+                why = f"{revision} has no {missing[0]}"
+                measured += [SpeedRatio(submission.name, what, why=why) for what in WHAT.values()]
+                continue
+            with (
+                Worker(then_spec, before, revision) as then,
+                Worker(now_spec, REPOSITORY, "the working tree") as now,
+            ):
+                measured += [compare(then, now, submission.name, what, rounds) for what in WHAT]
+    return measured
+
+
+def extract(revision: str, target: Path) -> None:
+    """The repository's files at a revision, without touching the repository.
+
+    Raises:
+        UsageError: If there is no such revision.
+    """
+    command = ["git", "-C", str(REPOSITORY), "archive", "--format=tar", revision]
+    try:
+        done = subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        raise UsageError(f"--measure: {revision!r} is no revision of {REPOSITORY}, whose code could run") from None
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        archive.extractall(target, filter="data")
+
+
+def _inside(folder: Path) -> Path:
+    try:
+        return folder.resolve().relative_to(REPOSITORY)
+    except ValueError:
+        raise UsageError(
+            f"{folder}: lies outside of {REPOSITORY}, so that no revision of it has its code"
+        ) from None
+
+
+class Asked(Protocol):
+    """Something that does work when asked, and says how long it took."""
+
+    def seconds(self, what: str, calls: int) -> float:
+        """Have so many calls done; raises ``BenchError`` if they cannot be."""
+
+
+class Worker:
+    """A ``bench.job.speed`` process that runs the code of one tree."""
+
+    def __init__(self, spec: JobSpec, tree: Path, called: str) -> None:
+        self.called = called
+        spec.work.mkdir(parents=True)
+        write_bytes(spec.work / SPEC, spec.model_dump_json().encode())
+        self.log = (spec.work / "log.txt").open("w+")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "bench.job.speed", str(spec.work / SPEC)],
+            cwd=tree,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+            bufsize=1,
+            env={**environment(spec.threads), "PYTHONPATH": str(tree)},
+            start_new_session=True,
+        )
+        self.ready = False
+        self.problem = ""
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            with contextlib.suppress(OSError):  # what was not written has no reader any more
+                pipe.close()
+        self.log.close()
+
+    def seconds(self, what: str, calls: int) -> float:
+        """Have so many calls done.
+
+        Raises:
+            RunFailed: If the process ended instead.
+        """
+        if not self.ready:
+            self._answer()
+            self.ready = True
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(f"{what} {calls}\n")
+        return float(self._answer())
+
+    def _answer(self) -> str:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline().strip()
+        if not line:
+            self.log.seek(0)
+            last = (self.log.read().strip().splitlines() or ["nothing was printed"])[-1]
+            raise RunFailed(f"{self.called} cannot be measured: {last}")
+        return line
+
+
+def compare(then: "Asked", now: "Asked", name: str, what: str, rounds: int) -> SpeedRatio:
+    """The ratio of two speeds from rounds in which either goes first by turns."""
+    try:
+        calls = max(1, round(BLOCK_SECONDS / max(now.seconds(what, 1), then.seconds(what, 1), 1e-6)))
+        pairs = list(_rounds(then, now, what, calls, rounds))
+    except BenchError as error:
+        return SpeedRatio(name, WHAT[what], why=str(error))
+    ratio, low, high = median_interval([before / after for before, after in pairs])
+    middle = [sorted(side)[len(pairs) // 2] for side in zip(*pairs, strict=True)]
+    return SpeedRatio(name, WHAT[what], calls / middle[0], calls / middle[1], ratio, low, high, rounds)
+
+
+def _rounds(then: "Asked", now: "Asked", what: str, calls: int, rounds: int) -> Iterator[tuple[float, float]]:
+    for index in range(rounds):
+        if index % 2 == 0:
+            before = then.seconds(what, calls)
+            yield before, now.seconds(what, calls)
+        else:
+            after = now.seconds(what, calls)
+            yield then.seconds(what, calls), after

@@ -1,0 +1,107 @@
+"""A certificate put to the test: the run repeated to the last bit, and what is said where it is not."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.contract.certificates import Certificate, SeedSpread, read_certificate, write_certificate
+from bench.contract.records import Record
+from bench.errors import ExitCode, UsageError
+from bench.report.certify import certify, make_certificate
+from bench.report.summary import Row, summarize
+from bench.run.certificate_command import check_same, judge
+from tests.making import bench, write_submission, write_track
+from tests.report.making_records import make_record
+
+
+def test_a_run_repeats_to_the_last_bit(tmp_path: Path) -> None:
+    net, track = write_submission(tmp_path / "submissions", "net"), write_track(tmp_path)
+    shared = ["--track", track, "--device", "cpu"]
+    assert bench("run", net, *shared, "--results", tmp_path / "results").returncode == 0
+    path = certify(tmp_path / "results", "seed1", None)
+    verify = ["verify-certificate", path, "--submissions", tmp_path / "submissions", *shared]
+    done = bench(*verify)
+    assert done.returncode == 0 and "it holds, bit for bit" in done.stdout, done.stderr
+    assert len(list((tmp_path / "results").rglob("seed*.json"))) == 2  # the repeated run is kept nowhere
+
+    # A certificate that claims another result, made consistently: repeating the run shows it.
+    certificate = read_certificate(path)
+    spread = {"top1_accuracy": SeedSpread(mean=0.99, std=0.001, n=3)}
+    false = {"metrics": {**certificate.metrics, "top1_accuracy": 0.99}, "spread": spread}
+    write_certificate(path, certificate.model_copy(update=false))
+    done = bench(*verify, "--results", tmp_path / "kept")
+    assert done.returncode == 1 and "it does not hold" in done.stdout
+    assert list((tmp_path / "kept" / "runs").rglob("seed1-*.json"))
+
+    # Other code than what was certified is not even run.
+    model = net / "model.py"
+    model.write_text(model.read_text() + "\nX = 1\n")
+    done = bench(*verify)
+    assert done.returncode == 2 and "not the code that was certified: model.py" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def certified(*accuracies: float) -> tuple[Certificate, Record]:
+    """The certificate of the first of some seeds, and its record."""
+    records = [make_record("net", seed, value) for seed, value in enumerate(accuracies)]
+    return make_certificate(records[0], summarize(records)[0]), records[0]
+
+
+def repeated(record: Record, accuracy: float, **cost: int) -> Record:
+    """The same run elsewhere: other weights, another accuracy."""
+    assert record.training is not None and record.evaluation is not None and record.cost is not None
+    return record.model_copy(
+        update={
+            "training": record.training.model_copy(update={"weights_sha256": "other"}),
+            "evaluation": record.evaluation.model_copy(
+                update={"metrics": {"top1_accuracy": accuracy, "nll": 1.5}}
+            ),
+            "cost": record.cost.model_copy(update=cost),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "code", "words"),
+    [
+        # mean 0.46, std 0.01, n 3: 4.303 · 0.01 · √(4/3) = 0.0497 to either side
+        (0.509, ExitCode.OK, "it holds, within what seeds differ by"),
+        (0.511, ExitCode.REGRESSION, "it does not hold"),
+        (0.409, ExitCode.REGRESSION, "it does not hold"),
+    ],
+)
+def test_other_weights_are_judged_by_the_spread_over_seeds(accuracy: float, code: ExitCode, words: str) -> None:
+    certificate, record = certified(0.45, 0.46, 0.47)
+    found, lines = judge(certificate, repeated(record, accuracy))
+    assert found == code and lines[-1] == words
+    assert any("within [0.41" in line and "0.509" in line for line in lines)
+
+
+def test_from_one_seed_it_cannot_be_told() -> None:
+    certificate, record = certified(0.45)
+    assert judge(certificate, record)[0] == ExitCode.OK  # itself
+    code, lines = judge(certificate, repeated(record, 0.45))
+    assert code == ExitCode.NOTHING and "cannot be told" in lines[-1]
+
+
+def test_another_network_never_holds() -> None:
+    certificate, record = certified(0.45, 0.46, 0.47)
+    code, lines = judge(certificate, repeated(record, 0.45, params=84_195))
+    assert code == ExitCode.REGRESSION and lines[0] == "params: certified 84,194, found 84,195"
+
+
+def test_a_score_that_was_not_measured_again() -> None:
+    certificate, record = certified(0.45, 0.46, 0.47)
+    other = repeated(record, 0.45)
+    assert other.evaluation is not None
+    empty = other.model_copy(update={"evaluation": other.evaluation.model_copy(update={"metrics": {}})})
+    code, lines = judge(certificate, empty)
+    assert code == ExitCode.NOTHING and "not measured" in lines[-1]
+
+
+def test_other_data_make_another_run() -> None:
+    record = Row((make_record("net"),)).first
+    other = record.identity.model_copy(update={"data_fingerprints": {"test": "x"}, "device_type": "cuda"})
+    with pytest.raises(UsageError, match="not the run that was certified: data_fingerprints differ"):
+        check_same(record.identity, other)
+    check_same(record.identity, record.identity.model_copy(update={"device_type": "cuda"}))
