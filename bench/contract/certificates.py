@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from bench.contract.manifest import Strict, describe_validation_error
 from bench.contract.records import Identity
+from bench.contract.sealing import check_seal, write_sealed
 from bench.contract.tracks import Protocol
 from bench.errors import ResultsError
-from bench.files import hash_json, write_bytes
 
 KIND = "capbench reproduction certificate"
 SCHEMA_VERSION = 1
@@ -46,14 +46,6 @@ class Certificate(Strict):
     spread: dict[str, SeedSpread]  # over the seeds of the same submission, variant and protocol
     checksum: str = ""
 
-    def sealed(self) -> "Certificate":
-        """The same certificate with its checksum."""
-        return self.model_copy(update={"checksum": _checksum(self.model_dump(mode="json"))})
-
-
-def _checksum(content: dict[str, Any]) -> str:
-    return hash_json({key: value for key, value in content.items() if key != "checksum"})
-
 
 def write_certificate(path: Path, certificate: Certificate) -> None:
     """Write a sealed certificate atomically.
@@ -61,13 +53,7 @@ def write_certificate(path: Path, certificate: Certificate) -> None:
     Raises:
         ResultsError: If the folder cannot be written.
     """
-    text = json.dumps(certificate.sealed().model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
-    try:
-        write_bytes(path, text.encode())
-    except OSError as error:
-        raise ResultsError(
-            f"{path.parent}: cannot be written ({error.strerror}); choose another --output"
-        ) from None
+    write_sealed(path, certificate, option="--output")
 
 
 def read_certificate(path: Path) -> Certificate:
@@ -91,6 +77,5 @@ def read_certificate(path: Path) -> Certificate:
         certificate = Certificate.model_validate(content)
     except ValidationError as error:
         raise ResultsError(describe_validation_error(path, error)) from None
-    if certificate.checksum != _checksum(content):
-        raise ResultsError(f"{path}: was altered after it was written (checksum differs)")
+    check_seal(content, path, remedy="`bench certify RUN` writes another")
     return certificate

@@ -12,9 +12,10 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from bench.contract.manifest import AsPublished, Claims, Strict, describe_validation_error
+from bench.contract.sealing import check_seal, write_sealed
 from bench.contract.tracks import OFFICIAL, Protocol
 from bench.errors import ResultsError
-from bench.files import canonical_json, hash_json, write_bytes
+from bench.files import hash_json
 
 SCHEMA_VERSION = 2
 REAL_IMAGES = "real-images"  # the name under which real images are scored as if they were samples
@@ -176,17 +177,9 @@ class Record(Strict):
         """Whether the run may stand in a ranking."""
         return self.status == "ok" and not self.unranked_because
 
-    def sealed(self) -> "Record":
-        """The same record with its checksum."""
-        return self.model_copy(update={"checksum": _checksum(self.model_dump(mode="json"))})
-
     def without_times(self) -> dict[str, Any]:
         """What two runs of one seed on one machine have in common, as plain data."""
         return self.model_dump(mode="json", exclude={"timing", "checksum"})
-
-
-def _checksum(content: dict[str, Any]) -> str:
-    return hash_json({key: value for key, value in content.items() if key != "checksum"})
 
 
 def exceeded(protocol: Protocol, cost: Cost, steps: int) -> dict[str, str]:
@@ -240,15 +233,7 @@ def write_record(path: Path, record: Record) -> None:
     Raises:
         ResultsError: If the folder cannot be written.
     """
-    content = record.sealed().model_dump(mode="json")
-    canonical_json(content)  # refuses NaN and infinity before anything is written
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    try:
-        write_bytes(path, text.encode())
-    except OSError as error:
-        raise ResultsError(
-            f"{path.parent}: cannot be written ({error.strerror}); choose another --results"
-        ) from None
+    write_sealed(path, record, option="--results")
 
 
 def read_record(path: Path) -> Record:
@@ -281,10 +266,7 @@ def parse_record(text: str, path: Path | str) -> Record:
         record = Record.model_validate(content)
     except ValidationError as error:
         raise ResultsError(describe_validation_error(path, error)) from None
-    # Of the content as it stands, not as the schema completes it: a field added later has a default, and the
-    # records of before stay valid.
-    if record.checksum != _checksum(content):
-        raise ResultsError(f"{path}: was altered after it was written (checksum differs); run it again")
+    check_seal(content, path, remedy="run it again")
     return record
 
 

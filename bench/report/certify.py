@@ -5,7 +5,7 @@ from pathlib import Path
 from bench.contract.certificates import Certificate, SeedSpread, write_certificate
 from bench.contract.records import Record, read_record, record_paths
 from bench.errors import UsageError
-from bench.report.names import slug
+from bench.report.names import run_name
 from bench.report.status import command_of, find_record
 from bench.report.summary import Row, read_all, summarize
 
@@ -27,9 +27,7 @@ def certify(results: Path, wanted: str, output: Path | None) -> Path:
     path = find_record(results, wanted)
     record = read_record(path)
     certificate = make_certificate(record, _row_of(record, results))
-    identity = record.identity
-    parts = (record.protocol.track, identity.submission, identity.variant, f"seed{identity.seed}-{identity.hash}")
-    target = output or results / FOLDER / ("--".join(slug(part) for part in parts) + ".json")
+    target = output or results / FOLDER / f"{run_name(record)}.json"
     write_certificate(target, certificate)
     return target
 

@@ -15,6 +15,7 @@ from bench.contract.records import (
     record_paths,
     write_record,
 )
+from bench.contract.sealing import seal
 from bench.contract.tracks import Caps
 from bench.errors import ResultsError
 from bench.files import REPOSITORY
@@ -29,7 +30,7 @@ def record() -> Record:
 def test_round_trip(tmp_path: Path, record: Record) -> None:
     path = record_path(tmp_path, record.identity, record.protocol)
     write_record(path, record)
-    assert read_record(path) == record.sealed()
+    assert read_record(path) == seal(record)
     assert list(record_paths(tmp_path)) == [path]
     assert path.relative_to(tmp_path).as_posix().startswith("runs/cifar100-classification/net/base/seed0-")
 
@@ -55,7 +56,7 @@ def test_truncated_files_are_named(tmp_path: Path, record: Record, cut: int) -> 
 
 def test_other_schemas_are_named(tmp_path: Path, record: Record) -> None:
     path = tmp_path / "r.json"
-    content = record.sealed().model_dump(mode="json")
+    content = seal(record).model_dump(mode="json")
     path.write_text(json.dumps({**content, "schema_version": 0}))
     with pytest.raises(ResultsError, match="schema_version 0, this version reads 2"):
         read_record(path)
@@ -108,6 +109,6 @@ def test_committed_records_are_those_that_their_names_say() -> None:
 
 
 def test_times_are_the_only_difference_between_runs(record: Record) -> None:
-    later = record.model_copy(update={"timing": record.timing.model_copy(update={"attempt": 2})}).sealed()
-    assert later.checksum != record.sealed().checksum
+    later = seal(record.model_copy(update={"timing": record.timing.model_copy(update={"attempt": 2})}))
+    assert later.checksum != seal(record).checksum
     assert later.without_times() == record.without_times()

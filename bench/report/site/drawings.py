@@ -9,13 +9,13 @@ from bench.contract.records import REAL_IMAGES, Record, record_path
 from bench.errors import UsageError
 from bench.report.ablation import measure_of
 from bench.report.comparison import Comparison
-from bench.report.names import slug
+from bench.report.names import run_name, slug
 from bench.report.plots.changes import ablation_figure
 from bench.report.plots.classes import class_accuracies, classes_figure
 from bench.report.plots.curves import curves_figure, names_of
 from bench.report.plots.pareto import PRICES, front, pareto_figure, points_of
 from bench.report.plots.style import inline_svg
-from bench.report.site.views import Figure, run_name
+from bench.report.site.views import Figure
 from bench.report.summary import Row
 
 # File beside a record -> what it shows; in the order of a page.

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.contract.records import Record
+from bench.report.names import run_name
 from bench.report.site.drawings import pictures_of, row_curves
 from bench.report.site.pages import Source
-from bench.report.site.views import Cell, Section, Table, record_copy, run_name, text_table
+from bench.report.site.views import Cell, Section, Table, record_copy, text_table
 from bench.report.status import command_of
 from bench.report.summary import Row
 from bench.report.tables import NOTHING

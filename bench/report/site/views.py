@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from bench.contract.records import Record
 from bench.report.columns import Column
 from bench.report.comparison import Comparison
-from bench.report.names import slug
+from bench.report.names import run_name, slug
 from bench.report.summary import Row
 from bench.report.tables import NOTHING
 from bench.stats import PairedDifference, Spread
@@ -146,13 +146,6 @@ def track_page(track: str) -> str:
 def submission_page(record: Record) -> str:
     """Address from the site's root."""
     return f"submissions/{slug(record.identity.submission)}.html"
-
-
-def run_name(record: Record) -> str:
-    """What files of a run are called."""
-    identity = record.identity
-    parts = (record.protocol.track, identity.submission, identity.variant, f"seed{identity.seed}-{identity.hash}")
-    return "--".join(slug(part) for part in parts)
 
 
 def run_page(record: Record) -> str:
