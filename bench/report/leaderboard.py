@@ -29,17 +29,23 @@ HEAD = """\
 # Leaderboard
 
 Made by `bench leaderboard` from the records in `runs/`; `bench leaderboard --check` says whether it is current.
-Submissions rank by the mean over seeds of what the last weights score on the test images.
+Submissions rank by the mean over seeds of what the last weights score on the test images. A single seed has no
+place beside submissions that were run over several, nor has one that lost a seed.
 """
 
 
 def ranks(item: Comparison) -> dict[str, int]:
-    """Label -> place, of the rows that rank: every seed finished, within the contest, scored."""
-    labels = [
-        row.label
+    """Label -> place, of the rows that rank: every seed finished, within the contest, scored.
+
+    A single seed has no place beside submissions that were run over several: it may have been lucky.
+    """
+    scores = {
+        row.label: score
         for row in item.rows
-        if takes_part(row) and all(r.ranked for r in row.records) and row.metric(row.score_name) is not None
-    ]
+        if takes_part(row) and all(r.ranked for r in row.records) and (score := row.metric(row.score_name))
+    }
+    several = any(score.n > 1 for score in scores.values())
+    labels = [label for label, score in scores.items() if score.n > 1 or not several]
     return {label: place for place, label in enumerate(labels, 1)}
 
 

@@ -35,8 +35,15 @@ def test_what_ranks_has_a_place_and_the_rest_stands_below() -> None:
         ("moody/base", None),
     ]
     generators = [(row["submission"], row["columns"]["place"]) for row in tables[1]["rows"]]
-    assert generators == [("ddpm", 1), ("gan", 2), (REAL_IMAGES, None)]
+    # ddpm is better, but of a single seed.
+    assert generators == [("gan", 1), (REAL_IMAGES, None), ("ddpm", None)]
     assert all(table["protocol"]["profile"] == "official" for table in tables)
+
+
+def test_single_seeds_rank_where_nobody_has_more() -> None:
+    records = [make_record("a", 0, 0.5), make_record("b", 0, 0.6)]
+    (table,) = leaderboard_data(summarize(records))["tables"]
+    assert [(row["submission"], row["columns"]["place"]) for row in table["rows"]] == [("b", 1), ("a", 2)]
 
 
 def test_markdown_names_tracks_places_and_verdicts() -> None:

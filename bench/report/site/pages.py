@@ -78,7 +78,7 @@ def _track_in_short(source: Source, track: str, items: list[Comparison]) -> Sect
     official = [item for item in items if item.protocol.profile == OFFICIAL]
     names = {row.label for item in items for row in item.rows if row.first.identity.submission != REAL_IMAGES}
     runs = sum(len(row.records) for item in items for row in item.rows)
-    text = [f"{len(names)} submissions and variants, {runs} runs."]
+    text = [f"Submissions and variants: {len(names)}. Runs: {runs}."]
     if not any(ranks(item) for item in official):
         text.append("Nothing ranks yet: only official runs do.")
     link = Link("All figures, plots, rules and failed runs", track_page(track))
