@@ -31,6 +31,9 @@ from bench import Batch, Budget, Classifier, DataSpec
 from reference_models import Normalize
 
 
+# module
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     batch_size: int = 16
@@ -84,6 +87,7 @@ class Tiny(Classifier[Config]):
         return {"loss": loss.detach()}
 
     def final_weights(self, model):
+        # final
         return self.ema
 
     @staticmethod

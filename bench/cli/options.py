@@ -27,3 +27,16 @@ Jobs = Annotated[
 ]
 Retry = Annotated[str, typer.Option(help="Which earlier runs to repeat: none or failed.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Timeout = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        help="Wall time of a run's phase, e.g. 90m; default: twenty times the estimate.", show_default=False
+    ),
+]
+Memory = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="Memory of a run, e.g. 4G; default: its share of nine tenths.", show_default=False),
+]
+Sandbox = Annotated[
+    str, typer.Option(help="Walls around submissions' code: auto (the highest there are), bwrap or none.")
+]

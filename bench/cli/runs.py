@@ -11,11 +11,14 @@ from bench.cli.options import (
     Device,
     Embedded,
     Jobs,
+    Memory,
     Paths,
     Profile,
     Results,
     Retry,
+    Sandbox,
     Seeds,
+    Timeout,
     TrackFile,
 )
 from bench.errors import UsageError
@@ -35,6 +38,9 @@ def run(
     jobs: Jobs = None,
     retry: Retry = "none",
     force: Annotated[bool, typer.Option("--force", help="Repeat finished runs too.")] = False,
+    timeout: Timeout = None,
+    memory: Memory = None,
+    sandbox: Sandbox = "auto",
 ) -> None:
     """Verify submissions, then train and evaluate each over several seeds.
 
@@ -56,6 +62,9 @@ def run(
         jobs=jobs,
         retry_failed=_retry_failed(retry),
         force=force,
+        timeout=timeout,
+        memory=memory,
+        sandbox=sandbox,
     )
     outcome = run_command(options)
     if not dry_run and outcome.names:
@@ -91,6 +100,9 @@ def ablate(
     jobs: Jobs = None,
     retry: Retry = "none",
     table: Annotated[str, typer.Option(help="markdown, github, latex, html, json or simple.")] = "simple",
+    timeout: Timeout = None,
+    memory: Memory = None,
+    sandbox: Sandbox = "auto",
 ) -> None:
     """Run a submission's variants on the seeds and data order of its base, and print what each change does.
 
@@ -118,6 +130,9 @@ def ablate(
         jobs=jobs,
         retry_failed=_retry_failed(retry),
         force=False,
+        timeout=timeout,
+        memory=memory,
+        sandbox=sandbox,
     )
     outcome = run_command(options)
     if outcome.names:
@@ -137,6 +152,7 @@ def verify(
     variants: Annotated[str, typer.Option(help="base, all, or names separated by commas.")] = "base",
     device: Device = "auto",
     track: TrackFile = None,
+    sandbox: Sandbox = "auto",
 ) -> None:
     """Check contract, caps and cost of submissions in seconds, without data and without training.
 
@@ -144,7 +160,7 @@ def verify(
     """
     from bench.run.verify_command import verify_command
 
-    raise typer.Exit(verify_command(paths, variants, device, track))
+    raise typer.Exit(verify_command(paths, variants, device, track, sandbox))
 
 
 def floor(

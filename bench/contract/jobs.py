@@ -1,7 +1,7 @@
 """What passes between the parent process, which owns the results, and a job's processes.
 
-A job is one (submission, variant, seed). Each of its phases (verify, train, evaluate) is a process of its own
-that reads ``spec.json`` from its work folder and leaves one of these results there. Weights cross as
+A job is one (submission, variant, seed). Each of its phases (verify, train, evaluate, score) is a process with a
+folder of its own, ``work/<phase>``, where it reads ``spec.json`` and leaves one of these results. Weights cross as
 safetensors and predictions as raw arrays; nothing that a submission prints is ever parsed.
 """
 
@@ -41,6 +41,11 @@ LOGITS = "logits.npy"
 AS_PUBLISHED_LOGITS = "logits-as-published.npy"
 SAMPLES = "samples.npy"
 AS_PUBLISHED_SAMPLES = "samples-as-published.npy"
+# What a phase is given of what an earlier one left: file -> that phase.
+INPUTS: dict[str, dict[str, Phase]] = {
+    "evaluate": {WEIGHTS: "train"},
+    "score": {SAMPLES: "evaluate", AS_PUBLISHED_SAMPLES: "evaluate"},
+}
 PROGRESS_FOLDER = "progress"  # a grid of samples every so often while training
 
 
@@ -62,11 +67,24 @@ NEAREST = Picture("nearest.npy", "nearest-train.png", columns=10)  # a row of sa
 PICTURES = (GRID, AS_PUBLISHED_GRID, CLASSES, LINEAR, SLERP, NEAREST)
 
 
+class ArrayFile(Strict):
+    """An array on disk, and the hash of its file: what is read later must be what was written."""
+
+    path: Path
+    sha256: str
+
+
 class JobData(Strict):
-    """The data a job works on. The train phase opens the train part only, the evaluate phase the other."""
+    """The data a job works on, each array a file of its own: there is none of the evaluation labels.
+
+    A verification has no data. The score phase, which runs no submission code, reads the data sets themselves.
+    """
 
     name: str
-    root: Path
+    root: Path  # for the score phase
+    train_images: ArrayFile | None = None  # (N, C, H, W) uint8
+    train_labels: ArrayFile | None = None  # (N,) int64
+    evaluation_images: ArrayFile | None = None  # (M, C, H, W) uint8
     image_shape: tuple[int, int, int]
     num_classes: int
     channel_mean: tuple[float, ...]
@@ -91,6 +109,8 @@ class JobSpec(Strict):
     checkpoint_seconds: float = 30.0  # 0 for one after every step
     speed_seconds: float = 2.0  # for each of two measurements of speed while verifying; 0 for none
     speed_images: int = 256  # a call of the network while its speed is measured
+    memory_bytes: int | None = None  # that one process may allocate, on a CPU
+    file_bytes: int = 8 * 1024**3  # of the largest file that a process may write
 
 
 class Problem(Strict):
@@ -122,6 +142,7 @@ class TrainingReport(Strict):
     params_after: int
     curves: Curves
     weights_sha256: str
+    updates: dict[str, int]  # optimizer -> steps that it took
     seconds: float  # of training proper, summed over resumptions
     resumes: int
     peak_memory_bytes: int

@@ -181,7 +181,7 @@ def describe_validation_error(path: Path | str, error: ValidationError) -> str:
     """Pydantic's findings in one line: file, field, what was found, what it must be."""
     findings = []
     for item in error.errors(include_url=False):
-        field = ".".join(str(part) for part in item["loc"]) or "the whole file"
+        field = " ".join(".".join(str(part) for part in item["loc"]).split()) or "the whole file"
         if item["type"] == "extra_forbidden":
             findings.append(f"unknown field `{field}`; remove it or correct its spelling")
         elif item["type"] == "missing":

@@ -19,7 +19,7 @@ from bench.files import hash_json
 
 SCHEMA_VERSION = 2
 REAL_IMAGES = "real-images"  # the name under which real images are scored as if they were samples
-Status = Literal["ok", "cap", "contract", "oom", "timeout", "signal", "nan", "error"]
+Status = Literal["ok", "cap", "contract", "oom", "timeout", "limit", "signal", "nan", "error"]
 
 
 def fid_name(samples: int | None, resize: str | None = None) -> str:
@@ -100,6 +100,7 @@ class Training(Strict):
     params_after: int  # the count taken again after training
     curves: Curves
     weights_sha256: str
+    updates: dict[str, int] | None = None  # optimizer -> steps that it took; a GAN's two take one each a step
 
 
 class Rate(Strict):
@@ -206,10 +207,13 @@ def over_caps(protocol: Protocol, cost: Cost, steps: int) -> list[str]:
 
 
 def reasons_against_ranking(
-    protocol: Protocol, data: DataUsed, cost: Cost, steps: int, evaluation: Evaluation
+    protocol: Protocol, data: DataUsed, cost: Cost, training: Training, evaluation: Evaluation
 ) -> list[str]:
     """Why a finished run is kept off the ranking; empty if nothing is."""
-    reasons = over_caps(protocol, cost, steps)
+    reasons = over_caps(protocol, cost, training.steps)
+    for name, updates in (training.updates or {}).items():
+        if updates > protocol.steps:
+            reasons.append(f"optimizer {name} took {updates:,} steps, budget {protocol.steps:,}")
     if protocol.profile != OFFICIAL:
         reasons.append(f"profile {protocol.profile}")
     if data.stand_in_for is not None:

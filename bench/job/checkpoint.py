@@ -34,10 +34,15 @@ def load_checkpoint(path: Path, run: str, device: torch.device) -> dict[str, Any
     return content
 
 
+# Of a specification: places, and what affects speed or safety only.
+BESIDE_THE_POINT = (
+    "work", "folder", "threads", "checkpoint_seconds", "speed_seconds", "speed_images",
+    "memory_bytes", "file_bytes",
+)  # fmt: skip
+
+
 def run_id(spec: JobSpec) -> str:
     """What ties a checkpoint to its run: the specification, without paths and what only affects speed."""
-    content = spec.model_dump(
-        mode="json", exclude={"work", "folder", "threads", "checkpoint_seconds", "speed_seconds", "speed_images"}
-    )
-    del content["data"]["root"]
-    return hash_json(content)
+    content = spec.model_dump(mode="json", exclude={*BESIDE_THE_POINT, "data"})
+    arrays = [spec.data.train_images, spec.data.train_labels]
+    return hash_json({**content, "data": [spec.data.name, *(array and array.sha256 for array in arrays)]})

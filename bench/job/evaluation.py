@@ -22,7 +22,7 @@ from bench.contract.jobs import (
     JobSpec,
 )
 from bench.contract.submission import Classifier, Generator
-from bench.data.store import load
+from bench.data.parts import read_array
 from bench.files import atomic_path, write_bytes
 from bench.job.channel import Channel
 from bench.job.generation import Drawn, Sampler
@@ -61,8 +61,8 @@ def _classify(
     spec: JobSpec,
     channel: Channel,
 ) -> tuple[int, bool, float]:
-    part = load(spec.data.name, spec.protocol.evaluate, spec.data.root)
-    images = torch.from_numpy(part.evenly_spread(spec.protocol.evaluation_images).images).to(spec.device)
+    assert spec.data.evaluation_images is not None
+    images = torch.from_numpy(read_array(spec.data.evaluation_images)).to(spec.device)
     model = rebuild(submission, spec, spec.work / WEIGHTS)
     batch_size = spec.protocol.evaluation_batch_size
     _save(spec, LOGITS, _logits(submission, model, images.split(batch_size), spec, channel))

@@ -6,6 +6,7 @@ without either is judged by its parent.
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 import traceback
@@ -64,11 +65,20 @@ def die_with_parent() -> None:
         sys.exit("the parent is gone")
 
 
+def limit_resources(spec: JobSpec) -> None:
+    """What the system itself enforces, for this process and all that it starts; it cannot be raised again."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (spec.file_bytes, spec.file_bytes))
+    if spec.memory_bytes is not None and spec.device == "cpu":  # CUDA reserves far more than it uses
+        resource.setrlimit(resource.RLIMIT_DATA, (spec.memory_bytes, spec.memory_bytes))
+
+
 def main() -> int:
     """Run the phase named on the command line; 0 when its report was written."""
     die_with_parent()
     phase, work = sys.argv[1], Path(sys.argv[2])
     spec = read_report(work / SPEC, JobSpec)
+    limit_resources(spec)
     torch.set_num_threads(spec.threads)
     try:
         PHASES[phase](spec)

@@ -2,7 +2,7 @@
 
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from bench.contract.jobs import CHECKPOINT, PROGRESS_FOLDER, REPORT, WEIGHTS, JobSpec, TrainingReport
 from bench.contract.submission import Batch, Budget, Generator
 from bench.data.batches import BatchStream
-from bench.data.store import load
+from bench.data.parts import read_labelled
 from bench.errors import ContractError
 from bench.files import atomic_path, hash_file, write_bytes
 from bench.job.accounting import LearnedStateCheck, TrainingState
@@ -21,6 +21,7 @@ from bench.job.channel import Channel
 from bench.job.checkpoint import load_checkpoint, run_id, save_checkpoint
 from bench.job.curves import CurveLog
 from bench.job.generation import Sampler
+from bench.job.guard import Guard
 from bench.job.loading import AnySubmission, build_network, data_spec, load_submission, seed_everything
 from bench.job.prediction import rebuild
 from bench.job.state import capture_state, restore_state
@@ -36,6 +37,7 @@ class Progress:
     step: int = 0
     seconds: float = 0.0
     resumes: int = 0
+    updates: dict[str, int] = field(default_factory=dict)  # optimizer -> steps that it has taken
 
 
 class Trainer:
@@ -45,8 +47,10 @@ class Trainer:
         self.spec = spec
         self.device = torch.device(spec.device)
         self.run_id = run_id(spec)
+        self.guard = Guard()
         self.submission = load_submission(spec.folder, spec.protocol.task, spec.overrides)
-        data = load(spec.data.name, spec.protocol.train, spec.data.root)
+        assert spec.data.train_images is not None and spec.data.train_labels is not None
+        data = read_labelled(spec.data.train_images, spec.data.train_labels)
         self.images = torch.from_numpy(data.images).to(self.device)
         self.labels = torch.from_numpy(data.labels).to(self.device)
         self.budget = Budget(
@@ -61,22 +65,34 @@ class Trainer:
         # Of a generator, after a 16th, an eighth, a quarter and half of the steps.
         shares = (16, 8, 4, 2) if isinstance(self.submission, Generator) else ()
         self.grid_steps = {self.budget.steps // share for share in shares}
-        self.environment = capture_environment(spec.device)  # now: hours later the checkout may have changed
+        self.environment = capture_environment(spec.device)
 
     def run(self) -> TrainingReport:
         """Train and leave the weights in the work folder."""
         model = start_training(self.submission, self.spec, self.budget, self.device)
         params_before = TrainingState(self.submission, model).count().total
         learned = LearnedStateCheck(model)
+        self._count_updates(model)
         self._resume(model)
         self._train(model)
         state = TrainingState(self.submission, model)
         state.refuse_hidden()
         learned.refuse_changes(model)
+        self.guard.refuse_changes()
         params_after = state.count().total
         if params_after != params_before:
             raise ContractError(f"{params_before:,} parameters before training, {params_after:,} after it")
         return self._report(model, params_after)
+
+    def _count_updates(self, model: nn.Module) -> None:
+        """Have every optimizer count its steps; a GAN's two take one each in a step of the budget."""
+        for name, optimizer in TrainingState(self.submission, model).optimizers.items():
+            self.progress.updates.setdefault(name, 0)
+
+            def count(*_: object, name: str = name) -> None:
+                self.progress.updates[name] += 1
+
+            optimizer.register_step_post_hook(count)
 
     def _train(self, model: nn.Module) -> None:
         steps, started = self.budget.steps, time.perf_counter()
@@ -135,6 +151,7 @@ class Trainer:
             params_after=params,
             curves=self.log.result(),
             weights_sha256=hash_file(path),
+            updates=self.progress.updates,
             seconds=self.progress.seconds,
             resumes=self.progress.resumes,
             peak_memory_bytes=peak_memory_bytes(self.spec.device),

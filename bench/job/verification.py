@@ -16,6 +16,8 @@ from bench.errors import ContractError
 from bench.files import write_bytes
 from bench.job.accounting import LearnedStateCheck, TrainingState
 from bench.job.curves import check_step_values
+from bench.job.foreign import refuse_foreign
+from bench.job.guard import Guard
 from bench.job.loading import config_values, load_submission
 from bench.job.prediction import batch_dependence, decode, latent, predict, rebuild, sample
 from bench.job.state import capture_state, restore_state
@@ -59,6 +61,7 @@ class Verifier:
         self.device = torch.device(spec.device)
         self.problems: list[Problem] = []
         self.over_caps: list[str] = []
+        self.guard = Guard()
         self.submission = load_submission(spec.folder, spec.protocol.task, spec.overrides)
         self.config = config_values(self.submission)
         self.budget = Budget(steps=spec.steps, batch_size=self.submission.config.batch_size, train_images=50_000)
@@ -78,6 +81,7 @@ class Verifier:
         self._check_caps(cost)
         self._check_rebuilt(model)
         self._check_checkpoint(model)
+        self.guard.refuse_changes()
         training = inference = None
         if self.spec.speed_seconds > 0 and not self.problems:
             training, inference = self._training_speed(), self._inference_speed(model, cost)
@@ -115,6 +119,7 @@ class Verifier:
         """Parameters, stored scalars and multiply-accumulates of one image."""
         was_training = model.training
         model.eval()
+        self._refuse_foreign(model)
         params, stored = state.count(), stored_scalars(model)
         if isinstance(self.submission, Classifier):
             evaluations, macs = 1, macs_per_image(_Predict(self.submission, model), (self.images[:1],))
@@ -135,6 +140,15 @@ class Verifier:
             evaluations_per_sample=evaluations,
             training_flops_per_step=training_flops,
         )
+
+    def _refuse_foreign(self, model: nn.Module) -> None:
+        images, labels = self.images[:1], self.labels[:1]
+        if isinstance(self.submission, Classifier):
+            submission = self.submission
+            refuse_foreign(model, [images], lambda: submission.predict(model, images))
+            return
+        with recorded_calls(model, real=1):
+            refuse_foreign(model, [labels], lambda: self._sample(model, labels))
 
     def sampling_cost(self, model: nn.Module) -> SamplingCost:
         """Of one image, by a generator's ``model`` in eval mode."""

@@ -43,7 +43,8 @@ class Column:
 def device_of(row: Row) -> str:
     """What a speed was measured on."""
     environment = row.first.environment
-    threads = f", {environment['threads']} thr" if environment.get("device_type") == "cpu" else ""
+    known = environment.get("device_type") == "cpu" and "threads" in environment
+    threads = f", {environment['threads']} thr" if known else ""
     return f"{environment.get('device')}{threads}"
 
 

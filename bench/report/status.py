@@ -61,7 +61,8 @@ def _of_work(path: Path) -> Run:
     profile: str = NOTHING
     seed: int | None = None
     try:
-        spec = json.loads((path.with_suffix("") / WORK / SPEC).read_text())
+        work = path.with_suffix("") / WORK
+        spec = json.loads(next(iter(sorted(work.glob(f"*/{SPEC}"))), work / SPEC).read_text())
         profile, seed = str(spec["protocol"]["profile"]), int(spec["seed"])
     except (OSError, ValueError, KeyError, TypeError):
         pass  # killed before it was written

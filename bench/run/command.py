@@ -11,6 +11,8 @@ from bench.errors import BenchError, ExitCode, UsageError
 from bench.run.devices import choose_device, choose_jobs
 from bench.run.discovery import Found, discover
 from bench.run.display import choose_display
+from bench.run.executors.limits import parse_duration, parse_memory
+from bench.run.executors.sandbox import choose_walls
 from bench.run.floors import add_floors
 from bench.run.plan import Plan, Settings, State, make_plan
 from bench.run.runner import Runner, check_writable
@@ -34,6 +36,9 @@ class RunOptions:
     retry_failed: bool
     force: bool
     threads: int | None = None  # of each run; None to share the cores out
+    timeout: str | None = None
+    memory: str | None = None
+    sandbox: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,9 @@ def _plan(options: RunOptions, found: list[Found]) -> tuple[Plan, list[BenchErro
         checkpoint_seconds=_checkpoint_seconds(),
         force=options.force,
         retry_failed=options.retry_failed,
+        timeout_seconds=None if options.timeout is None else parse_duration(options.timeout),
+        memory_bytes=None if options.memory is None else parse_memory(options.memory),
+        walls=choose_walls(options.sandbox),
     )
     plan, problems = make_plan(found, settings)
     add_floors(plan)

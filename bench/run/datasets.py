@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contract.jobs import JobData
+from bench.contract.jobs import ArrayFile, JobData
 from bench.contract.records import DataUsed
 from bench.contract.tracks import Profile, Track
 from bench.data import store
 from bench.data.images import channel_statistics, fingerprint, overlap
+from bench.data.parts import write_array
 from bench.errors import DataError
 
 
@@ -54,7 +55,7 @@ class DataSets:
         """What the parent needs of data set ``name`` under ``profile``.
 
         Raises:
-            DataError: If a file is damaged.
+            DataError: If a file is damaged, or the cache cannot be written.
         """
         key = (name, profile.train, profile.evaluate, profile.evaluation_images)
         if key not in self._facts:
@@ -66,10 +67,17 @@ class DataSets:
         train = store.load(name, profile.train, self.root)
         evaluation = store.load(name, profile.evaluate, self.root).evenly_spread(profile.evaluation_images)
         mean, std = channel_statistics(train.images)
+        fingerprints: dict[str, str] = {
+            profile.train: fingerprint(train),
+            profile.evaluate: fingerprint(evaluation),
+        }
         repeated = overlap(train.images, evaluation.images)
         job = JobData(
             name=name,
             root=self.root.resolve(),
+            train_images=self._keep(train.images, fingerprints[profile.train], "images"),
+            train_labels=self._keep(train.labels, fingerprints[profile.train], "labels"),
+            evaluation_images=self._keep(evaluation.images, fingerprints[profile.evaluate], "images"),
             image_shape=info.image_shape,
             num_classes=info.num_classes,
             channel_mean=mean,
@@ -85,8 +93,12 @@ class DataSets:
             channel_std=std,
             evaluation_images_also_in_train=int(repeated.sum()),
         )
-        fingerprints: dict[str, str] = {
-            profile.train: fingerprint(train),
-            profile.evaluate: fingerprint(evaluation),
-        }
         return DataFacts(job, used, fingerprints, evaluation.labels, repeated)
+
+    def _keep(self, array: NDArray[np.generic], digest: str, what: str) -> ArrayFile:
+        """An array where a submission's process can read it, under a name that says nothing to it."""
+        folder = store.cache_folder() / "parts"
+        try:
+            return write_array(array, folder, f"{digest[:16]}-{what}")
+        except OSError as error:
+            raise DataError(f"{folder}: cannot be written ({error.strerror}); set $XDG_CACHE_HOME") from None

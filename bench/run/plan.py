@@ -14,12 +14,17 @@ from bench.measure.weights import ALL as ALL_WEIGHTS
 from bench.measure.weights import missing
 from bench.run.datasets import DataFacts, DataSets, choose_data
 from bench.run.discovery import Found, variants_of
+from bench.run.executors.limits import Limits, default_memory
+from bench.run.executors.local import Conditions
+from bench.run.executors.sandbox import OPEN, Walls
 
 PRECISION = "fp32"
 # Seconds of each of two measurements of speed, and images a call. Those of other profiles are for the estimate
 # of time only.
 OFFICIAL_SPEED = (2.0, 256)
 ROUGH_SPEED = (0.5, 32)
+# Without --timeout: a run that takes twenty times as long as was estimated hangs.
+PATIENCE, LEAST_SECONDS, UNKNOWN_SECONDS = 20.0, 1800.0, 7 * 86400.0
 SCORING_SECONDS = 0.2  # a sample, on one CPU thread: mostly two passes through Inception; for the estimate only
 
 
@@ -39,6 +44,9 @@ class Settings:
     checkpoint_seconds: float = 30.0
     force: bool = False
     retry_failed: bool = False
+    timeout_seconds: float | None = None  # of a run; None for many times what it should take
+    memory_bytes: int | None = None  # of a run; None for its share of the machine
+    walls: Walls = OPEN
 
     def with_jobs(self, jobs: int, threads: int) -> "Settings":
         """The same with so many runs side by side, and threads each."""
@@ -79,6 +87,15 @@ class Job:
         """Beside the record: weights, samples, log, and while it runs its work folder."""
         return self.path.with_suffix("")
 
+    def conditions(self, settings: Settings) -> Conditions:
+        """Under which its phases run."""
+        seconds = settings.timeout_seconds
+        if seconds is None:
+            estimate = self.entry.seconds_per_job()
+            seconds = UNKNOWN_SECONDS if estimate is None else max(LEAST_SECONDS, PATIENCE * estimate)
+        memory = settings.memory_bytes or default_memory(settings.jobs)
+        return Conditions(Limits(seconds, memory), settings.walls)
+
     def spec(self, settings: Settings) -> JobSpec:
         """What the job's processes are told."""
         found = self.entry.found
@@ -99,6 +116,7 @@ class Job:
             checkpoint_seconds=settings.checkpoint_seconds,
             speed_seconds=speed_seconds,
             speed_images=speed_images,
+            memory_bytes=settings.memory_bytes or default_memory(settings.jobs),
         )
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,6 @@ from bench.contract.records import (
 )
 from bench.errors import ContractError, RunFailed
 from bench.measure.classification import per_batch_accuracy, score
-from bench.measure.environment import capture_environment
 from bench.pictures import save_sheet
 from bench.run.executors.local import LOG, log_tail
 from bench.run.plan import Job, Settings
@@ -47,8 +47,17 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def record_success(job: Job, verification: Verification, settings: Settings, started_at: str) -> Record:
+def record_success(
+    job: Job, verification: Verification, settings: Settings, started_at: str, parent: dict[str, Any]
+) -> Record:
     """Score a finished job, write its record, and clear its work folder.
+
+    Args:
+        job: What was run.
+        verification: What was found before.
+        settings: Of the command.
+        started_at: When its first phase began.
+        parent: The environment as this process saw it when the command began: it is not the submission's to say.
 
     Raises:
         RunFailed: If the processes left predictions of a wrong shape or kind.
@@ -57,31 +66,25 @@ def record_success(job: Job, verification: Verification, settings: Settings, sta
     """
     assert verification.cost is not None  # nothing was trained without
     work = job.folder / WORK
-    training = read_report(work / REPORT["train"], TrainingReport)
-    report = read_report(work / REPORT["evaluate"], EvaluationReport)
+    training = read_report(work / "train" / REPORT["train"], TrainingReport)
+    report = read_report(work / "evaluate" / REPORT["evaluate"], EvaluationReport)
     _check_evaluations(report, verification.cost)
-    scores = read_report(work / REPORT["score"], Scores) if job.generates else None
+    scores = read_report(work / "score" / REPORT["score"], Scores) if job.generates else None
     evaluation = _classification(job, work, report) if scores is None else _generation(scores)
     _keep_artifacts(job, work)
+    trained = Training(**training.model_dump(include=set(Training.model_fields)))
     record = _record(
         job,
         verification,
         status="ok",
-        training=Training(
-            steps=training.steps,
-            batch_size=training.batch_size,
-            epochs=training.epochs,
-            params_after=training.params_after,
-            curves=training.curves,
-            weights_sha256=training.weights_sha256,
-        ),
+        training=trained,
         evaluation=evaluation,
         not_measured={} if scores is None else scores.not_measured,
         metric_weights={} if scores is None else scores.weights,
         unranked_because=reasons_against_ranking(
-            job.entry.protocol, job.entry.facts.used, verification.cost, training.steps, evaluation
+            job.entry.protocol, job.entry.facts.used, verification.cost, trained, evaluation
         ),
-        environment={**training.environment, "jobs_side_by_side": settings.jobs},
+        environment={**training.environment, **parent, **_surroundings(settings)},
         timing=Timing(
             started_at=started_at,
             finished_at=now(),
@@ -101,13 +104,13 @@ def record_success(job: Job, verification: Verification, settings: Settings, sta
     _write(job, record)
     if record.not_measured:
         # Samples stay, so that the same command measures the rest once there are weights.
-        (work / REPORT["score"]).unlink(missing_ok=True)
+        (work / "score" / REPORT["score"]).unlink(missing_ok=True)
     else:
         shutil.rmtree(work, ignore_errors=True)
     return record
 
 
-def record_floor(job: Job, settings: Settings, started_at: str) -> Record:
+def record_floor(job: Job, settings: Settings, started_at: str, parent: dict[str, Any]) -> Record:
     """Write the record of real images that were scored as if they were samples.
 
     Raises:
@@ -115,7 +118,7 @@ def record_floor(job: Job, settings: Settings, started_at: str) -> Record:
         ResultsError: If the results folder cannot be written.
     """
     work = job.folder / WORK
-    scores = read_report(work / REPORT["floor"], Scores)
+    scores = read_report(work / "floor" / REPORT["floor"], Scores)
     record = _record(
         job,
         None,
@@ -124,7 +127,7 @@ def record_floor(job: Job, settings: Settings, started_at: str) -> Record:
         not_measured=scores.not_measured,
         metric_weights=scores.weights,
         unranked_because=["real images"],
-        environment={**scores.environment, "jobs_side_by_side": 1},
+        environment={**scores.environment, **parent, "jobs_side_by_side": 1},
         timing=Timing(
             started_at=started_at,
             finished_at=now(),
@@ -140,14 +143,19 @@ def record_floor(job: Job, settings: Settings, started_at: str) -> Record:
 
 
 def record_failure(
-    job: Job, verification: Verification | None, settings: Settings, failure: Failure, started_at: str
+    job: Job,
+    verification: Verification | None,
+    settings: Settings,
+    failure: Failure,
+    started_at: str,
+    parent: dict[str, Any],
 ) -> Record:
     """Write the record of a job that ended without a result. Its work folder stays, to be looked at or resumed.
 
     Raises:
         ResultsError: If the results folder cannot be written.
     """
-    environment = capture_environment(None) if verification is None else verification.environment
+    environment = {} if verification is None else verification.environment
     record = _record(
         job,
         verification,
@@ -155,11 +163,15 @@ def record_failure(
         reason=failure.reason,
         log_tail=log_tail(job.folder / WORK) or (verification.log_tail if verification else []),
         unranked_because=[f"failed: {failure.status}"],
-        environment={**environment, "jobs_side_by_side": settings.jobs},
+        environment={**environment, **parent, **_surroundings(settings)},
         timing=Timing(started_at=started_at, finished_at=now(), attempt=_attempt(job), resumes=0),
     )
     _write(job, record)
     return record
+
+
+def _surroundings(settings: Settings) -> dict[str, Any]:
+    return {"jobs_side_by_side": settings.jobs, "walls": asdict(settings.walls)}
 
 
 def _record(job: Job, verification: Verification | None, **fields: Any) -> Record:
@@ -202,7 +214,7 @@ def _sampling_times(report: EvaluationReport) -> dict[str, float]:
 
 def _classification(job: Job, work: Path, report: EvaluationReport) -> Evaluation:
     facts = job.entry.facts
-    logits = _load(work / LOGITS)
+    logits = _load(work / "evaluate" / LOGITS)
     scores = score(logits, facts.evaluation_labels)
     metrics = {
         "top1_accuracy": scores.top1_accuracy,
@@ -239,7 +251,7 @@ def _as_published(job: Job, work: Path) -> dict[str, float]:
     settings = job.entry.found.manifest.as_published
     if settings is None:
         return {}
-    logits, labels = _load(work / AS_PUBLISHED_LOGITS), job.entry.facts.evaluation_labels
+    logits, labels = _load(work / "evaluate" / AS_PUBLISHED_LOGITS), job.entry.facts.evaluation_labels
     mean, std, _ = per_batch_accuracy(logits, labels, settings.batch_size, drop_last=False)
     top1 = score(logits, labels).top1_accuracy
     return {
@@ -259,17 +271,19 @@ def _load(path: Path) -> NDArray[Any]:
 
 def _keep_artifacts(job: Job, work: Path) -> None:
     """Copy what outlives the run out of the work folder, so that a crash before the record loses nothing."""
-    for name in (WEIGHTS, LOG):
+    for path in (work / "train" / WEIGHTS, work / LOG):
         with contextlib.suppress(FileNotFoundError):
-            shutil.copyfile(work / name, job.folder / name)
+            shutil.copyfile(path, job.folder / path.name)
     for picture in PICTURES:
-        if (work / picture.array).exists():
-            images = _load(work / picture.array)
+        for path in (work / phase / picture.array for phase in ("evaluate", "score")):
+            if not path.exists():
+                continue
+            images = _load(path)
             if images.shape[1:] != job.entry.facts.used.image_shape or images.dtype != np.uint8:
                 raise RunFailed(
                     f"{picture.array}: found {images.shape} {images.dtype}, not uint8 images of the data"
                 )
             save_sheet(images, job.folder / picture.png, picture.columns)
     with contextlib.suppress(FileNotFoundError):
-        shutil.copytree(work / PROGRESS_FOLDER, job.folder / PROGRESS_FOLDER, dirs_exist_ok=True)
-    (work / CHECKPOINT).unlink(missing_ok=True)
+        shutil.copytree(work / "train" / PROGRESS_FOLDER, job.folder / PROGRESS_FOLDER, dirs_exist_ok=True)
+    (work / "train" / CHECKPOINT).unlink(missing_ok=True)

@@ -17,11 +17,14 @@ from bench.files import write_bytes
 from bench.measure.environment import capture_environment
 from bench.run.devices import usable_cores
 from bench.run.display import Display
-from bench.run.executors.local import Stopped, log_tail, run_phase
+from bench.run.executors.limits import Limits
+from bench.run.executors.local import Conditions, Stopped, adopt_orphans, log_tail, run_phase
+from bench.run.executors.sandbox import OPEN, Walls
 from bench.run.plan import Entry, Job, Plan, State, read_existing
 from bench.run.recording import now, record_failure, record_floor, record_success
 
 LOCK_POLL_SECONDS = 1.0
+VERIFY_SECONDS = 1800.0  # a verification takes seconds; a slow sampler's some minutes
 
 
 def check_writable(results: Path) -> None:
@@ -38,7 +41,7 @@ def check_writable(results: Path) -> None:
         raise ResultsError(f"{results}: cannot be written ({error.strerror}); choose another --results") from None
 
 
-def verify_in_process(spec: JobSpec, stop: threading.Event) -> Verification:
+def verify_in_process(spec: JobSpec, stop: threading.Event, walls: Walls) -> Verification:
     """Verify one (submission, variant) in a process of its own.
 
     A submission that cannot be built at all gives a verification without a cost, and with the problem.
@@ -48,9 +51,10 @@ def verify_in_process(spec: JobSpec, stop: threading.Event) -> Verification:
     """
     with tempfile.TemporaryDirectory(prefix="capbench-verify-") as folder:
         spec = spec.model_copy(update={"work": Path(folder)})
-        failure = run_phase(spec, "verify", lambda event: None, stop)
+        conditions = Conditions(Limits(VERIFY_SECONDS, spec.memory_bytes), walls)
+        failure = run_phase(spec, "verify", lambda event: None, stop, conditions)
         if failure is None:
-            return read_report(spec.work / REPORT["verify"], Verification)
+            return read_report(spec.work / "verify" / REPORT["verify"], Verification)
         tail = log_tail(spec.work)
     problem = Problem(status=failure.status, message=failure.reason)
     environment = capture_environment(None)
@@ -69,6 +73,8 @@ class Runner:
         self.plan = plan
         self.display = display
         self.stop = threading.Event()
+        self.environment = capture_environment(None)  # now: hours later the checkout may have changed
+        adopt_orphans()
         self.exit_code = ExitCode.OK
 
     def verify(self, *, record_failures: bool) -> None:
@@ -117,7 +123,7 @@ class Runner:
     def _verify(self, entry: Entry, record_failures: bool) -> None:
         settings = self.plan.settings
         try:
-            found = verify_in_process(entry.jobs[0].spec(settings), self.stop)
+            found = verify_in_process(entry.jobs[0].spec(settings), self.stop, settings.walls)
         except Stopped:
             return
         entry.verification = found
@@ -142,9 +148,12 @@ class Runner:
             started_at, settings = now(), self.plan.settings
             spec = job.spec(settings).model_copy(update={"threads": usable_cores()})
             self.display.started(job)
-            failure = run_phase(spec, "floor", lambda event: self.display.progress(job, event), self.stop)
+            conditions = Conditions(Limits(), OPEN)  # no submission's code
+            failure = run_phase(
+                spec, "floor", lambda event: self.display.progress(job, event), self.stop, conditions
+            )
             if failure is None:
-                self._finish(job, record_floor(job, settings, started_at), State.DONE)
+                self._finish(job, record_floor(job, settings, started_at, self.environment), State.DONE)
             else:
                 self.display.message(f"{job.label}: {failure.reason}")
 
@@ -184,18 +193,20 @@ class Runner:
             return
         started_at, settings, verification = now(), self.plan.settings, job.entry.verification
         assert verification is not None
-        spec = job.spec(settings)
+        spec, conditions = job.spec(settings), job.conditions(settings)
         if settings.force:
             shutil.rmtree(spec.work, ignore_errors=True)  # a finished run is repeated from its first step
         self.display.started(job)
         phases: tuple[Phase, ...] = ("train", "evaluate", "score") if job.generates else ("train", "evaluate")
         for phase in phases:
-            failure = run_phase(spec, phase, lambda event: self.display.progress(job, event), self.stop)
+            failure = run_phase(
+                spec, phase, lambda event: self.display.progress(job, event), self.stop, conditions
+            )
             if failure is not None:
                 self._finish_failed(job, failure, started_at)
                 return
         try:
-            record = record_success(job, verification, settings, started_at)
+            record = record_success(job, verification, settings, started_at, self.environment)
         except ResultsError:
             raise
         except BenchError as error:
@@ -207,7 +218,8 @@ class Runner:
 
     def _finish_failed(self, job: Job, failure: Failure, started_at: str) -> None:
         self._fail(exit_code_of(failure))
-        record = record_failure(job, job.entry.verification, self.plan.settings, failure, started_at)
+        settings, found = self.plan.settings, job.entry.verification
+        record = record_failure(job, found, settings, failure, started_at, self.environment)
         self._finish(job, record, State.FAILED)
 
     def _finish(self, job: Job, record: Record, state: State) -> None:

@@ -11,14 +11,17 @@ from bench.files import REPOSITORY
 
 # Code that a submission may import and that is therefore part of what it is.
 SHARED = ("reference_models", "bench.augment")
+MOST_BYTES = 65_536  # of model.py: a network is some hundred lines, and weights are no code
 
 
 def sources_of(model: Path) -> dict[str, str]:
     """A submission's ``model.py`` and every shared module that it uses, directly or not, with their hashes.
 
     Raises:
-        ContractError: If a file cannot be read, is not valid Python, or imports relatively.
+        ContractError: If a file cannot be read, is not valid Python, imports relatively or what is the harness's
+            own, or is larger than code is.
     """
+    _refuse_internals(model)
     sources = {model.name: hash_code(model)}
     waiting = _shared_imports(model)
     while waiting:
@@ -28,6 +31,23 @@ def sources_of(model: Path) -> dict[str, str]:
             sources[name] = hash_code(path)
             waiting += _shared_imports(path)
     return dict(sorted(sources.items()))
+
+
+def _refuse_internals(model: Path) -> None:
+    """Refuse what no network needs: the harness's own rooms, and weights written out as source text."""
+    for node in ast.walk(_parse(model)):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+        for name in names:
+            if name.startswith("bench.") and not name.startswith("bench.augment"):
+                line = getattr(node, "lineno", "?")
+                raise ContractError(
+                    f"{model}, line {line}: imports {name}, which is the harness's own; a submission may import "
+                    "bench's public names and bench.augment"
+                )
+    size = model.stat().st_size
+    if size > MOST_BYTES:
+        raise ContractError(f"{model}: {size:,} bytes, {MOST_BYTES:,} are allowed; weights belong into parameters")
 
 
 def _shared_imports(path: Path) -> list[Path]:

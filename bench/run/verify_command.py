@@ -14,10 +14,13 @@ from bench.data.store import describe
 from bench.errors import ExitCode
 from bench.run.devices import choose_device, usable_cores
 from bench.run.discovery import Found, discover, variants_of
+from bench.run.executors.sandbox import choose_walls
 from bench.run.runner import verify_in_process
 
 
-def verify_command(paths: list[Path], variants: str, device: str, track_file: Path | None) -> ExitCode:
+def verify_command(
+    paths: list[Path], variants: str, device: str, track_file: Path | None, sandbox: str = "auto"
+) -> ExitCode:
     """Verify submissions and print what was found.
 
     Returns:
@@ -27,12 +30,13 @@ def verify_command(paths: list[Path], variants: str, device: str, track_file: Pa
         BenchError: If a path or option is wrong.
     """
     found, broken = discover(paths, load_tracks(track_file))
-    chosen_device = choose_device(device)
+    chosen_device, walls = choose_device(device), choose_walls(sandbox)
     entries = [(submission, variant) for submission in found for variant in variants_of(submission, variants)]
     code, stop = ExitCode.OK, threading.Event()
     with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
         results = pool.map(
-            lambda entry: verify_in_process(verification_spec(entry[0], entry[1], chosen_device), stop), entries
+            lambda entry: verify_in_process(verification_spec(entry[0], entry[1], chosen_device), stop, walls),
+            entries,
         )
         verified: list[tuple[Found, str, Verification]] = []
         try:

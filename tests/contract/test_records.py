@@ -77,7 +77,8 @@ def test_no_number_that_is_none(tmp_path: Path, record: Record) -> None:
 
 def test_what_keeps_a_run_off_the_ranking(record: Record) -> None:
     assert record.data is not None and record.evaluation is not None and record.cost is not None
-    good = (record.protocol, record.data, record.cost, 10_000, record.evaluation)
+    assert record.training is not None
+    good = (record.protocol, record.data, record.cost, record.training, record.evaluation)
     assert reasons_against_ranking(*good) == []
     smoke = record.protocol.model_copy(update={"profile": "smoke"})
     drawn = record.data.model_copy(update={"name": "shapes100", "stand_in_for": "cifar100"})
@@ -89,10 +90,12 @@ def test_what_keeps_a_run_off_the_ranking(record: Record) -> None:
             "inference_buffers": 200_000,
         }
     )
-    assert reasons_against_ranking(smoke, drawn, large, 20_000, peeking) == [
+    long = record.training.model_copy(update={"steps": 20_000, "updates": {"optimizer": 10_000, "other": 10_001}})
+    assert reasons_against_ranking(smoke, drawn, large, long, peeking) == [
         "104,804 params, cap 100,000; the largest parts: model.b 104,800, model.a 4",
         "284,194 stored scalars (84,194 in parameters, 200,000 in buffers, 0 in plain attributes), cap 200,000",
         "20,000 steps, budget 10,000",
+        "optimizer other took 10,001 steps, budget 10,000",
         "profile smoke",
         "data shapes100 instead of cifar100",
         "predictions depend on the rest of the batch",

@@ -5,6 +5,8 @@ from typing import Any
 
 from bench.contract.jobs import JobData, JobSpec
 from bench.contract.tracks import load_tracks, protocol_of
+from bench.data import store
+from bench.data.parts import write_array
 from tests.making import write_generator, write_generator_track, write_submission, write_track
 
 
@@ -13,6 +15,7 @@ def make_spec(
 ) -> JobSpec:
     """A job of the tiny track on drawn images; ``fields`` replace those of the specification."""
     track = load_tracks(write_track(folder))["tiny"]
+    train, test = (store.load("shapes4x16", part, folder) for part in ("train", "test"))
     work = folder / f"work-{name}"
     work.mkdir()
     spec = JobSpec(
@@ -26,6 +29,9 @@ def make_spec(
         data=JobData(
             name="shapes4x16",
             root=folder,
+            train_images=write_array(train.images, folder / "parts", "train-images"),
+            train_labels=write_array(train.labels, folder / "parts", "train-labels"),
+            evaluation_images=write_array(test.images, folder / "parts", "test-images"),
             image_shape=(3, 16, 16),
             num_classes=4,
             channel_mean=(0.5, 0.5, 0.5),

@@ -16,6 +16,7 @@ from bench.contract.jobs import (
     REPORT,
     SAMPLES,
     WEIGHTS,
+    ArrayFile,
     EvaluationReport,
     JobSpec,
     read_report,
@@ -60,19 +61,19 @@ def test_as_published_uses_batch_statistics(trained: JobSpec) -> None:
     assert np.array_equal(published, np.load(trained.work / AS_PUBLISHED_LOGITS))
 
 
-def test_only_the_images_of_the_evaluated_part_are_handed_over(
+def test_only_the_images_of_the_evaluated_part_are_opened(
     trained: JobSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    original = store.load
+    original = evaluation.read_array
 
-    def load(name: str, part: str, root: Path) -> object:
-        asked.append(part)
-        return original(name, part, root)  # type: ignore[arg-type]
+    def read_array(file: ArrayFile) -> object:
+        asked.append(file)
+        return original(file)
 
-    monkeypatch.setattr(evaluation, "load", load)
+    monkeypatch.setattr(evaluation, "read_array", read_array)
     evaluation.evaluate(trained)
-    assert asked == ["test"]
+    assert asked == [trained.data.evaluation_images]
 
 
 def test_other_weights_are_refused(trained: JobSpec) -> None:

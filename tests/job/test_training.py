@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from bench.contract.jobs import CHECKPOINT, REPORT, WEIGHTS, TrainingReport, read_report
+from bench.job.checkpoint import run_id
 from bench.job.training import Trainer, train
 from tests.job.making_jobs import make_spec
 
@@ -108,3 +109,12 @@ def test_training_may_not_learn_a_buffer(tmp_path: Path) -> None:
     }
     with pytest.raises(Exception, match="hidden parameters: buffer table"):
         Trainer(make_spec(tmp_path, changes=late)).run()
+
+
+def test_a_checkpoint_is_not_another_run_s_for_its_place_or_its_limits(tmp_path: Path) -> None:
+    spec = make_spec(tmp_path)
+    moved = {"work": tmp_path / "elsewhere", "threads": 7, "memory_bytes": 2**30, "file_bytes": 5}
+    assert run_id(spec.model_copy(update=moved)) == run_id(spec)
+    assert run_id(spec.model_copy(update={"seed": 1})) != run_id(spec)
+    other = spec.data.model_copy(update={"train_images": spec.data.evaluation_images})
+    assert run_id(spec.model_copy(update={"data": other})) != run_id(spec)

@@ -49,7 +49,8 @@ def test_running_and_interrupted(tmp_path: Path) -> None:
     work = tmp_path / "runs" / "t" / "net" / "base" / "seed3-0123abcd" / "work"
     work.mkdir(parents=True)
     assert found(tmp_path)["net None"].state == "interrupted"  # killed before it had a specification
-    (work / "spec.json").write_text(json.dumps({"protocol": {"profile": "quick"}, "seed": 3}))
+    (work / "train").mkdir()
+    (work / "train" / "spec.json").write_text(json.dumps({"protocol": {"profile": "quick"}, "seed": 3}))
     assert found(tmp_path)["net 3"].repair == "bench run submissions/net --profile quick --seeds 3,"
     with FileLock(work.parent.with_suffix(".lock")):
         running = found(tmp_path)["net 3"]

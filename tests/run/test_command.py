@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,43 +28,6 @@ NEVER_ONE_LINE = ("Traceback", 'File "')
 # name: (what it changes, status of its record, what the reason says, exit code of the command)
 OFFENDERS: dict[str, tuple[dict[str, str], str, str, int]] = {
     "over_cap": ({"network": "self.wide = nn.Linear(50, 60)"}, "cap", "params, cap 2,000", 4),
-    "stores_much": (
-        {"network": 'self.register_buffer("table", torch.zeros(9000))'},
-        "cap",
-        "9,023 in buffers",
-        4,
-    ),
-    "hides_in_buffer": (
-        {
-            "network": 'self.register_buffer("hidden", torch.zeros(4))',
-            "forward": "logits = logits + self.hidden",
-            "step": "self.model.hidden += 0.1",
-        },
-        "contract",
-        "hidden parameters: buffer hidden",
-        4,
-    ),
-    "hides_in_attribute": (
-        {
-            "network": "self.hidden = torch.zeros(4, requires_grad=True)",
-            "forward": "logits = logits + self.hidden",
-        },
-        "contract",
-        "hidden parameters: model.hidden",
-        4,
-    ),
-    "hides_in_optimizer": (
-        {"parameters": "parameters.append(torch.zeros(77, requires_grad=True))"},
-        "contract",
-        "optimizer self.optimizer trains a tensor of 77 scalars",
-        4,
-    ),
-    "hides_on_self": (
-        {"init": "self.extra = torch.zeros(5, requires_grad=True)"},
-        "contract",
-        "hidden parameters: self.extra",
-        4,
-    ),
     "raises": ({"loss": 'raise KeyError("my mistake")'}, "error", "my mistake' (model.py, line", 3),
     "raises_late": (
         {"loss": "if step == 7 and self.schedule.total_steps == 12: raise OSError(5)"},
@@ -74,23 +38,9 @@ OFFENDERS: dict[str, tuple[dict[str, str], str, str, int]] = {
     "wrong_shape": ({"predict": "return logits[:, :3]"}, "contract", "must return (16, 4) torch.float32", 4),
     "wrong_dtype": ({"predict": "return logits.double()"}, "contract", "torch.float64", 4),
     "nan_logits": ({"predict": "return logits * float('nan')"}, "nan", "logits that are not finite", 3),
-    "nan_loss": ({"loss": "if step == 9: loss = loss * float('nan')"}, "nan", "`loss` is nan", 3),
-    "looks_at_neighbours": (
-        {"predict": "return logits - logits.mean(0)"},
-        "contract",
-        "depend on the rest of the batch",
-        4,
-    ),
     "no_loss": ({"step": "return {}"}, "contract", "must return a dict of tensors with 'loss'", 4),
     "dies": ({"loss": "import os; os.kill(os.getpid(), 9)"}, "signal", "killed by SIGKILL", 3),
-    "exits": ({"loss": "raise SystemExit(0)"}, "error", "SystemExit", 3),
     "cannot_be_saved": ({"init": "self.thing = object()"}, "contract", "self.thing is a object", 4),
-    "random_prediction": (
-        {"network": "self.offset = torch.randn(4)", "forward": "logits = logits + self.offset"},
-        "contract",
-        "behaves otherwise",
-        4,
-    ),
 }
 
 
@@ -254,14 +204,15 @@ def test_a_sampler_that_is_cheap_only_while_verified_is_refused(tmp_path: Path) 
 
 def test_a_failed_run_is_kept_and_repeated_on_request_only(tmp_path: Path) -> None:
     flag = tmp_path / "healed"
+    seen = ("--sandbox", "none")  # a sandbox would not show it the flag
     write_submission(
         tmp_path, "moody", {"loss": f"import os\nif not os.path.exists({str(flag)!r}): raise OSError(5)"}
     )
-    assert run(tmp_path, tmp_path / "moody", "--seeds", 1).returncode == 3
+    assert run(tmp_path, tmp_path / "moody", "--seeds", 1, *seen).returncode == 3
     flag.touch()
-    again = run(tmp_path, tmp_path / "moody", "--seeds", 1)
+    again = run(tmp_path, tmp_path / "moody", "--seeds", 1, *seen)
     assert again.returncode == 3 and "--retry failed" in again.stderr
-    assert run(tmp_path, tmp_path / "moody", "--seeds", 1, "--retry", "failed").returncode == 0
+    assert run(tmp_path, tmp_path / "moody", "--seeds", 1, *seen, "--retry", "failed").returncode == 0
     (record,) = records(tmp_path / "results").values()
     assert record.status == "ok" and record.timing.attempt == 2
     assert len(list((tmp_path / "results").rglob("*.attempt1.json"))) == 1
@@ -405,7 +356,8 @@ def test_interrupted_it_stops_its_children_and_says_how_to_go_on(tmp_path: Path)
     assert str(tmp_path) not in listing
 
 
-def test_killed_at_any_moment_the_same_command_completes_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [5, pytest.param(100, marks=pytest.mark.slow)])
+def test_killed_at_any_moment_the_same_command_completes_it(tmp_path: Path, kills: int) -> None:
     """kill -9 of the parent at random moments, in every phase; then the records equal undisturbed ones."""
     steps = TRACK.replace("steps: 12", "steps: 300")
     write_submission(tmp_path, "honest")
@@ -436,17 +388,25 @@ def test_killed_at_any_moment_the_same_command_completes_it(tmp_path: Path) -> N
     started = time.monotonic()
     assert subprocess.run(arguments("calm"), env=environment, capture_output=True, check=False).returncode == 0
     usual_seconds = time.monotonic() - started
-    moments = random.Random(0)
-    for _ in range(5):
+    calm, moments = records(tmp_path / "calm"), random.Random(0)
+    assert len(calm) == 2
+
+    def check() -> None:
+        shaken = records(tmp_path / "shaken")
+        for key, record in calm.items():
+            assert record.without_times() == shaken[key].without_times()
+        assert not list(tmp_path.rglob("work"))
+
+    injected = 0
+    while injected < kills:
         process = subprocess.Popen(arguments("shaken"), env=environment, stderr=subprocess.DEVNULL)
         try:
             process.wait(timeout=moments.uniform(0.1, 0.9) * usual_seconds)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
-        process.wait()
+            injected += 1
+        if process.wait() == 0 and injected < kills:  # it was done before it could be killed: from the start
+            check()
+            shutil.rmtree(tmp_path / "shaken" / "runs")
     assert subprocess.run(arguments("shaken"), env=environment, capture_output=True, check=False).returncode == 0
-    calm, shaken = records(tmp_path / "calm"), records(tmp_path / "shaken")
-    assert len(calm) == 2
-    for key, record in calm.items():
-        assert record.without_times() == shaken[key].without_times()
-    assert not list(tmp_path.rglob("work"))
+    check()

@@ -40,9 +40,9 @@ def test_weights_that_come_later(metric_weights: Path, tmp_path: Path) -> None:
     assert bench(*command).stderr.count("nothing to do") == 1  # still without weights
 
     (work,) = results.rglob("work")
-    report = work / "training.json"
+    report = work / "train" / "training.json"
     trained_at = report.stat().st_mtime_ns
-    report.with_name("log.txt").write_text("before\n")
+    (work / "log.txt").write_text("before\n")
     with_weights = bench(*command, BENCH_WEIGHTS=str(metric_weights))
     assert with_weights.returncode == 0, with_weights.stderr
     assert '"phase": "train"' not in with_weights.stderr and '"phase": "sample"' not in with_weights.stderr

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.contract.jobs import JobSpec
 from bench.errors import RunFailed, UsageError
 from bench.files import REPOSITORY
+from bench.job.speed import known_fields
 from bench.run import speeds
 from bench.run.speeds import Worker, compare, measure_speeds
 from tests.job.making_jobs import make_spec
@@ -76,6 +78,13 @@ def test_a_process_that_cannot_start_says_its_last_line(tmp_path: Path) -> None:
         pytest.raises(RunFailed, match="v1 cannot be measured.*no such luck"),
     ):
         worker.seconds("train", 1)
+
+
+def test_what_a_later_version_has_to_say_more_is_passed_over(tmp_path: Path) -> None:
+    spec = make_spec(tmp_path)
+    content = spec.model_dump(mode="json")
+    later = {**content, "mood": "good", "data": {**content["data"], "smell": "none"}}
+    assert JobSpec.model_validate(known_fields(JobSpec, later)) == spec
 
 
 @pytest.fixture

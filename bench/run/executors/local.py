@@ -1,34 +1,45 @@
 """Processes on this machine: one a phase, in a process group of its own, heard through a pipe of the harness's."""
 
 import contextlib
+import ctypes
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from pydantic import ValidationError
 
 from bench.contract.jobs import (
     EVENTS_FD,
     FAILURE,
+    INPUTS,
     PARENT_PID,
     REPORT,
     SPEC,
     Failure,
+    JobData,
     JobSpec,
     Phase,
     Progress,
     read_report,
 )
 from bench.errors import RunFailed
-from bench.files import without_local_paths, write_bytes
+from bench.files import REPOSITORY, without_local_paths, write_bytes
+from bench.run.executors.limits import Limits, Watch
+from bench.run.executors.sandbox import CLOSED, Walls, sandboxed, without_secrets
 
 LOG = "log.txt"
+SANDBOXED: tuple[Phase, ...] = ("verify", "train", "evaluate")  # those that run submission code
 POLL_SECONDS = 0.2
+RUNNING: set[int] = set()  # the first process of every phase that runs now
 
 OnProgress = Callable[[Progress], None]
 
@@ -37,7 +48,17 @@ class Stopped(Exception):
     """The user asked to stop; the phase was killed and its checkpoint is kept."""
 
 
-def run_phase(spec: JobSpec, phase: Phase, on_progress: OnProgress, stop: threading.Event) -> Failure | None:
+@dataclass(frozen=True)
+class Conditions:
+    """Under which a phase runs."""
+
+    limits: Limits
+    walls: Walls
+
+
+def run_phase(
+    spec: JobSpec, phase: Phase, on_progress: OnProgress, stop: threading.Event, conditions: Conditions
+) -> Failure | None:
     """Run one phase of a job to its end; None when it left its report, else why it did not.
 
     A phase whose report is there already (from before an interruption) is not run again.
@@ -45,30 +66,79 @@ def run_phase(spec: JobSpec, phase: Phase, on_progress: OnProgress, stop: thread
     Raises:
         Stopped: If ``stop`` was set meanwhile.
     """
-    if (spec.work / REPORT[phase]).exists():
+    if (spec.work / phase / REPORT[phase]).exists():
         return None
+    log_path, spec = spec.work / LOG, _given(spec, phase)
     write_bytes(spec.work / SPEC, spec.model_dump_json(indent=1).encode())
     (spec.work / FAILURE).unlink(missing_ok=True)
     reader, writer = os.pipe()
-    with (spec.work / LOG).open("ab") as log:
+    command = [sys.executable, "-P", "-m", "bench.job.main", phase, str(spec.work)]
+    variables = {**environment(spec.threads), EVENTS_FD: str(writer)}
+    if conditions.walls == CLOSED and phase in SANDBOXED:
+        command = sandboxed(
+            command, writable=[spec.work], readable=_readable(spec, phase), devices=spec.device != "cpu"
+        )
+        variables = without_secrets(variables)
+    with log_path.open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "bench.job.main", phase, str(spec.work)],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**environment(spec.threads), EVENTS_FD: str(writer)},
+            env=variables,
             pass_fds=(writer,),
             start_new_session=True,
         )
     os.close(writer)
+    RUNNING.add(process.pid)
+    watch = Watch(process.pid, phase, conditions.limits)
+    exceeded: list[Failure] = []
+
+    def has_to_end() -> bool:
+        failure = watch.exceeded()
+        if failure is not None:
+            exceeded.append(failure)
+        return stop.is_set() or bool(exceeded)
+
     try:
-        for event in _events(reader, process, stop):
+        for event in _events(reader, process, has_to_end):
             on_progress(event)
     finally:
-        _kill_group(process)
+        end_tree(process)
     if stop.is_set():
         raise Stopped
-    return _outcome(spec, phase, process.returncode)
+    return exceeded[0] if exceeded else _outcome(spec, phase, process.returncode)
+
+
+def _given(spec: JobSpec, phase: Phase) -> JobSpec:
+    """The specification with the phase's own folder, and in it copies of what it is given of earlier phases.
+
+    So training hands nothing to evaluation but the weights, which are counted, and no phase can change what
+    another has left.
+    """
+    folder = spec.work / phase
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, giver in INPUTS.get(phase, {}).items():
+        if (spec.work / giver / name).exists():
+            shutil.copyfile(spec.work / giver / name, folder / name)
+    return spec.model_copy(update={"work": folder, "data": _data_for(spec.data, phase)})
+
+
+def _data_for(data: JobData, phase: Phase) -> JobData:
+    """The phase's own data: training is not told where the test images are, nor evaluation where train is."""
+    withheld: dict[Phase, tuple[str, ...]] = {
+        "train": ("evaluation_images",),
+        "evaluate": ("train_images", "train_labels"),
+    }
+    nowhere = {} if phase not in SANDBOXED else {"root": Path(os.devnull)}
+    return data.model_copy(update={**dict.fromkeys(withheld.get(phase, ())), **nowhere})
+
+
+def _readable(spec: JobSpec, phase: Phase) -> list[Path]:
+    """What the phase reads besides code: the submission's folder and its own arrays."""
+    data = spec.data
+    arrays = {"train": (data.train_images, data.train_labels), "evaluate": (data.evaluation_images,)}
+    return [spec.folder.resolve(), *(array.path for array in arrays.get(phase, ()) if array is not None)]
 
 
 def environment(threads: int) -> dict[str, str]:
@@ -89,17 +159,19 @@ def environment(threads: int) -> dict[str, str]:
         "MALLOC_TOP_PAD_": "268435456",
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
+        # Packages are found where they are for this process, and nothing in the folder that it is run from.
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH")))),
         PARENT_PID: str(os.getpid()),
     }
 
 
-def _events(reader: int, process: subprocess.Popen[bytes], stop: threading.Event) -> Iterator[Progress]:
-    """The phase's progress until it exits or ``stop`` is set. A line that is none is passed over."""
+def _events(reader: int, process: subprocess.Popen[bytes], has_to_end: Callable[[], bool]) -> Iterator[Progress]:
+    """The phase's progress until it exits or has to end. A line that is none is passed over."""
     buffer = b""
     with selectors.DefaultSelector() as selector, os.fdopen(reader, "rb", buffering=0) as pipe:
         os.set_blocking(reader, False)
         selector.register(pipe, selectors.EVENT_READ)
-        while not stop.is_set():
+        while not has_to_end():
             exited = process.poll() is not None
             for _ in selector.select(timeout=0 if exited else POLL_SECONDS):
                 chunk = pipe.read(65536)
@@ -118,14 +190,50 @@ def _events(reader: int, process: subprocess.Popen[bytes], stop: threading.Event
             if exited:
                 return
             if not selector.get_map():
-                stop.wait(POLL_SECONDS)
+                time.sleep(POLL_SECONDS)
 
 
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """End the phase and whatever it started that stayed in its group."""
+def end_tree(process: subprocess.Popen[bytes]) -> None:
+    """End the phase and whatever it started: its group, and what left the group but not the family.
+
+    In a sandbox all of it is in one namespace, which ends with its first process. Elsewhere a process that left
+    its group, and whose parent has ended, is this process's child (``adopt_orphans``).
+    """
+    family = [*_children(process.pid), *_strays()]
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+    for member in family:
+        with contextlib.suppress(psutil.Error):
+            member.kill()
+            member.wait(0.2)
     process.wait()
+    RUNNING.discard(process.pid)
+
+
+def adopt_orphans() -> None:
+    """Have processes whose parent ended become this process's children (Linux), so that they can be found."""
+    if sys.platform == "linux":
+        pr_set_child_subreaper = 36
+        ctypes.CDLL(None, use_errno=True).prctl(pr_set_child_subreaper, 1)
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def _strays() -> list[psutil.Process]:
+    """Children of this process, in sessions of their own, that it has not started: left behind by a phase."""
+    own = os.getsid(0)
+    strays = []
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process().children():
+            with contextlib.suppress(OSError):
+                if child.pid not in RUNNING and os.getsid(child.pid) != own:
+                    strays += [child, *_children(child.pid)]
+    return strays
 
 
 def _outcome(spec: JobSpec, phase: Phase, code: int) -> Failure | None:
@@ -133,6 +241,8 @@ def _outcome(spec: JobSpec, phase: Phase, code: int) -> Failure | None:
         return None
     with contextlib.suppress(RunFailed):
         return read_report(spec.work / FAILURE, Failure)
+    if code > 128 and code - 128 in set(signal.Signals):  # as a shell, and a sandbox, passes a signal on
+        code = 128 - code
     if code < 0:
         name = signal.Signals(-code).name
         hint = "; the system may have run out of memory" if name == "SIGKILL" else ""

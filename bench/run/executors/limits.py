@@ -1,0 +1,106 @@
+"""What a phase may use, and a watch that says when it uses more."""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import psutil
+
+from bench.contract.jobs import Failure
+from bench.errors import UsageError
+
+CHECK_SECONDS = 0.5
+GIB = 1024**3
+SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+BYTES = {"M": 1024**2, "G": GIB, "T": 1024 * GIB}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of one phase, over all processes that it starts."""
+
+    seconds: float | None = None  # of wall time
+    memory_bytes: int | None = None  # resident, what is shared counted once
+    # Of all its processes together, each of which has at least one: a few for every core, and some more.
+    threads: int = field(default_factory=lambda: 256 + 16 * (psutil.cpu_count() or 1))
+
+
+class Watch:
+    """Looks at a phase's processes every now and then."""
+
+    def __init__(self, pid: int, phase: str, limits: Limits) -> None:
+        self.pid, self.phase, self.limits = pid, phase, limits
+        self.started = self.looked = time.monotonic()
+
+    def exceeded(self) -> Failure | None:
+        """Why the phase has to end; None while it may go on."""
+        now, seconds = time.monotonic(), self.limits.seconds
+        if seconds is not None and now - self.started > seconds:
+            return Failure(status="timeout", reason=f"phase {self.phase} took over {seconds:,.0f} s (--timeout)")
+        if now - self.looked < CHECK_SECONDS:
+            return None
+        self.looked = now
+        processes = self._processes()
+        return self._threads(processes) or self._memory(processes)
+
+    def _processes(self) -> list[psutil.Process]:
+        try:
+            root = psutil.Process(self.pid)
+            return [root, *root.children(recursive=True)]
+        except psutil.Error:
+            return []  # it has just ended
+
+    def _threads(self, processes: list[psutil.Process]) -> Failure | None:
+        count = sum(_of(process, lambda p: p.num_threads()) for process in processes)
+        if count <= self.limits.threads:
+            return None
+        found = f"{count:,} threads in {len(processes):,} processes while in phase {self.phase}"
+        return Failure(status="limit", reason=f"{found}, limit {self.limits.threads:,}")
+
+    def _memory(self, processes: list[psutil.Process]) -> Failure | None:
+        allowed = self.limits.memory_bytes
+        # The sum of what is resident counts shared pages several times: it is never too low, and quickly read.
+        if allowed is None or sum(_of(p, lambda p: p.memory_info().rss) for p in processes) <= allowed:
+            return None
+        used = sum(_of(p, lambda p: p.memory_full_info().pss) for p in processes)
+        if used <= allowed:
+            return None
+        found = f"{used / GIB:.2f} GiB of memory while in phase {self.phase}"
+        return Failure(status="oom", reason=f"{found}, limit {allowed / GIB:.2f} GiB (--memory)")
+
+
+def _of(process: psutil.Process, read: Callable[[psutil.Process], int]) -> int:
+    try:
+        return read(process)
+    except psutil.Error:  # it has just ended, or is not ours to look into
+        return 0
+
+
+def parse_duration(text: str) -> float:
+    """``90``, ``90s``, ``15m``, ``2h`` or ``1d`` in seconds.
+
+    Raises:
+        UsageError: If it is none of these.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip())
+    if match is None or float(match[1]) == 0:
+        raise UsageError(f"--timeout {text!r}: give seconds, or a number with s, m, h or d, such as 90m")
+    return float(match[1]) * SECONDS[match[2]]
+
+
+def parse_memory(text: str) -> int:
+    """``800M``, ``4G`` or ``4GiB`` in bytes.
+
+    Raises:
+        UsageError: If it is none of these.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([MGT])(?:i?B)?", text.strip())
+    if match is None or float(match[1]) == 0:
+        raise UsageError(f"--memory {text!r}: give a number with M, G or T, such as 4G")
+    return int(float(match[1]) * BYTES[match[2]])
+
+
+def default_memory(jobs: int) -> int:
+    """What each of so many runs side by side may use: nine tenths of the machine's memory together."""
+    return int(psutil.virtual_memory().total * 0.9 / jobs)

@@ -1,0 +1,230 @@
+"""What a submission may try, each as a change of the small honest one, and how it has to end.
+
+``{secret}`` in a change is a file of the user's that no submission was given; ``{outside}`` a folder that anybody
+can write to.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One way to cheat, break or lie."""
+
+    changes: dict[str, str]  # marker in the honest submission -> code put there
+    status: str  # of the record; "refused" for one that is not even planned
+    reason: str  # in its one line; of a run that finished, in why it does not rank
+    needs_walls: bool = False  # only a sandbox stops it
+
+
+# Parameters where nobody counts them.
+HIDDEN = {
+    "in_a_buffer": Attempt(
+        {
+            "network": 'self.register_buffer("hidden", torch.zeros(4))',
+            "forward": "logits = logits + self.hidden",
+            "step": "self.model.hidden += 0.1",
+        },
+        "contract",
+        "buffer hidden",
+    ),
+    "in_a_plain_attribute": Attempt(
+        {
+            "network": "self.hidden = torch.zeros(4, requires_grad=True)",
+            "forward": "logits = logits + self.hidden",
+        },
+        "contract",
+        "model.hidden",
+    ),
+    "in_a_list_of_layers": Attempt(
+        {
+            "network": "self.layers = [nn.Linear(4, 4)]",
+            "forward": "logits = self.layers[0](logits)",
+        },
+        "contract",
+        "hidden parameters",
+    ),
+    "in_the_optimizer": Attempt(
+        {"parameters": "parameters.append(torch.zeros(77, requires_grad=True))"},
+        "contract",
+        "trains a tensor of 77 scalars",
+    ),
+    "on_the_submission": Attempt(
+        {"init": "self.extra = torch.zeros(5, requires_grad=True)"}, "contract", "self.extra is a trainable tensor"
+    ),
+    "in_a_global": Attempt(
+        {
+            "module": "HIDDEN = torch.randn(400, 4)",
+            "forward": "logits = logits + HIDDEN.mean(0)",
+        },
+        "contract",
+        "reads 1,600 scalars that are in no state",
+    ),
+    "in_a_closure": Attempt(
+        {
+            "network": "table = torch.randn(100, 4)\nself.look_up = lambda: table.mean(0)",
+            "forward": "logits = logits + self.look_up()",
+        },
+        "contract",
+        "reads 400 scalars that are in no state",
+    ),
+    "in_a_default_argument": Attempt(
+        {
+            "module": "def look_up(table=torch.randn(300)):\n    return table.mean()",
+            "forward": "logits = logits + look_up()",
+        },
+        "contract",
+        "reads 300 scalars",
+    ),
+    "in_a_large_table": Attempt(
+        {"network": 'self.register_buffer("table", torch.zeros(9000))'}, "cap", "9,023 in buffers"
+    ),
+    "in_the_source_text": Attempt(
+        {"module": f'TEXT = "{"0123456789" * 7000}"'}, "refused", "bytes, 65,536 are allowed"
+    ),
+    "in_a_file": Attempt(
+        {
+            "module": "import os\nFILE = '{outside}/hidden.pt'",
+            "step": "if step == 11: torch.save(torch.ones(4), FILE)",
+            "predict": "logits = logits + torch.load(FILE) if os.path.exists(FILE) else logits",
+        },
+        "error",
+        "Parent directory",
+        needs_walls=True,
+    ),
+    "over_the_cap": Attempt({"network": "self.wide = nn.Linear(50, 60)"}, "cap", "params, cap 2,000"),
+}
+
+# Data and help that nobody gave it.
+FETCHED = {
+    "reads_a_file_of_the_user": Attempt(
+        {"init": "open('{secret}').read()"}, "error", "No such file", needs_walls=True
+    ),
+    "finds_the_data_by_its_variable": Attempt(
+        {"init": "import os; print(os.environ['BENCH_DATA'])"}, "error", "KeyError", needs_walls=True
+    ),
+    "asks_for_test_images_while_training": Attempt(
+        {
+            "init": "import json, sys; spec = json.load(open(sys.argv[2] + '/spec.json'))\n"
+            "if sys.argv[1] == 'train': open(spec['data']['evaluation_images']['path'])"
+        },
+        "error",
+        "TypeError",
+    ),
+    "asks_for_train_labels_while_evaluated": Attempt(
+        {
+            "predict": "import json, sys; spec = json.load(open(sys.argv[2] + '/spec.json'))\n"
+            "if sys.argv[1] == 'evaluate': open(spec['data']['train_labels']['path'])"
+        },
+        "error",
+        "TypeError",
+    ),
+    "downloads_weights": Attempt(
+        {"init": "import urllib.request; urllib.request.urlopen('http://192.0.2.1/', timeout=5)"},
+        "error",
+        "Error",
+        needs_walls=True,
+    ),
+    "writes_beside_its_code": Attempt(
+        {"init": "open(__file__ + '.weights', 'w')"}, "error", "Read-only file system", needs_walls=True
+    ),
+}
+
+# More than the budget, and what is not its own doing.
+PATCHED = {
+    "steps_twice": Attempt(
+        {"step": "self.optimizer.step()"}, "ok", "optimizer optimizer took 24 steps, budget 12"
+    ),
+    "stops_the_clock": Attempt(
+        {"init": "import time; time.perf_counter = lambda: 0.0"}, "contract", "replaces time.perf_counter"
+    ),
+    "fixes_the_seed": Attempt(
+        {"init": "torch.manual_seed = lambda seed: None"}, "contract", "replaces torch.manual_seed"
+    ),
+    "replaces_a_function_of_torch": Attempt(
+        {"init": "F.cross_entropy = lambda *a, **k: torch.zeros((), requires_grad=True)"},
+        "contract",
+        "torch.nn.functional.cross_entropy",
+    ),
+    "patches_the_harness": Attempt(
+        {"init": "import sys; sys.modules['bench.job.training'].train_one_step = None"},
+        "contract",
+        "bench.job.training.train_one_step",
+    ),
+    "imports_the_harness": Attempt({"module": "import bench.job.training"}, "refused", "the harness's own"),
+    "looks_at_its_neighbours": Attempt(
+        {"predict": "return logits - logits.mean(0)"}, "contract", "depend on the rest of the batch"
+    ),
+    "predicts_at_random": Attempt(
+        {"network": "self.offset = torch.randn(4)", "forward": "logits = logits + self.offset"},
+        "contract",
+        "behaves otherwise",
+    ),
+    "gives_weights_of_another_network": Attempt(
+        {"final": "return {'other.weight': torch.ones(3)}"}, "contract", "do not fit build_model"
+    ),
+    "gives_something_else_than_tensors": Attempt(
+        {"final": "return {'a': 'weights'}"}, "contract", "is a str, not a tensor"
+    ),
+}
+
+# Ways to die, and to take others along.
+ENDS = {
+    "raises": Attempt(
+        {"loss": 'if step == 7: raise KeyError("my mistake")'}, "error", "my mistake' (model.py, line"
+    ),
+    "exits": Attempt({"loss": "if step == 7: raise SystemExit(0)"}, "error", "SystemExit"),
+    "exits_at_once": Attempt(
+        {"loss": "import os\nif step == 7: os._exit(0)"}, "error", "exited with 0 and left no report"
+    ),
+    "is_killed": Attempt({"loss": "import os\nif step == 7: os.kill(os.getpid(), 9)"}, "signal", "SIGKILL"),
+    "breaks_its_memory": Attempt(
+        {"loss": "import ctypes\nif step == 7: ctypes.string_at(0)"}, "signal", "SIGSEGV"
+    ),
+    "hangs": Attempt(
+        {"loss": "import time\nif step == 7 and self.schedule.total_steps == 12: time.sleep(3600)"},
+        "timeout",
+        "took over",
+    ),
+    "ignores_being_asked_to_end": Attempt(
+        {
+            "loss": "import signal, time\nif step == 7 and self.schedule.total_steps == 12:\n"
+            "    signal.signal(15, signal.SIG_IGN); time.sleep(3600)"
+        },
+        "timeout",
+        "took over",
+    ),
+    "asks_for_all_memory": Attempt({"loss": "if step == 7: self.much = torch.ones(10**12)"}, "oom", "memory"),
+    "leaks_memory": Attempt(
+        {"loss": "if step == 7:\n    self.leak = []\n    while True: self.leak.append(bytearray(2**24))"},
+        "oom",
+        "memory",
+    ),
+    "fills_the_disk": Attempt(
+        {
+            "loss": "import sys\nif step == 7:\n"
+            "    with open(sys.argv[2] + '/much', 'wb') as file: file.truncate(2**40)"
+        },
+        "error",
+        "File too large",
+    ),
+    "starts_too_many_processes": Attempt(
+        {
+            "loss": "import os, time\nif step == 7:\n    for _ in range(3000):\n"
+            "        if os.fork() == 0: time.sleep(60); os._exit(0)\n    time.sleep(60)"
+        },
+        "limit",
+        "processes while in phase",
+    ),
+    "leaves_a_daemon": Attempt(
+        {
+            "loss": "import os, time\nif step == 7 and os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n"
+            "        os.execvp('sleep', ['sleep', '987654'])\n    os._exit(0)"
+        },
+        "ok",
+        "",
+    ),
+    "is_not_a_number": Attempt({"loss": "if step == 9: loss = loss * float('nan')"}, "nan", "`loss` is nan"),
+}
+
+ALL = {**HIDDEN, **FETCHED, **PATCHED, **ENDS}
