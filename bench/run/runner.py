@@ -18,12 +18,13 @@ from bench.measure.environment import capture_environment
 from bench.run.devices import usable_cores
 from bench.run.display import Display
 from bench.run.executors.limits import Limits
-from bench.run.executors.local import Conditions, Stopped, adopt_orphans, log_tail, run_phase
+from bench.run.executors.local import SANDBOXED, Conditions, Stopped, adopt_orphans, log_tail, run_phase
 from bench.run.executors.sandbox import OPEN, Walls
 from bench.run.plan import Entry, Job, Plan, State, read_existing
 from bench.run.recording import now, record_failure, record_floor, record_success
 
 LOCK_POLL_SECONDS = 1.0
+UNLIMITED = Conditions(Limits(), OPEN)  # of what runs no submission's code
 VERIFY_SECONDS = 1800.0  # a verification takes seconds; a slow sampler's some minutes
 
 
@@ -148,9 +149,8 @@ class Runner:
             started_at, settings = now(), self.plan.settings
             spec = job.spec(settings).model_copy(update={"threads": usable_cores()})
             self.display.started(job)
-            conditions = Conditions(Limits(), OPEN)  # no submission's code
             failure = run_phase(
-                spec, "floor", lambda event: self.display.progress(job, event), self.stop, conditions
+                spec, "floor", lambda event: self.display.progress(job, event), self.stop, UNLIMITED
             )
             if failure is None:
                 self._finish(job, record_floor(job, settings, started_at, self.environment), State.DONE)
@@ -200,7 +200,11 @@ class Runner:
         phases: tuple[Phase, ...] = ("train", "evaluate", "score") if job.generates else ("train", "evaluate")
         for phase in phases:
             failure = run_phase(
-                spec, phase, lambda event: self.display.progress(job, event), self.stop, conditions
+                spec,
+                phase,
+                lambda event: self.display.progress(job, event),
+                self.stop,
+                conditions if phase in SANDBOXED else UNLIMITED,
             )
             if failure is not None:
                 self._finish_failed(job, failure, started_at)

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -245,6 +246,36 @@ def test_a_record_that_cannot_be_written_costs_its_own_run_only(tmp_path: Path) 
     assert done.returncode in (2, 3) and "Traceback" not in done.stderr
     assert "robbed seed 0:" in done.stderr
     assert list(records(tmp_path / "results")) == [("honest", 0)]
+
+
+def test_a_full_disk_costs_the_run_that_filled_it_only(tmp_path: Path) -> None:
+    """On a file system of its own, of two megabytes, that one of three submissions fills."""
+    greedy = "import sys\nif step == 7:\n    open(sys.argv[2] + '/much', 'wb').write(bytes(2**24))"
+    for name, changes in (("a_honest", {}), ("b_greedy", {"loss": greedy}), ("c_honest", {})):
+        write_submission(tmp_path / "submissions", name, changes)
+    results = tmp_path / "results"
+    results.mkdir()
+    kept = tmp_path / "kept"
+    command = [sys.executable, "-m", "bench", "run", *sorted((tmp_path / "submissions").iterdir())]
+    options = ["--track", write_track(tmp_path), "--results", results, "--profile", "quick", "--seeds", 1]
+    limits = ["--jobs", 1, "--device", "cpu", "--sandbox", "none"]
+    line = shlex.join(map(str, [*command, *options, *limits]))
+    run_and_keep = f"{line}; echo $? > {kept}; cp -r {results}/runs {kept}s"
+    script = f"mount -t tmpfs -o size=2m tmpfs {results} && {{ {run_and_keep}; }}"
+    inside = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script]
+    try:
+        done = subprocess.run(inside, capture_output=True, text=True, timeout=300, check=False)
+    except FileNotFoundError:
+        pytest.skip("needs unshare, of util-linux")
+    if not kept.exists():
+        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()[-200:]}")
+    found = {r.identity.submission: r for r in map(read_record, (tmp_path / "kepts").rglob("seed*.json"))}
+    assert {name: record.status for name, record in found.items()} == {
+        "a_honest": "ok",
+        "b_greedy": "error",
+        "c_honest": "ok",
+    }, done.stderr[-2000:]
+    assert "No space left on device" in (found["b_greedy"].reason or "") and kept.read_text().strip() == "3"
 
 
 def test_dry_run_writes_nothing(tmp_path: Path) -> None:

@@ -18,12 +18,15 @@ import psutil
 from pydantic import ValidationError
 
 from bench.contract.jobs import (
+    CHECKPOINT,
     EVENTS_FD,
     FAILURE,
     INPUTS,
     PARENT_PID,
+    PROGRESS_FOLDER,
     REPORT,
     SPEC,
+    WEIGHTS,
     Failure,
     JobData,
     JobSpec,
@@ -38,6 +41,8 @@ from bench.run.executors.sandbox import CLOSED, Walls, sandboxed, without_secret
 
 LOG = "log.txt"
 SANDBOXED: tuple[Phase, ...] = ("verify", "train", "evaluate")  # those that run submission code
+RESUMED_FROM = (SPEC, FAILURE, CHECKPOINT, WEIGHTS, PROGRESS_FOLDER)  # besides partial samples
+FULL_DISK_BYTES = 65_536  # less than a report needs
 POLL_SECONDS = 0.2
 RUNNING: set[int] = set()  # the first process of every phase that runs now
 
@@ -107,7 +112,18 @@ def run_phase(
         end_tree(process)
     if stop.is_set():
         raise Stopped
-    return exceeded[0] if exceeded else _outcome(spec, phase, process.returncode)
+    failure = exceeded[0] if exceeded else _outcome(spec, phase, process.returncode)
+    if failure is not None and phase in SANDBOXED:
+        _clear_strangers(spec.work)
+    return failure
+
+
+def _clear_strangers(folder: Path) -> None:
+    """Remove from a failed phase's folder what the harness did not put there: it may have filled the disk."""
+    for path in folder.iterdir():
+        if path.name not in RESUMED_FROM and path.suffix != ".partial":
+            with contextlib.suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def _given(spec: JobSpec, phase: Phase) -> JobSpec:
@@ -247,7 +263,9 @@ def _outcome(spec: JobSpec, phase: Phase, code: int) -> Failure | None:
         name = signal.Signals(-code).name
         hint = "; the system may have run out of memory" if name == "SIGKILL" else ""
         return Failure(status="signal", reason=f"killed by {name} while in phase {phase}{hint}")
-    return Failure(status="error", reason=f"the {phase} process exited with {code} and left no report")
+    full = shutil.disk_usage(spec.work).free < FULL_DISK_BYTES
+    hint = ": No space left on device" if full else ""
+    return Failure(status="error", reason=f"the {phase} process exited with {code} and left no report{hint}")
 
 
 def log_tail(work: Path, lines: int = 20) -> list[str]:
