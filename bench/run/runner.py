@@ -18,8 +18,9 @@ from bench.measure.environment import capture_environment
 from bench.run.devices import usable_cores
 from bench.run.display import Display
 from bench.run.executors.limits import Limits
-from bench.run.executors.local import SANDBOXED, Conditions, Stopped, adopt_orphans, log_tail, run_phase
+from bench.run.executors.local import SANDBOXED, Conditions, Stopped, log_tail, run_phase
 from bench.run.executors.sandbox import OPEN, Walls
+from bench.run.executors.tree import adopt_orphans
 from bench.run.plan import Entry, Job, Plan, State, read_existing
 from bench.run.recording import now, record_failure, record_floor, record_success
 

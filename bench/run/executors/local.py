@@ -1,7 +1,6 @@
 """Processes on this machine: one a phase, in a process group of its own, heard through a pipe of the harness's."""
 
 import contextlib
-import ctypes
 import os
 import selectors
 import shutil
@@ -14,7 +13,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 from pydantic import ValidationError
 
 from bench.contract.jobs import (
@@ -38,13 +36,13 @@ from bench.errors import RunFailed
 from bench.files import REPOSITORY, without_local_paths, write_bytes
 from bench.run.executors.limits import Limits, Watch
 from bench.run.executors.sandbox import CLOSED, Walls, sandboxed, without_secrets
+from bench.run.executors.tree import end_tree, start_tree
 
 LOG = "log.txt"
 SANDBOXED: tuple[Phase, ...] = ("verify", "train", "evaluate")  # those that run submission code
 RESUMED_FROM = (SPEC, FAILURE, CHECKPOINT, WEIGHTS, PROGRESS_FOLDER)  # besides partial samples
 FULL_DISK_BYTES = 65_536  # less than a report needs
 POLL_SECONDS = 0.2
-RUNNING: set[int] = set()  # the first process of every phase that runs now
 
 OnProgress = Callable[[Progress], None]
 
@@ -85,17 +83,8 @@ def run_phase(
         )
         variables = without_secrets(variables)
     with log_path.open("ab") as log:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=variables,
-            pass_fds=(writer,),
-            start_new_session=True,
-        )
+        process = start_tree(command, log, variables, writer)
     os.close(writer)
-    RUNNING.add(process.pid)
     watch = Watch(process.pid, phase, conditions.limits)
     exceeded: list[Failure] = []
 
@@ -207,49 +196,6 @@ def _events(reader: int, process: subprocess.Popen[bytes], has_to_end: Callable[
                 return
             if not selector.get_map():
                 time.sleep(POLL_SECONDS)
-
-
-def end_tree(process: subprocess.Popen[bytes]) -> None:
-    """End the phase and whatever it started: its group, and what left the group but not the family.
-
-    In a sandbox all of it is in one namespace, which ends with its first process. Elsewhere a process that left
-    its group, and whose parent has ended, is this process's child (``adopt_orphans``).
-    """
-    family = [*_children(process.pid), *_strays()]
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    for member in family:
-        with contextlib.suppress(psutil.Error):
-            member.kill()
-            member.wait(0.2)
-    process.wait()
-    RUNNING.discard(process.pid)
-
-
-def adopt_orphans() -> None:
-    """Have processes whose parent ended become this process's children (Linux), so that they can be found."""
-    if sys.platform == "linux":
-        pr_set_child_subreaper = 36
-        ctypes.CDLL(None, use_errno=True).prctl(pr_set_child_subreaper, 1)
-
-
-def _children(pid: int) -> list[psutil.Process]:
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.Error:
-        return []
-
-
-def _strays() -> list[psutil.Process]:
-    """Children of this process, in sessions of their own, that it has not started: left behind by a phase."""
-    own = os.getsid(0)
-    strays = []
-    with contextlib.suppress(psutil.Error):
-        for child in psutil.Process().children():
-            with contextlib.suppress(OSError):
-                if child.pid not in RUNNING and os.getsid(child.pid) != own:
-                    strays += [child, *_children(child.pid)]
-    return strays
 
 
 def _outcome(spec: JobSpec, phase: Phase, code: int) -> Failure | None:
