@@ -10,7 +10,17 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from bench.contract.jobs import REPORT, Failure, JobSpec, Phase, Problem, Verification, read_report
+from bench.contract.jobs import (
+    REPORT,
+    WEIGHTS,
+    Failure,
+    JobSpec,
+    Phase,
+    Problem,
+    TrainingReport,
+    Verification,
+    read_report,
+)
 from bench.contract.records import Record
 from bench.errors import BenchError, ContractError, ExitCode, ResultsError
 from bench.files import write_bytes
@@ -23,6 +33,7 @@ from bench.run.executors.sandbox import OPEN, Walls
 from bench.run.executors.tree import adopt_orphans
 from bench.run.plan import Entry, Job, Plan, State, read_existing
 from bench.run.recording import now, record_failure, record_floor, record_success
+from bench.run.weights_file import check_weights
 
 LOCK_POLL_SECONDS = 1.0
 UNLIMITED = Conditions(Limits(), OPEN)  # of what runs no submission's code
@@ -61,6 +72,19 @@ def verify_in_process(spec: JobSpec, stop: threading.Event, walls: Walls) -> Ver
     problem = Problem(status=failure.status, message=failure.reason)
     environment = capture_environment(None)
     return Verification(config={}, cost=None, problems=[problem], environment=environment, log_tail=tail)
+
+
+def _judge_weights(spec: JobSpec) -> Failure | None:
+    """Why what training left must not go on to evaluation; None if it may."""
+    folder = spec.work / "train"
+    try:
+        report = read_report(folder / REPORT["train"], TrainingReport)
+        check_weights(folder / WEIGHTS, report.weights_sha256)
+    except ContractError as error:
+        return Failure(status="contract", reason=str(error))
+    except BenchError as error:
+        return Failure(status="error", reason=str(error))
+    return None
 
 
 def exit_code_of(failure: Failure) -> ExitCode:
@@ -207,6 +231,8 @@ class Runner:
                 self.stop,
                 conditions if phase in SANDBOXED else UNLIMITED,
             )
+            if failure is None and phase == "train":
+                failure = _judge_weights(spec)
             if failure is not None:
                 self._finish_failed(job, failure, started_at)
                 return

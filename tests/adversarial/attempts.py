@@ -92,6 +92,14 @@ HIDDEN = {
         "Parent directory",
         needs_walls=True,
     ),
+    "in_the_weights_file": Attempt(
+        {
+            "init": "import atexit, sys\nif sys.argv[1:2] == ['train']:\n"
+            "    atexit.register(lambda: open(sys.argv[2] + '/weights.safetensors', 'ab').write(bytes(64)))"
+        },
+        "contract",
+        "altered after training had reported them",
+    ),
     "over_the_cap": Attempt({"network": "self.wide = nn.Linear(50, 60)"}, "cap", "params, cap 2,000"),
 }
 
