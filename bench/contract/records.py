@@ -18,6 +18,7 @@ from bench.errors import ResultsError
 from bench.files import hash_json
 
 SCHEMA_VERSION = 2
+COPIES = 0.9  # of pairs of a sample and a held-out image; where nothing is copied it is about a half
 REAL_IMAGES = "real-images"  # the name under which real images are scored as if they were samples
 Status = Literal["ok", "cap", "contract", "oom", "timeout", "limit", "signal", "nan", "error"]
 
@@ -121,7 +122,8 @@ class Timing(Strict):
     finished_at: str
     attempt: int
     resumes: int  # times that training went on from a checkpoint
-    training_seconds: float | None = None
+    training_seconds: float | None = None  # of the steps, as the training process counts them, over all attempts
+    train_phase_seconds: float | None = None  # of its process, by the parent's clock, in the last attempt
     evaluation_seconds: float | None = None
     sampling_images_per_s: float | None = None  # over all of a generator's samples
     seconds_per_10000_samples: float | None = None
@@ -220,6 +222,9 @@ def reasons_against_ranking(
         reasons.append(f"data {data.name} instead of {data.stand_in_for}")
     if protocol.task == "generation" and fid_name(protocol.samples) not in evaluation.metrics:
         reasons.append("FID is not measured")
+    copied = evaluation.metrics.get("nearer_than_held_out", 0.0)
+    if copied >= COPIES:
+        reasons.append(f"{copied:.0%} of the samples are nearer to a training image than held-out images are")
     if evaluation.batch_independent is False:
         reasons.append("predictions depend on the rest of the batch")
     return reasons

@@ -48,7 +48,12 @@ def now() -> str:
 
 
 def record_success(
-    job: Job, verification: Verification, settings: Settings, started_at: str, parent: dict[str, Any]
+    job: Job,
+    verification: Verification,
+    settings: Settings,
+    started_at: str,
+    parent: dict[str, Any],
+    train_phase_seconds: float | None,
 ) -> Record:
     """Score a finished job, write its record, and clear its work folder.
 
@@ -58,10 +63,12 @@ def record_success(
         settings: Of the command.
         started_at: When its first phase began.
         parent: The environment as this process saw it when the command began: it is not the submission's to say.
+        train_phase_seconds: By this process's clock; None where training was done before this command.
 
     Raises:
         RunFailed: If the processes left predictions of a wrong shape or kind.
-        ContractError: If sampling cost other than it did while verifying.
+        ContractError: If sampling cost other than it did while verifying, or training reports other steps than
+            it was given, or more time than has passed.
         ResultsError: If the results folder cannot be written.
     """
     assert verification.cost is not None  # nothing was trained without
@@ -69,6 +76,7 @@ def record_success(
     training = read_report(work / "train" / REPORT["train"], TrainingReport)
     report = read_report(work / "evaluate" / REPORT["evaluate"], EvaluationReport)
     _check_evaluations(report, verification.cost)
+    check_training(training, job.entry.steps, train_phase_seconds)
     scores = read_report(work / "score" / REPORT["score"], Scores) if job.generates else None
     evaluation = _classification(job, work, report) if scores is None else _generation(scores)
     _keep_artifacts(job, work)
@@ -91,6 +99,7 @@ def record_success(
             attempt=_attempt(job),
             resumes=training.resumes,
             training_seconds=training.seconds,
+            train_phase_seconds=train_phase_seconds,
             evaluation_seconds=report.seconds,
             **_sampling_times(report),
             scoring_seconds=scores and scores.seconds,
@@ -243,6 +252,16 @@ def _check_evaluations(report: EvaluationReport, cost: Cost) -> None:
             f"sample evaluated the network {taken:,} times for {report.images:,} images, but "
             f"{cost.evaluations_per_sample:,} times an image when it was verified; the number must be the same "
             "for every image"
+        )
+
+
+def check_training(training: TrainingReport, steps: int, phase_seconds: float | None) -> None:
+    """What its process says of training must be possible."""
+    if training.steps != steps:
+        raise ContractError(f"training reports {training.steps:,} steps, it was given {steps:,}")
+    if phase_seconds is not None and training.resumes == 0 and training.seconds > phase_seconds:
+        raise ContractError(
+            f"training reports {training.seconds:,.1f} s, and its process took {phase_seconds:,.1f} s"
         )
 
 

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -223,7 +224,10 @@ class Runner:
             shutil.rmtree(spec.work, ignore_errors=True)  # a finished run is repeated from its first step
         self.display.started(job)
         phases: tuple[Phase, ...] = ("train", "evaluate", "score") if job.generates else ("train", "evaluate")
+        train_seconds: float | None = None
         for phase in phases:
+            began = time.monotonic()
+            is_done = (spec.work / phase / REPORT[phase]).exists()
             failure = run_phase(
                 spec,
                 phase,
@@ -232,12 +236,13 @@ class Runner:
                 conditions if phase in SANDBOXED else UNLIMITED,
             )
             if failure is None and phase == "train":
+                train_seconds = None if is_done else time.monotonic() - began
                 failure = _judge_weights(spec)
             if failure is not None:
                 self._finish_failed(job, failure, started_at)
                 return
         try:
-            record = record_success(job, verification, settings, started_at, self.environment)
+            record = record_success(job, verification, settings, started_at, self.environment, train_seconds)
         except ResultsError:
             raise
         except BenchError as error:

@@ -133,6 +133,17 @@ FETCHED = {
         "Error",
         needs_walls=True,
     ),
+    "looks_for_its_parent": Attempt(
+        {
+            "init": "import os\n"
+            "others = [p for p in os.listdir('/proc') if p.isdigit() and int(p) != os.getpid()]\n"
+            "lines = [open(f'/proc/{p}/cmdline', 'rb').read() for p in others]\n"
+            "assert any(b'--track' in line for line in lines), 'no parent to be seen'"
+        },
+        "error",
+        "no parent to be seen",
+        needs_walls=True,
+    ),
     "writes_beside_its_code": Attempt(
         {"init": "open(__file__ + '.weights', 'w')"}, "error", "Read-only file system", needs_walls=True
     ),

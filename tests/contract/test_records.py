@@ -103,6 +103,15 @@ def test_what_keeps_a_run_off_the_ranking(record: Record) -> None:
     assert over_caps(record.protocol.model_copy(update={"caps": Caps()}), large, 10_000) == []
 
 
+def test_samples_that_repeat_training_images_do_not_rank(record: Record) -> None:
+    assert record.data is not None and record.cost is not None and record.training is not None
+    for share, ranks in ((0.5, True), (0.89, True), (0.97, False)):
+        evaluation = Evaluation(metrics={"nearer_than_held_out": share})
+        reasons = reasons_against_ranking(record.protocol, record.data, record.cost, record.training, evaluation)
+        assert (reasons == []) == ranks
+    assert reasons == ["97% of the samples are nearer to a training image than held-out images are"]
+
+
 def test_committed_records_are_those_that_their_names_say() -> None:
     paths = list(record_paths(REPOSITORY / "results"))
     assert paths

@@ -113,7 +113,7 @@ def test_it_has_no_network_no_neighbours_and_no_keys(walled: None, tmp_path: Pat
     )
     pids, interfaces, token, data, home = inside(code, tmp_path, A_TOKEN="x", BENCH_DATA="/d")  # type: ignore[misc]
     assert pids <= 3 and [name for _, name in interfaces] == ["lo"]
-    assert token is None and data is None and home == "/tmp"
+    assert token is None and data is None and home == "/tmp/home"
 
 
 def test_which_walls(monkeypatch: pytest.MonkeyPatch) -> None:

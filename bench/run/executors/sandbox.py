@@ -24,6 +24,7 @@ SYSTEM = (
     *(f"/etc/{name}" for name in ("alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime",
                                   "passwd", "group", "nsswitch.conf", "OpenCL")),
 )  # fmt: skip
+HOME = "/tmp/home"
 PROBE_SECONDS = 30
 # Of the environment: what programs and the device need. Not where data sets lie, and nobody's keys.
 KEPT = (
@@ -100,7 +101,7 @@ def sandboxed(
         made += ["--ro-bind-try", str(path), str(path)]
     for path in writable:
         made += ["--bind", str(path), str(path)]
-    return [*made, "--setenv", "HOME", "/tmp", "--chdir", "/tmp", *command]
+    return [*made, "--dir", HOME, "--setenv", "HOME", HOME, "--chdir", HOME, *command]
 
 
 def _python() -> Iterator[Path]:
