@@ -133,6 +133,7 @@ class Network(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 4))
         self.evaluations = evaluations
+        # network
 
     def forward(self, noise):
         return self.layers(noise)
@@ -151,6 +152,7 @@ class Tiny(Generator[Config]):
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
+        # step
         return {"loss": loss.detach()}
 
     @staticmethod

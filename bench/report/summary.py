@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.contract.manifest import label_of
-from bench.contract.records import REAL_IMAGES, Record, exceeded, fid_name, read_record, record_paths
+from bench.contract.records import REAL_IMAGES, Record, exceeded, fid_name, read_record, record_path, record_paths
 from bench.errors import ResultsError
 from bench.stats import Spread, spread
 
@@ -100,13 +100,24 @@ class Row:
 
 
 def read_all(results: Path) -> tuple[list[Record], list[str]]:
-    """Every readable record under ``results``, and a line for each that is not."""
+    """Every readable record under ``results``, and a line for each that is not, or is not where its run belongs.
+
+    A copy of a record under another name would count as another seed.
+    """
     records, problems = [], []
     for path in record_paths(results):
         try:
-            records.append(read_record(path))
+            record = read_record(path)
         except ResultsError as error:
             problems.append(str(error))
+            continue
+        own = record_path(results, record.identity, record.protocol)
+        if path == own:
+            records.append(record)
+        else:
+            problems.append(
+                f"{path}: is the record of {own.relative_to(results)}; a copy does not count, remove it"
+            )
     return records, problems
 
 

@@ -154,3 +154,17 @@ def test_a_damaged_record_is_named_and_the_rest_shown(
     assert compare_command(tmp_path, table="simple", track=None, sort="score") == 2
     shown = capsys.readouterr()
     assert path.name in shown.err and "(n=2)" in shown.out
+
+
+def test_a_copy_of_a_record_is_no_other_seed(
+    tmp_path: Path, records: list[Record], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for record in records:
+        write_record(record_path(tmp_path, record.identity, record.protocol), record)
+    path = record_path(tmp_path, records[0].identity, records[0].protocol)
+    for copy in (path.with_name("seed7-01234567.json"), path.parents[1] / "other" / path.name):
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    assert compare_command(tmp_path, table="simple", track=None, sort="score") == 2
+    shown = capsys.readouterr()
+    assert "46.00 ± 1.00 (n=3)" in shown.out and shown.err.count("a copy does not count") == 2
