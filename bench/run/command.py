@@ -114,7 +114,7 @@ def _plan(options: RunOptions, found: list[Found]) -> tuple[Plan, list[BenchErro
         retry_failed=options.retry_failed,
         timeout_seconds=None if options.timeout is None else parse_duration(options.timeout),
         memory_bytes=None if options.memory is None else parse_memory(options.memory),
-        walls=choose_walls(options.sandbox),
+        walls=choose_walls(options.sandbox, device),
     )
     plan, problems = make_plan(found, settings)
     add_floors(plan)

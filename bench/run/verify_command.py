@@ -30,7 +30,8 @@ def verify_command(
         BenchError: If a path or option is wrong.
     """
     found, broken = discover(paths, load_tracks(track_file))
-    chosen_device, walls = choose_device(device), choose_walls(sandbox)
+    chosen_device = choose_device(device)
+    walls = choose_walls(sandbox, chosen_device)
     entries = [(submission, variant) for submission in found for variant in variants_of(submission, variants)]
     code, stop = ExitCode.OK, threading.Event()
     with ThreadPoolExecutor(max_workers=usable_cores()) as pool:

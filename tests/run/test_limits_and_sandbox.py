@@ -116,6 +116,15 @@ def test_it_has_no_network_no_neighbours_and_no_keys(walled: None, tmp_path: Pat
     assert token is None and data is None and home == "/tmp/home"
 
 
+def test_walls_through_which_no_gpu_is_reached_are_none_for_it(walled: None) -> None:
+    reason = unusable(devices=True)
+    assert choose_walls("auto", "cuda") == (CLOSED if reason is None else OPEN)
+    if reason is not None:
+        assert "the GPU cannot be reached from within" in reason
+        with pytest.raises(UsageError, match="--sandbox bwrap: bwrap does not work here"):
+            choose_walls("bwrap", "cuda")
+
+
 def test_which_walls(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_walls("none") == OPEN
     assert choose_walls("auto") == (CLOSED if unusable() is None else OPEN)

@@ -25,7 +25,7 @@ SYSTEM = (
                                   "passwd", "group", "nsswitch.conf", "OpenCL")),
 )  # fmt: skip
 HOME = "/tmp/home"
-PROBE_SECONDS = 30
+PROBE_SECONDS = 60
 # Of the environment: what programs and the device need. Not where data sets lie, and nobody's keys.
 KEPT = (
     "PATH", "LANG", "LC_", "TZ", "LD_", "OMP_", "MKL_", "OPENBLAS_", "MALLOC_", "PYTHON", "CUDA", "NVIDIA",
@@ -50,8 +50,12 @@ CLOSED = Walls(
 )
 
 
-def choose_walls(wanted: str) -> Walls:
+def choose_walls(wanted: str, device: str = "cpu") -> Walls:
     """``auto`` for the highest walls that stand here, ``bwrap`` for those or an error, ``none`` for none.
+
+    Args:
+        wanted: One of these.
+        device: What runs use; walls through which a GPU cannot be reached are none for it.
 
     Raises:
         UsageError: If ``bwrap`` is wanted and does not work here, or ``wanted`` is none of these.
@@ -60,7 +64,7 @@ def choose_walls(wanted: str) -> Walls:
         raise UsageError(f"--sandbox {wanted!r}: give auto, bwrap or none")
     if wanted == "none":
         return OPEN
-    reason = unusable()
+    reason = unusable(device != "cpu")
     if reason is None:
         return CLOSED
     if wanted == "bwrap":
@@ -69,11 +73,18 @@ def choose_walls(wanted: str) -> Walls:
 
 
 @cache
-def unusable() -> str | None:
-    """Why there can be no sandbox here; None if there can. Tried out, for a kernel may forbid it."""
+def unusable(devices: bool = False) -> str | None:
+    """Why there can be no sandbox here; None if there can. Tried out, for a kernel may forbid it.
+
+    Args:
+        devices: Whether a GPU has to be reached from within.
+    """
     if shutil.which(PROGRAM) is None:
         return f"{PROGRAM} is not installed, e.g. apt-get install bubblewrap"
-    command = sandboxed([sys.executable, "-P", "-c", "import bench.errors, numpy"], writable=[], readable=[])
+    check = "import bench.errors, numpy"
+    if devices:
+        check += ", torch; assert torch.cuda.is_available(), 'the GPU cannot be reached from within'"
+    command = sandboxed([sys.executable, "-P", "-c", check], writable=[], readable=[], devices=devices)
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -119,8 +130,3 @@ def _python() -> Iterator[Path]:
 def without_secrets(environment: dict[str, str]) -> dict[str, str]:
     """What of the environment a sandboxed process is given."""
     return {name: value for name, value in environment.items() if name.startswith(KEPT)}
-
-
-def forget_probe() -> None:
-    """For tests that put another program in ``bwrap``'s place."""
-    unusable.cache_clear()
