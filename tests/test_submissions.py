@@ -118,7 +118,7 @@ class Training:
 
     def steps(self, first: int, last: int) -> Iterator[dict[str, float]]:
         for step in range(first, last):
-            values = train_one_step(self.submission, self.batches, 0, step)
+            values = train_one_step(self.submission, self.batches, self.spec, step)
             yield {name: value.item() for name, value in values.items()}
 
 

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.augment._color import _blend, adjust_brightness, adjust_contrast, adjust_saturation
+from bench.augment._color import adjust_brightness, adjust_contrast, adjust_saturation, blend
 from bench.augment._draw import check_images, integers_below, uniform
 from bench.augment._rotation import affine, inverse_affine
 
@@ -52,10 +52,10 @@ def augmix(  # noqa: PLR0913 - torchvision's own arguments
     operations = GEOMETRIC + TONAL + (COLOUR if all_ops else ())
     keep = _dirichlet(images, 2, alpha, generator)
     weights = _dirichlet(images, mixture_width, alpha, generator) * keep[:, 1:]
-    mixed = keep[:, 0, None, None, None] * images
+    mixed = images.float().mul_(keep[:, 0, None, None, None])
     for chain in range(mixture_width):
         augmented = _chain(images, operations, severity, chain_depth, generator)
-        mixed += weights[:, chain, None, None, None] * augmented
+        mixed += augmented.float().mul_(weights[:, chain, None, None, None])
     return mixed.to(torch.uint8)
 
 
@@ -69,16 +69,21 @@ def _dirichlet(images: Tensor, count: int, alpha: float, generator: torch.Genera
 def _chain(
     images: Tensor, operations: tuple[str, ...], severity: int, depth: int, generator: torch.Generator | None
 ) -> Tensor:
-    """One chain of operations on each image."""
+    """One chain of operations on each image. Depths that are drawn are dealt out evenly, as operations are."""
     if depth > 0:
         for _ in range(depth):
             images = _one_round(images, operations, severity, generator)
         return images
-    depths = integers_below(torch.full((len(images),), 3, device=images.device), generator) + 1
+    dealt = torch.randperm(len(images), generator=generator, device=images.device)
+    third, rest = divmod(len(images), 3)
+    drawn = integers_below(torch.full((rest, 1, 1, 1), 3, device=images.device), generator)  # depth - 1
+    parts = images[dealt]
     for done in range(3):
-        after = _one_round(images, operations, severity, generator)
-        images = torch.where((depths > done)[:, None, None, None], after, images)
-    return images
+        count = rest + third * (3 - done)  # a third ends after each round
+        before = parts[:rest].clone()
+        parts[:count] = _one_round(parts[:count], operations, severity, generator)
+        parts[:rest] = torch.where(drawn >= done, parts[:rest], before)
+    return torch.empty_like(images).index_copy_(0, dealt, parts)
 
 
 def _one_round(
@@ -108,8 +113,8 @@ def apply_operation(images: Tensor, name: str, level: Tensor, sign: Tensor) -> T
         bits = 4 - (level / ((LEVELS - 1) / 4)).round().int()
         return images & (256 - 2 ** (8 - bits)).to(torch.uint8)[:, None, None, None]
     if name == "Solarize":
-        threshold = (255 * (1 - share))[:, None, None, None]
-        return torch.where(images >= threshold, 255 - images, images)
+        threshold = (255 * (1 - share)).ceil().to(torch.uint8)[:, None, None, None]
+        return images ^ (images >= threshold).to(torch.uint8).mul_(255)  # all bits turned round: 255 - image
     if name == "AutoContrast":
         return autocontrast(images)
     if name == "Equalize":
@@ -158,14 +163,17 @@ def equalize(images: Tensor) -> Tensor:
     step = (flat.shape[2] - last) // 255
     before = F.pad(histogram.cumsum(2)[..., :-1], [1, 0])
     table = ((before + step // 2) // step.clamp_min(1)).clamp_(0, 255)
-    return torch.where(step == 0, flat, table.gather(2, flat)).to(torch.uint8).view(images.shape)
+    same = torch.arange(256, device=images.device)
+    table = torch.where(step == 0, same, table).to(torch.uint8)
+    return table.gather(2, flat).view(images.shape)
 
 
 def adjust_sharpness(images: Tensor, factor: Tensor) -> Tensor:
     """Blend with a smoothed image whose border is the original's; ``factor`` (B,), 1 changes nothing."""
-    kernel = torch.ones(3, 3, device=images.device)
-    kernel[1, 1] = 5
-    weight = (kernel / kernel.sum()).expand(images.shape[1], 1, 3, 3)
-    smooth = images.float()
-    smooth[:, :, 1:-1, 1:-1] = F.conv2d(smooth, weight, groups=images.shape[1]).round_()
-    return _blend(images, smooth, factor)
+    values = images.float()
+    # Weights 1 around and 5 in the middle, of 13: sums of three rows of sums of three, exact on whole numbers.
+    across = values[..., :-2] + values[..., 1:-1] + values[..., 2:]
+    inner = across[:, :, :-2] + across[:, :, 1:-1] + across[:, :, 2:]
+    smooth = values.clone()
+    smooth[:, :, 1:-1, 1:-1] = inner.add_(values[:, :, 1:-1, 1:-1], alpha=4).div_(13).round_()
+    return blend(values, smooth, factor).to(torch.uint8)

@@ -37,9 +37,9 @@ def color_jitter(
     check_images(images, (3,))
     operations: list[tuple[Adjustment, Tensor]] = []
     factors: list[tuple[str, float, Adjustment]] = [
-        ("brightness", brightness, adjust_brightness),
-        ("contrast", contrast, adjust_contrast),
-        ("saturation", saturation, adjust_saturation),
+        ("brightness", brightness, _brightness),
+        ("contrast", contrast, _contrast),
+        ("saturation", saturation, _saturation),
     ]
     for name, amount, adjust in factors:
         if amount < 0:
@@ -49,65 +49,90 @@ def color_jitter(
     if not 0 <= hue <= 0.5:
         raise ValueError(f"`hue` is {hue}; it must be in [0, 0.5]")
     if hue:
-        operations.append((adjust_hue, uniform(images, -hue, hue, generator)))
+        operations.append((_hue, uniform(images, -hue, hue, generator)))
     if not operations:
         return images
     orders = list(permutations(range(len(operations))))
     dealt = torch.randperm(len(images), generator=generator, device=images.device)
+    values = images.float()
     result = torch.empty_like(images)
     for order, chosen in zip(orders, dealt.tensor_split(len(orders)), strict=True):
         if len(chosen):
-            part = images[chosen]
+            part = values[chosen]
             for index in order:
                 adjust, amounts = operations[index]
                 part = adjust(part, amounts[chosen])
-            result[chosen] = part
+            result[chosen] = part.to(torch.uint8)
     return result
 
 
-def _blend(first: Tensor, second: Tensor | float, share: Tensor) -> Tensor:
-    """``share · first + (1 - share) · second``, cut to [0, 255] and truncated, as torchvision does."""
+# What follows works on whole numbers in float32, so that bytes are not made and unmade between two operations.
+
+
+def blend(first: Tensor, second: Tensor | float, share: Tensor) -> Tensor:
+    """``share · first + (1 - share) · second``, cut to [0, 255] and rounded down, as torchvision does."""
     share = share[:, None, None, None]
-    return (share * first + (1.0 - share) * second).clamp_(0, 255).to(torch.uint8)
+    return (first * share).add_((1.0 - share) * second).clamp_(0, 255).floor_()
 
 
-def _grey(images: Tensor) -> Tensor:
+def _grey(values: Tensor) -> Tensor:
     """Luma (ITU-R 601-2), (B, 1, H, W) float32, rounded down as torchvision does on bytes."""
-    red, green, blue = images.float().unbind(1)
+    red, green, blue = values.unbind(1)
     return red.mul(0.2989).add_(green, alpha=0.587).add_(blue, alpha=0.114).floor_().unsqueeze(1)
+
+
+def _brightness(values: Tensor, factor: Tensor) -> Tensor:
+    return (values * factor[:, None, None, None]).clamp_(0, 255).floor_()
+
+
+def _contrast(values: Tensor, factor: Tensor) -> Tensor:
+    return blend(values, _grey(values).mean((1, 2, 3), keepdim=True), factor)
+
+
+def _saturation(values: Tensor, factor: Tensor) -> Tensor:
+    return blend(values, _grey(values), factor)
+
+
+def _hue(values: Tensor, turns: Tensor) -> Tensor:
+    """HSV and back as one formula a channel: value less what the hue takes away.
+
+    Which channel is the largest is found by arithmetic: differences of whole numbers are 0 or at least 1, and
+    ``torch.where`` takes ten times as long on a CPU.
+    """
+    red, green, blue = values.unbind(1)
+    value = torch.maximum(torch.maximum(red, green), blue)
+    chroma = value - torch.minimum(torch.minimum(red, green), blue)
+    not_red, not_green = (value - red).clamp_max_(1), (value - green).clamp_max_(1)
+    of_red = (green - blue).mul_(1 - not_red)
+    of_green = (blue - red).add_(chroma, alpha=2).mul_(1 - not_green)
+    of_blue = (red - green).add_(chroma, alpha=4).mul_(not_green)
+    sixths = of_green.add_(of_blue).mul_(not_red).add_(of_red).div_(chroma.clamp_min(1))  # grey has hue 0
+    sixths += 6 * turns[:, None, None]
+    turned = torch.empty_like(values)
+    for channel, offset in enumerate((5, 3, 1)):
+        k = sixths + offset
+        k -= (k / 6).floor_().mul_(6)
+        share = torch.minimum(k, 4 - k).clamp_(0, 1)
+        # torchvision's way from [0, 1] to bytes: 256 levels of equal width.
+        turned[:, channel] = (value - chroma * share).mul_((256 - 1e-3) / 255).floor_()
+    return turned
 
 
 def adjust_brightness(images: Tensor, factor: Tensor) -> Tensor:
     """Blend with black; ``factor`` (B,) at least 0, 1 changes nothing."""
-    return _blend(images, 0.0, factor)
+    return _brightness(images.float(), factor).to(torch.uint8)
 
 
 def adjust_contrast(images: Tensor, factor: Tensor) -> Tensor:
     """Blend with the image's mean luma; ``factor`` (B,) at least 0, 1 changes nothing."""
-    return _blend(images, _grey(images).mean((1, 2, 3), keepdim=True), factor)
+    return _contrast(images.float(), factor).to(torch.uint8)
 
 
 def adjust_saturation(images: Tensor, factor: Tensor) -> Tensor:
     """Blend with the grey image; ``factor`` (B,) at least 0, 1 changes nothing."""
-    return _blend(images, _grey(images), factor)
+    return _saturation(images.float(), factor).to(torch.uint8)
 
 
 def adjust_hue(images: Tensor, turns: Tensor) -> Tensor:
     """Turn the hue in HSV space (Smith 1978) by ``turns``, (B,) in [-0.5, 0.5]."""
-    rgb = images.float() / 255
-    red, green, blue = rgb.unbind(1)
-    value, low = rgb.amax(1), rgb.amin(1)
-    chroma = value - low
-    safe = torch.where(chroma == 0, 1.0, chroma)
-    sixth = torch.where(
-        value == red,
-        (green - blue) / safe,
-        torch.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
-    )
-    hue = torch.where(chroma == 0, 0.0, sixth / 6) + turns[:, None, None]
-    # HSV to RGB as one formula a channel: value less what the hue takes away.
-    offset = torch.tensor([5.0, 3.0, 1.0], device=images.device).view(1, 3, 1, 1)
-    k = (offset + hue.unsqueeze(1) * 6) % 6
-    turned = value.unsqueeze(1) - chroma.unsqueeze(1) * torch.minimum(k, 4 - k).clamp_(0, 1)
-    # torchvision's way from [0, 1] to bytes: 256 levels of equal width.
-    return (turned * (256 - 1e-3)).clamp_(0, 255).to(torch.uint8)
+    return _hue(images.float(), turns).to(torch.uint8)

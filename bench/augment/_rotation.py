@@ -77,27 +77,35 @@ def affine(images: Tensor, matrix: Tensor, *, interpolation: Interpolation = "ne
         ValueError: If ``interpolation`` is unknown.
     """
     batch, channels, height, width = images.shape
-    grid = _grid(matrix, height, width)
+    source = _source_pixels(matrix, height, width)
     if interpolation == "bilinear":
+        grid = _normalized(source, height, width)
         sampled = F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
         return sampled.round_().to(torch.uint8)
     if interpolation != "nearest":
         raise ValueError(f"`interpolation` is {interpolation!r}; it must be 'nearest' or 'bilinear'")
-    # What grid_sample does to find the nearest pixel, so that bytes are gathered instead of floats sampled.
-    columns = (((grid[..., 0] + 1) * width - 1) / 2).round_().long()
-    rows = (((grid[..., 1] + 1) * height - 1) / 2).round_().long()
+    # Bytes are gathered, where grid_sample would want floats.
+    columns, rows = source.round_().unbind(1)
     inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-    index = (rows * width + columns).mul_(inside).view(batch, 1, -1)
+    index = rows.mul_(width).add_(columns).mul_(inside).long().view(batch, 1, -1)
     taken = images.reshape(batch, channels, -1).gather(2, index.expand(-1, channels, -1))
     return taken.view(batch, channels, height, width).mul_(inside[:, None])
 
 
-def _grid(matrix: Tensor, height: int, width: int) -> Tensor:
-    """Sampling positions in [-1, 1], (B, H, W, 2), summed in torchvision's order so that they are equal."""
-    x = torch.linspace((1 - width) * 0.5, (width - 1) * 0.5, width, device=matrix.device)
-    y = torch.linspace((1 - height) * 0.5, (height - 1) * 0.5, height, device=matrix.device)
-    rows, columns = torch.meshgrid(y, x, indexing="ij")
-    base = torch.stack([columns, rows, torch.ones_like(rows)], -1).view(1, -1, 3)
-    half = torch.tensor([0.5 * width, 0.5 * height], device=matrix.device)
-    grid = base.expand(len(matrix), -1, -1).bmm(matrix.transpose(1, 2) / half)
-    return grid.view(len(matrix), height, width, 2)
+def _source_pixels(matrix: Tensor, height: int, width: int) -> Tensor:
+    """Column and row that each result pixel comes from, (B, 2, H, W) float32, from the first's centre.
+
+    What depends on the column and what depends on the row are worked out apart and added once.
+    """
+    middle = torch.tensor([(width - 1) * 0.5, (height - 1) * 0.5], device=matrix.device)
+    x = torch.arange(width, device=matrix.device) - (width - 1) * 0.5
+    y = torch.arange(height, device=matrix.device) - (height - 1) * 0.5
+    across = matrix[:, :, 0, None] * x
+    down = matrix[:, :, 1, None] * y + (matrix[:, :, 2] + middle)[:, :, None]
+    return across[:, :, None, :] + down[:, :, :, None]
+
+
+def _normalized(source: Tensor, height: int, width: int) -> Tensor:
+    """Pixel positions as ``grid_sample`` wants them: (B, H, W, 2), the image's outer edges at -1 and 1."""
+    size = torch.tensor([width, height], device=source.device)[:, None, None]
+    return ((2 * source + 1) / size - 1).permute(0, 2, 3, 1).contiguous()

@@ -40,3 +40,12 @@ Memory = Annotated[
 Sandbox = Annotated[
     str, typer.Option(help="Walls around submissions' code: auto (the highest there are), bwrap or none.")
 ]
+Precision = Annotated[
+    str, typer.Option(help="Of training steps: fp32, or bf16 by autocast. Claims are tested at fp32.")
+]
+Compile = Annotated[
+    str,
+    typer.Option(
+        "--compile", help="Training steps by torch.compile: auto (where it is faster, for long runs), on, off."
+    ),
+]

@@ -7,12 +7,14 @@ from typing import Annotated, Optional
 import typer
 
 from bench.cli.options import (
+    Compile,
     DataRoot,
     Device,
     Embedded,
     Jobs,
     Memory,
     Paths,
+    Precision,
     Profile,
     Results,
     Retry,
@@ -41,6 +43,8 @@ def run(
     timeout: Timeout = None,
     memory: Memory = None,
     sandbox: Sandbox = "auto",
+    precision: Precision = "fp32",
+    compile_: Compile = "auto",
 ) -> None:
     """Verify submissions, then train and evaluate each over several seeds.
 
@@ -65,6 +69,8 @@ def run(
         timeout=timeout,
         memory=memory,
         sandbox=sandbox,
+        precision=precision,
+        compile=compile_,
     )
     outcome = run_command(options)
     if not dry_run and outcome.names:
@@ -103,6 +109,8 @@ def ablate(
     timeout: Timeout = None,
     memory: Memory = None,
     sandbox: Sandbox = "auto",
+    precision: Precision = "fp32",
+    compile_: Compile = "auto",
 ) -> None:
     """Run a submission's variants on the seeds and data order of its base, and print what each change does.
 
@@ -133,6 +141,8 @@ def ablate(
         timeout=timeout,
         memory=memory,
         sandbox=sandbox,
+        precision=precision,
+        compile=compile_,
     )
     outcome = run_command(options)
     if outcome.names:

@@ -17,6 +17,8 @@ from bench.contract.tracks import Protocol
 from bench.errors import RunFailed
 
 ReportT = TypeVar("ReportT", bound=Strict)
+Precision = Literal["fp32", "bf16"]
+Compile = Literal["auto", "on", "off"]
 Phase = Literal["verify", "train", "evaluate", "score", "floor"]
 
 EVENTS_FD = "BENCH_EVENTS_FD"  # environment variable: the file descriptor that progress goes to
@@ -91,6 +93,14 @@ class JobData(Strict):
     channel_std: tuple[float, ...]
 
 
+class Execution(Strict):
+    """How a training's steps are computed. What they compute is the same, but for rounding."""
+
+    precision: Precision = "fp32"  # bf16: autocast around the step; weights and optimizers stay in float32
+    compiled: bool = False  # by torch.compile; on a GPU into CUDA graphs
+    memory_format: Literal["channels_last"] = "channels_last"  # of convolution weights
+
+
 class JobSpec(Strict):
     """All that a job's process needs to know."""
 
@@ -111,6 +121,9 @@ class JobSpec(Strict):
     speed_images: int = 256  # a call of the network while its speed is measured
     memory_bytes: int | None = None  # that one process may allocate, on a CPU
     file_bytes: int = 8 * 1024**3  # of the largest file that a process may write
+    execution: Execution = Execution()
+    compile: Compile = "off"  # whether a verification tries it
+    runs_ahead: int = 1  # trainings that a choice is made for
 
 
 class Problem(Strict):
@@ -129,6 +142,8 @@ class Verification(Strict):
     over_caps: list[str] = []  # by what a variant leaves the contest: it is measured, and never ranks
     training_steps_per_s: Rate | None = None
     inference_images_per_s: Rate | None = None
+    execution: Execution = Execution()  # what was fastest
+    tried: dict[str, float] = {}  # way of computing a step -> steps a second
     environment: dict[str, Any]
     log_tail: list[str] = []  # the last lines printed by a verification that ended without a report
 

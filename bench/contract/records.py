@@ -129,6 +129,7 @@ class Timing(Strict):
     seconds_per_10000_samples: float | None = None
     scoring_seconds: float | None = None  # metrics of samples
     training_steps_per_s: Rate | None = None
+    training_steps_per_s_tried: dict[str, float] = {}  # eager or compiled, of which the faster was taken
     inference_images_per_s: Rate | None = None
     peak_memory_bytes: int | None = None
 

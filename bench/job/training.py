@@ -20,6 +20,7 @@ from bench.job.accounting import LearnedStateCheck, TrainingState
 from bench.job.channel import Channel
 from bench.job.checkpoint import load_checkpoint, run_id, save_checkpoint
 from bench.job.curves import CurveLog
+from bench.job.execution import compile_modules, precision_of
 from bench.job.generation import Sampler
 from bench.job.guard import Guard
 from bench.job.loading import AnySubmission, build_network, data_spec, load_submission, seed_everything
@@ -99,7 +100,7 @@ class Trainer:
         saved = started
         before = self.progress.seconds
         for step in range(self.progress.step, steps):
-            self.log.add(step, train_one_step(self.submission, self.batches, self.spec.seed, step))
+            self.log.add(step, train_one_step(self.submission, self.batches, self.spec, step))
             self.channel.progress("train", step + 1, steps, self.log.last_loss)
             if step + 1 in self.grid_steps:
                 paused = time.perf_counter()
@@ -165,14 +166,19 @@ def start_training(submission: AnySubmission, spec: JobSpec, budget: Budget, dev
     model = build_network(submission, data_spec(spec.data), device).train()
     seed_everything(spec.seed, "init-training")
     submission.init_training(model, budget)
+    if spec.execution.compiled:
+        compile_modules(submission, model, spec)
     return model
 
 
-def train_one_step(submission: AnySubmission, batches: BatchStream, seed: int, step: int) -> dict[str, Tensor]:
+def train_one_step(submission: AnySubmission, batches: BatchStream, spec: JobSpec, step: int) -> dict[str, Tensor]:
     """One budget step, its random numbers a function of (seed, step) alone."""
-    torch.manual_seed(derive_seed(seed, "step", step))
+    torch.manual_seed(derive_seed(spec.seed, "step", step))
     images, labels = batches.batch(step)
-    return submission.train_step(Batch(images, labels), step)
+    if spec.execution.compiled:
+        torch.compiler.cudagraph_mark_step_begin()  # what graphs gave in the last step may be overwritten
+    with precision_of(spec.execution, images.device):
+        return submission.train_step(Batch(images, labels), step)
 
 
 def final_weights(submission: AnySubmission, model: nn.Module) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.contract.jobs import REPORT, JobSpec, Problem, Verification
+from bench.contract.jobs import REPORT, Execution, JobSpec, Problem, Verification
 from bench.contract.manifest import BASE_VARIANT
 from bench.contract.records import Cost, Rate, over_caps
 from bench.contract.submission import Budget, Classifier
@@ -16,6 +16,7 @@ from bench.errors import ContractError
 from bench.files import write_bytes
 from bench.job.accounting import LearnedStateCheck, TrainingState
 from bench.job.curves import check_step_values
+from bench.job.execution import Choice, Step, choose_execution
 from bench.job.foreign import refuse_foreign
 from bench.job.guard import Guard
 from bench.job.loading import config_values, load_submission
@@ -57,7 +58,8 @@ class Verifier:
     """One verification. ``run`` reads as its own summary."""
 
     def __init__(self, spec: JobSpec) -> None:
-        self.spec = spec
+        plain = Execution(precision=spec.execution.precision)  # counters cannot look into what is compiled
+        self.spec = spec = spec.model_copy(update={"execution": plain})
         self.device = torch.device(spec.device)
         self.problems: list[Problem] = []
         self.over_caps: list[str] = []
@@ -84,14 +86,16 @@ class Verifier:
         self.guard.refuse_changes()
         training = inference = None
         if self.spec.speed_seconds > 0 and not self.problems:
-            training, inference = self._training_speed(), self._inference_speed(model, cost)
+            inference, training = self._inference_speed(model, cost), self._training_speed()
         return Verification(
             config=self.config,
             cost=cost,
             problems=self.problems,
             over_caps=self.over_caps,
-            training_steps_per_s=training,
+            training_steps_per_s=training and training.rate,
             inference_images_per_s=inference,
+            execution=training.execution if training else self.spec.execution,
+            tried=training.tried if training else {},
             environment=capture_environment(self.spec.device),
         )
 
@@ -101,14 +105,14 @@ class Verifier:
         state.refuse_hidden()
         learned, attributes = LearnedStateCheck(model), set(vars(self.submission))
         hooks = state.watch_gradients()
-        values = train_one_step(self.submission, self.batches, self.spec.seed, 0)
+        values = train_one_step(self.submission, self.batches, self.spec, 0)
         for hook in hooks:
             hook.remove()
         check_step_values(values)
         if not torch.isfinite(values["loss"]):
             raise ContractError(f"train_step returned a loss of {values['loss'].item()} in its first step")
         state.refuse_hidden()
-        flops = measured_flops(lambda: train_one_step(self.submission, self.batches, self.spec.seed, 1))
+        flops = measured_flops(lambda: train_one_step(self.submission, self.batches, self.spec, 1))
         learned.refuse_changes(model)
         TrainingState(self.submission, model).refuse_hidden()
         for name in sorted(set(vars(self.submission)) - attributes):
@@ -228,21 +232,23 @@ class Verifier:
         """Saving and restoring must work before anybody waits an hour for it."""
         restore_state(self.submission, model, capture_state(self.submission, model))
 
-    def _training_speed(self) -> Rate:
-        return self._rate(self.training_step(), items=1)
+    def _training_speed(self) -> Choice:
+        dtype = {"fp32": "float32", "bf16": "bfloat16"}[self.spec.execution.precision]
+        return choose_execution(self.spec, self.training_step, lambda step: self._rate(step, items=1, dtype=dtype))
 
-    def training_step(self) -> Callable[[], object]:
+    def training_step(self, execution: Execution | None = None) -> Step:
         """What takes one step of a training of its own, as often as it is called.
 
         Its budget cannot run out: some schedules refuse a step beyond theirs.
         """
         submission = load_submission(self.spec.folder, self.spec.protocol.task, self.spec.overrides)
         budget = replace(self.budget, steps=UNLIMITED_STEPS)
-        start_training(submission, self.spec, budget, self.device)
+        spec = self.spec.model_copy(update={"execution": execution or self.spec.execution})
+        start_training(submission, spec, budget, self.device)
         step = iter(range(UNLIMITED_STEPS))
 
-        def one_step() -> object:
-            return train_one_step(submission, self.batches, self.spec.seed, next(step))
+        def one_step() -> dict[str, Tensor]:
+            return train_one_step(submission, self.batches, spec, next(step))
 
         return one_step
 
@@ -281,7 +287,7 @@ class Verifier:
 
         return InferenceCall(evaluate, call.images, one_evaluation=True)
 
-    def _rate(self, function: Callable[[], object], items: int) -> Rate:
+    def _rate(self, function: Callable[[], object], items: int, dtype: str = "float32") -> Rate:
         measured: Throughput = measure_throughput(
             function, items_per_call=items, warmup_calls=1, max_seconds=self.spec.speed_seconds
         )
@@ -291,7 +297,7 @@ class Verifier:
             blocks=measured.blocks,
             calls_per_block=measured.calls_per_block,
             items_per_call=items,
-            dtype="float32",
+            dtype=dtype,
         )
 
 

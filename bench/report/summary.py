@@ -23,8 +23,10 @@ class Row:
 
     @property
     def label(self) -> str:
-        """The submission's name, with the variant's if it is not the base."""
-        return label_of(self.first.identity.submission, self.first.identity.variant)
+        """The submission's name, with the variant's if it is not the base, and the precision's if not float32."""
+        identity = self.first.identity
+        label = label_of(identity.submission, identity.variant)
+        return label if identity.precision == "fp32" else f"{label} {identity.precision}"
 
     @property
     def key(self) -> tuple[str, ...]:

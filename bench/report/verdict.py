@@ -144,6 +144,10 @@ def _mean(row: Row, name: str, claim: Claim) -> Verdict:
     paper = (row.label, name, claim.mean, claim.std, claim.selected is not None, measured)
     if measured is None:
         return Verdict(*paper, None, None, None, margin, None, "inconclusive", "not measured")
+    precision = row.first.identity.precision
+    if precision != "fp32":
+        why = f"trained at {precision}; claims are tested at fp32"
+        return Verdict(*paper, measured.mean - claim.mean, None, None, margin, None, "inconclusive", why)
     found = equivalence(measured, Spread(claim.mean, None, 1), margin)
     why = ""
     if found.outcome == "unknown":

@@ -15,7 +15,7 @@ from bench.run.discovery import Found, discover
 
 LEVEL = 0.95
 # What must be the same for it to be the same run. A run may be repeated on another kind of device.
-SAME = ("overrides", "source_hash", "protocol_hash", "data_fingerprints", "steps", "as_published")
+SAME = ("overrides", "source_hash", "protocol_hash", "data_fingerprints", "steps", "as_published", "precision")
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,8 @@ def _repeat(certificate: Certificate, found: Found, options: CertificateOptions,
             retry_failed=True,
             force=False,
             threads=certificate.environment.get("threads"),  # sums in another order end in other bits
+            precision=identity.precision,
+            compile="on" if certificate.environment.get("execution", {}).get("compiled") else "off",
         )
     )
     record = _record(certificate, results)

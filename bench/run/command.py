@@ -4,7 +4,9 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, get_args
 
+from bench.contract.jobs import Compile, Precision
 from bench.contract.tracks import load_tracks
 from bench.data.store import data_root
 from bench.errors import BenchError, ExitCode, UsageError
@@ -39,6 +41,8 @@ class RunOptions:
     timeout: str | None = None
     memory: str | None = None
     sandbox: str = "auto"
+    precision: str = "fp32"
+    compile: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -115,12 +119,26 @@ def _plan(options: RunOptions, found: list[Found]) -> tuple[Plan, list[BenchErro
         timeout_seconds=None if options.timeout is None else parse_duration(options.timeout),
         memory_bytes=None if options.memory is None else parse_memory(options.memory),
         walls=choose_walls(options.sandbox, device),
+        precision=_one_of(Precision, options.precision, "--precision"),
+        compile=_one_of(Compile, options.compile, "--compile"),
     )
     plan, problems = make_plan(found, settings)
     add_floors(plan)
     jobs, threads = choose_jobs(options.jobs, device, len(plan.jobs(State.TO_DO)))
     plan.settings = settings.with_jobs(jobs, options.threads or threads)
     return plan, problems
+
+
+def _one_of(kind: Any, text: str, option: str) -> Any:
+    """``text``, if it is one of a ``Literal``'s values.
+
+    Raises:
+        UsageError: If it is not.
+    """
+    allowed = get_args(kind)
+    if text not in allowed:
+        raise UsageError(f"{option} {text!r}: give {', '.join(allowed[:-1])} or {allowed[-1]}")
+    return text
 
 
 def _checkpoint_seconds() -> float:

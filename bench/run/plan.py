@@ -1,15 +1,16 @@
 """The plan of a command: which jobs it means, which of them are done, and how long the rest will take."""
 
+import contextlib
 import enum
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench.contract.jobs import WORK, JobSpec, Verification
+from bench.contract.jobs import SPEC, WORK, Compile, Execution, JobSpec, Precision, Verification, read_report
 from bench.contract.manifest import Claims, label_of
 from bench.contract.records import Identity, Record, read_record, record_path
 from bench.contract.tracks import OFFICIAL, Protocol, protocol_of
-from bench.errors import BenchError, ResultsError, UsageError
+from bench.errors import BenchError, ResultsError, RunFailed, UsageError
 from bench.measure.weights import ALL as ALL_WEIGHTS
 from bench.measure.weights import missing
 from bench.run.datasets import DataFacts, DataSets, choose_data
@@ -18,7 +19,6 @@ from bench.run.executors.limits import Limits, default_memory
 from bench.run.executors.local import Conditions
 from bench.run.executors.sandbox import OPEN, Walls
 
-PRECISION = "fp32"
 # Seconds of each of two measurements of speed, and images a call. Those of other profiles are for the estimate
 # of time only.
 OFFICIAL_SPEED = (2.0, 256)
@@ -47,6 +47,8 @@ class Settings:
     timeout_seconds: float | None = None  # of a run; None for many times what it should take
     memory_bytes: int | None = None  # of a run; None for its share of the machine
     walls: Walls = OPEN
+    precision: Precision = "fp32"
+    compile: Compile = "auto"
 
     def with_jobs(self, jobs: int, threads: int) -> "Settings":
         """The same with so many runs side by side, and threads each."""
@@ -117,7 +119,18 @@ class Job:
             speed_seconds=speed_seconds,
             speed_images=speed_images,
             memory_bytes=settings.memory_bytes or default_memory(settings.jobs),
+            execution=self.execution(settings),
+            compile=settings.compile,
+            runs_ahead=sum(job.state is State.TO_DO for job in self.entry.jobs),
         )
+
+    def execution(self, settings: Settings) -> Execution:
+        """How its steps are computed: compiled if it was begun so, else if verifying found that faster."""
+        verification = self.entry.verification
+        compiled = verification is not None and verification.execution.compiled
+        with contextlib.suppress(RunFailed):
+            compiled = read_report(self.folder / WORK / "train" / SPEC, JobSpec).execution.compiled
+        return Execution(precision=settings.precision, compiled=compiled)
 
 
 @dataclass
@@ -256,7 +269,7 @@ def make_job(entry: Entry, seed: int, settings: Settings, notice: Callable[[str]
         protocol_hash=entry.protocol.hash,
         data_fingerprints=entry.facts.fingerprints,
         device_type=settings.device.partition(":")[0],
-        precision=PRECISION,
+        precision=settings.precision,
         steps=entry.steps,
         as_published=as_published.model_dump(exclude={"why"}, exclude_none=True) if as_published else None,
     )

@@ -92,7 +92,7 @@ def record_success(
         unranked_because=reasons_against_ranking(
             job.entry.protocol, job.entry.facts.used, verification.cost, trained, evaluation
         ),
-        environment={**training.environment, **parent, **_surroundings(settings)},
+        environment={**training.environment, **parent, **_surroundings(job, settings)},
         timing=Timing(
             started_at=started_at,
             finished_at=now(),
@@ -105,6 +105,7 @@ def record_success(
             scoring_seconds=scores and scores.seconds,
             training_steps_per_s=verification.training_steps_per_s,
             inference_images_per_s=verification.inference_images_per_s,
+            training_steps_per_s_tried=verification.tried,
             peak_memory_bytes=max(
                 training.peak_memory_bytes, report.peak_memory_bytes, scores.peak_memory_bytes if scores else 0
             ),
@@ -172,15 +173,19 @@ def record_failure(
         reason=failure.reason,
         log_tail=log_tail(job.folder / WORK) or (verification.log_tail if verification else []),
         unranked_because=[f"failed: {failure.status}"],
-        environment={**environment, **parent, **_surroundings(settings)},
+        environment={**environment, **parent, **_surroundings(job, settings)},
         timing=Timing(started_at=started_at, finished_at=now(), attempt=_attempt(job), resumes=0),
     )
     _write(job, record)
     return record
 
 
-def _surroundings(settings: Settings) -> dict[str, Any]:
-    return {"jobs_side_by_side": settings.jobs, "walls": asdict(settings.walls)}
+def _surroundings(job: Job, settings: Settings) -> dict[str, Any]:
+    return {
+        "jobs_side_by_side": settings.jobs,
+        "walls": asdict(settings.walls),
+        "execution": job.execution(settings).model_dump(),
+    }
 
 
 def _record(job: Job, verification: Verification | None, **fields: Any) -> Record:

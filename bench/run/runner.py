@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from bench.contract.jobs import (
     REPORT,
     WEIGHTS,
+    WORK,
     Failure,
     JobSpec,
     Phase,
@@ -219,9 +220,9 @@ class Runner:
             return
         started_at, settings, verification = now(), self.plan.settings, job.entry.verification
         assert verification is not None
-        spec, conditions = job.spec(settings), job.conditions(settings)
         if settings.force:
-            shutil.rmtree(spec.work, ignore_errors=True)  # a finished run is repeated from its first step
+            shutil.rmtree(job.folder / WORK, ignore_errors=True)  # a finished run is repeated from its first step
+        spec, conditions = job.spec(settings), job.conditions(settings)
         self.display.started(job)
         phases: tuple[Phase, ...] = ("train", "evaluate", "score") if job.generates else ("train", "evaluate")
         train_seconds: float | None = None

@@ -9,6 +9,7 @@ import torchvision.transforms as v1
 from torch import Tensor
 
 from bench import augment
+from bench.augment import _augmix
 
 AUGMENTATIONS: dict[str, tuple[Callable[..., Tensor], dict[str, Any], dict[str, Any] | None]] = {
     # name: function, arguments, arguments that must change nothing
@@ -181,3 +182,17 @@ def test_augmix_mixes_as_torchvision_does() -> None:
     far = [(mixed - image).abs().mean((1, 2, 3)) for mixed in (ours, theirs)]
     spread = (far[0].var() / 300 + far[1].var() / 300).sqrt()
     assert abs(far[0].mean() - far[1].mean()) < 4 * spread
+
+
+@pytest.mark.parametrize("batch", [1, 2, 4, 300])
+def test_augmix_chains_are_one_two_or_three_operations_deep(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_augmix, "_one_round", lambda images, *_: images + 1)
+    depths = torch.cat(
+        [
+            _augmix._chain(torch.zeros(batch, 3, 1, 1, dtype=torch.uint8), (), 3, -1, seeded(seed))[:, 0, 0, 0]
+            for seed in range(1200 // batch)
+        ]
+    )
+    counts = depths.bincount(minlength=4).tolist()
+    assert counts[0] == 0 and sum(counts) == 1200
+    assert all(abs(count - 400) < 4 * (1200 * 2 / 9) ** 0.5 for count in counts[1:])
