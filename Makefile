@@ -17,11 +17,10 @@ check: .venv/ready  ## what CI checks besides the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# A baseline for later: `cp .benchmarks/now.json somewhere.json`, then `bench check --baseline somewhere.json`.
-bench-speed: .venv/ready  ## speeds on this machine, on which nothing else should run, to .benchmarks/now.json
-	mkdir -p .benchmarks
-	$(BIN)/python -m pytest benchmarks --benchmark-json=.benchmarks/now.json --benchmark-sort=fullname \
-		--benchmark-columns=median,iqr,rounds --durations=0
+# It writes docs/performance.md, and .benchmarks/now.json: a baseline for later, if it is copied, for
+# `bench check --baseline somewhere.json`.
+bench-speed: .venv/ready  ## speeds and growth on this machine, on which nothing else should run: some 15 minutes
+	$(BIN)/python -m benchmarks
 
 format: .venv/ready
 	$(BIN)/ruff check --fix .

@@ -1,28 +1,54 @@
-"""Tables from records, and how long the command takes to start."""
+"""Tables from records, and how long commands take to start."""
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.contract.records import record_path, write_record
+from bench.contract.records import Curves, Record, record_path, write_record
 from bench.report.compare import comparison_text
-from bench.report.summary import read_all, summarize
+from bench.report.summary import read_brief, summarize
 from tests.report.making_records import make_record
 
-RECORDS = 1000
+
+def realistic(submission: int, seed: int) -> Record:
+    """A record as long as a real one: a hundred windows of two curves."""
+    record = make_record(f"net{submission}", seed, 0.3 + submission / 10_000 + seed / 1000)
+    assert record.training is not None
+    values = {name: [0.123456789 * index + seed for index in range(100)] for name in ("loss", "accuracy")}
+    curves = Curves(steps=list(range(100, 10_001, 100)), values=values)
+    return record.model_copy(update={"training": record.training.model_copy(update={"curves": curves})})
 
 
-def test_compare_1000_records(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
-    for index in range(RECORDS):
-        record = make_record(f"net{index % 100}", index // 100, 0.3 + index / 10_000)
-        write_record(record_path(tmp_path, record.identity, record.protocol), record)
-    benchmark.pedantic(lambda: comparison_text(summarize(read_all(tmp_path)[0])), rounds=5)
+def write_records(folder: Path, count: int) -> Path:
+    """So many records, ten seeds a submission."""
+    for index in range(count):
+        record = realistic(index // 10, index % 10)
+        write_record(record_path(folder, record.identity, record.protocol), record)
+    return folder
 
 
-def test_help(benchmark: BenchmarkFixture) -> None:
-    command = [sys.executable, "-m", "bench", "--help"]
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An index of records of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    yield tmp_path / "cache"
+
+
+def test_compare_1000_records(benchmark: BenchmarkFixture, tmp_path: Path, own_cache: Path) -> None:
+    """For `bench check --baseline`."""
+    results = write_records(tmp_path / "results", 1000)
+    benchmark.pedantic(lambda: comparison_text(summarize(read_brief(results)[0])), warmup_rounds=1, rounds=5)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["compare"]], ids=" ".join)
+def test_start(benchmark: BenchmarkFixture, arguments: list[str]) -> None:
+    """Of a command, on the committed records."""
+    command = [sys.executable, "-m", "bench", *arguments]
+    benchmark.extra_info["what"] = f"bench {' '.join(arguments)}"
     benchmark.pedantic(
         lambda: subprocess.run(command, check=True, capture_output=True), warmup_rounds=1, rounds=10
     )

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import special
 
-from bench.stats import PairedDifference, median_interval, paired_difference, spread
+from bench.stats import PairedDifference, median_interval, paired_difference, spread, student_tails
 
 
 @pytest.mark.parametrize("values", [[0.5, 0.7], [1.0, 1.0, 1.0], [0.1, 0.2, 0.4, 0.45, 3.0]])
@@ -55,3 +58,8 @@ def test_the_interval_of_the_median_by_hand() -> None:
     assert median_interval([9, 8, 7, 6, 5, 4, 3, 2, 1]) == (5, 2, 8)
     with pytest.raises(ValueError, match="at least 6"):
         median_interval([1, 2, 3, 4, 5])
+
+
+@given(st.floats(0.5, 10_000), st.floats(0, 300))
+def test_student_tails_are_scipys(freedom: float, t: float) -> None:
+    assert student_tails(t, freedom) == pytest.approx(2 * special.stdtr(freedom, -t), rel=1e-8, abs=1e-300)

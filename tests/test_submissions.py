@@ -22,6 +22,7 @@ from bench.job.prediction import sample
 from bench.job.state import capture_state, restore_state
 from bench.job.training import start_training, train_one_step
 from bench.job.verification import Verifier
+from bench.measure.waiting import WaitRecorder
 from bench.run.discovery import discover
 from bench.run.verify_command import differing_modules, verification_spec
 
@@ -110,6 +111,7 @@ class Training:
     """A short training on 64 images."""
 
     def __init__(self, spec: JobSpec) -> None:
+        self.spec = spec
         self.submission: AnySubmission = load_submission(spec.folder, spec.protocol.task, spec.overrides)
         images, labels = real_images(spec.data.image_shape)
         budget = Budget(steps=STEPS, batch_size=BATCH, train_images=64)
@@ -120,6 +122,15 @@ class Training:
         for step in range(first, last):
             values = train_one_step(self.submission, self.batches, self.spec, step)
             yield {name: value.item() for name, value in values.items()}
+
+
+def test_no_step_waits_for_the_device(entry: object) -> None:
+    spec = small_spec(entry)
+    training = Training(spec)
+    with WaitRecorder([spec.folder]) as recorder:
+        for step in range(2):
+            train_one_step(training.submission, training.batches, spec, step)
+    assert recorder.waits == []
 
 
 def test_it_learns_repeats_bit_for_bit_and_resumes_from_a_checkpoint(entry: object, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     runs.run,
     runs.ablate,
     runs.verify,
+    runs.profile,
     reports.compare,
     reports.leaderboard,
     reports.verdict,

@@ -173,6 +173,55 @@ def verify(
     raise typer.Exit(verify_command(paths, variants, device, track, sandbox))
 
 
+def profile(
+    paths: Paths,
+    variants: Annotated[str, typer.Option(help="base, all, or names separated by commas.")] = "base",
+    device: Device = "auto",
+    threads: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="CPU threads; default: all cores.", show_default=False),
+    ] = None,
+    precision: Precision = "fp32",
+    compiled: Annotated[bool, typer.Option("--compile", help="Profile the compiled step.")] = False,
+    track: TrackFile = None,
+    sandbox: Sandbox = "auto",
+    table: Annotated[str, typer.Option(help="markdown, github, latex, html, json or simple.")] = "simple",
+    picture: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Draw the parts of all steps as bars: a .svg or .png file.", show_default=False),
+    ] = None,
+    trace: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Folder for a trace a submission, for Perfetto.", show_default=False),
+    ] = None,
+) -> None:
+    """Show where the time of a training step goes: data, augmentation, network, optimizer, harness.
+
+    Example: bench profile submissions/se_dsconv --picture step.svg
+    """
+    from bench.contract.profiles import StepProfile
+    from bench.errors import ExitCode
+    from bench.report.profile import profile_text, write_picture
+    from bench.report.tables import check_format
+    from bench.run.profile_command import ProfileOptions, profile_steps
+
+    check_format(table)
+    options = ProfileOptions(paths, variants, device, threads, precision, compiled, track, sandbox, trace)
+    profiles: dict[str, StepProfile] = {}
+    code = ExitCode.OK
+    for label, found in profile_steps(options):
+        if isinstance(found, StepProfile):
+            profiles[label] = found
+            print(profile_text(label, found, table), end="\n\n", flush=True)
+        else:
+            print(f"✗ {label}: {found}", file=sys.stderr)
+            code = max(code, found.exit_code)
+    if picture is not None and profiles:
+        write_picture(picture, profiles)
+        print(picture)
+    raise typer.Exit(code)
+
+
 def floor(
     track: Annotated[str, typer.Option(help="A generation track.")] = "cifar100-generation",
     profile: Profile = "official",

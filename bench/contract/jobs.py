@@ -19,7 +19,7 @@ from bench.errors import RunFailed
 ReportT = TypeVar("ReportT", bound=Strict)
 Precision = Literal["fp32", "bf16"]
 Compile = Literal["auto", "on", "off"]
-Phase = Literal["verify", "train", "evaluate", "score", "floor"]
+Phase = Literal["verify", "train", "evaluate", "score", "floor", "profile"]
 
 EVENTS_FD = "BENCH_EVENTS_FD"  # environment variable: the file descriptor that progress goes to
 
@@ -36,6 +36,7 @@ REPORT = {
     "evaluate": "evaluation.json",
     "score": "scores.json",
     "floor": "scores.json",
+    "profile": "profile.json",
 }
 WEIGHTS = "weights.safetensors"
 CHECKPOINT = "checkpoint.pt"
@@ -48,7 +49,9 @@ INPUTS: dict[str, dict[str, Phase]] = {
     "evaluate": {WEIGHTS: "train"},
     "score": {SAMPLES: "evaluate", AS_PUBLISHED_SAMPLES: "evaluate"},
 }
+TRACE = "trace.json"  # of a profile, for chrome://tracing or Perfetto
 PROGRESS_FOLDER = "progress"  # a grid of samples every so often while training
+PROFILE_STEPS = 20  # that are timed, and as many that are watched
 
 
 @dataclass(frozen=True)

@@ -231,10 +231,15 @@ def reasons_against_ranking(
     return reasons
 
 
+def record_name(identity: Identity, protocol: Protocol) -> str:
+    """Where a run's record lies in a results folder."""
+    place = f"runs/{protocol.track}/{identity.submission}/{identity.variant}"
+    return f"{place}/seed{identity.seed}-{identity.hash}.json"
+
+
 def record_path(results: Path, identity: Identity, protocol: Protocol) -> Path:
     """Where a run's record lies: ``runs/<track>/<submission>/<variant>/seed<k>-<hash8>.json``."""
-    folder = results / "runs" / protocol.track / identity.submission / identity.variant
-    return folder / f"seed{identity.seed}-{identity.hash}.json"
+    return results / record_name(identity, protocol)
 
 
 def write_record(path: Path, record: Record) -> None:

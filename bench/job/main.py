@@ -20,11 +20,19 @@ from bench.errors import BenchError, CapError, ContractError
 from bench.files import without_local_paths, write_bytes
 from bench.job.curves import Diverged
 from bench.job.evaluation import evaluate
+from bench.job.profile import profile_step
 from bench.job.scoring import floor, score
 from bench.job.training import train
 from bench.job.verification import verify
 
-PHASES = {"verify": verify, "train": train, "evaluate": evaluate, "score": score, "floor": floor}
+PHASES = {
+    "verify": verify,
+    "train": train,
+    "evaluate": evaluate,
+    "score": score,
+    "floor": floor,
+    "profile": profile_step,
+}
 
 
 def judge(error: BaseException, folder: Path) -> Failure:

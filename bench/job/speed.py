@@ -26,11 +26,14 @@ from bench.job.verification import Verifier
 def work_of(spec: JobSpec) -> dict[str, Callable[[], object]]:
     """What can be asked for."""
     verifier = Verifier(spec)
-    model = start_training(verifier.submission, spec, verifier.budget, verifier.device)
+    model = start_training(verifier.submission, verifier.spec, verifier.budget, verifier.device)
     model.eval()
     classifies = isinstance(verifier.submission, Classifier)
     evaluations = 1 if classifies else verifier.sampling_cost(model).evaluations
-    return {"train": verifier.training_step(), "infer": verifier.inference_call(model, evaluations).run}
+    return {
+        "train": verifier.training_step(spec.execution),
+        "infer": verifier.inference_call(model, evaluations).run,
+    }
 
 
 def seconds(function: Callable[[], object], calls: int, device: str) -> float:

@@ -8,7 +8,7 @@ from bench.errors import ExitCode, NothingToDo, UsageError
 from bench.report.against import against_paper, against_records
 from bench.report.comparison import Against, comparisons
 from bench.report.formats import render
-from bench.report.summary import Row, read_all, summarize
+from bench.report.summary import Row, read_brief, summarize
 from bench.report.tables import FORMATS
 
 
@@ -45,7 +45,7 @@ def compare_command(
         NothingToDo: If there is no record.
         UsageError: If an option is wrong.
     """
-    records, problems = read_all(results)
+    records, problems = read_brief(results)
     tracks = sorted({record.protocol.track for record in records})
     if track is not None:
         if records and track not in tracks:

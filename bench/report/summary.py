@@ -1,12 +1,16 @@
 """From records, one a seed, to rows, one a (submission, variant, protocol)."""
 
-from collections.abc import Iterable
+import gc
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.contract.manifest import label_of
-from bench.contract.records import REAL_IMAGES, Record, exceeded, fid_name, read_record, record_path, record_paths
+from bench.contract.records import REAL_IMAGES, Record, exceeded, fid_name, read_record, record_name, record_paths
 from bench.errors import ResultsError
+from bench.files import canonical_json
+from bench.report.index import WORTH, brief, record_index
 from bench.stats import Spread, spread
 
 
@@ -31,7 +35,7 @@ class Row:
     @property
     def key(self) -> tuple[str, ...]:
         """What makes it a row of its own, whatever the version of its code."""
-        return _key(self.first)
+        return _key(self.first, self.first.protocol.hash)
 
     @property
     def finished(self) -> list[Record]:
@@ -106,28 +110,53 @@ def read_all(results: Path) -> tuple[list[Record], list[str]]:
 
     A copy of a record under another name would count as another seed.
     """
+    return _read(results, list(record_paths(results)), read_record)
+
+
+def read_brief(results: Path) -> tuple[list[Record], list[str]]:
+    """The same without curves and per-class figures, and quickly: what was checked before is not checked again."""
+    paths = list(record_paths(results))
+    if len(paths) < WORTH:
+        return _read(results, paths, lambda path: brief(read_record(path)))
+    place = results.resolve()
+    with record_index() as index:
+        return _read(results, paths, lambda path: index.read(place / path.relative_to(results)))
+
+
+def _read(results: Path, paths: list[Path], read: Callable[[Path], Record]) -> tuple[list[Record], list[str]]:
     records, problems = [], []
-    for path in record_paths(results):
-        try:
-            record = read_record(path)
-        except ResultsError as error:
-            problems.append(str(error))
-            continue
-        own = record_path(results, record.identity, record.protocol)
-        if path == own:
-            records.append(record)
-        else:
-            problems.append(
-                f"{path}: is the record of {own.relative_to(results)}; a copy does not count, remove it"
-            )
+    with _without_garbage_collection():
+        for path in paths:
+            try:
+                record = read(path)
+            except ResultsError as error:
+                problems.append(str(error))
+                continue
+            own = record_name(record.identity, record.protocol)
+            if str(path) == f"{results}/{own}":
+                records.append(record)
+            else:
+                problems.append(f"{path}: is the record of {own}; a copy does not count, remove it")
     return records, problems
 
 
-def _key(record: Record) -> tuple[str, ...]:
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Nothing that is read becomes garbage, and looking for it takes longer the more there is."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _key(record: Record, protocol_hash: str) -> tuple[str, ...]:
     identity = record.identity
     return (
         record.protocol.track,
-        record.protocol.hash,
+        protocol_hash,
         identity.submission,
         identity.variant,
         identity.device_type,
@@ -138,9 +167,14 @@ def _key(record: Record) -> tuple[str, ...]:
 def summarize(records: Iterable[Record]) -> list[Row]:
     """Group records into rows; of a submission whose code changed, only the newest version is shown."""
     versions: dict[tuple[str, ...], dict[str, list[Record]]] = {}
-    for record in records:
-        version = record.identity.model_copy(update={"seed": 0}).hash
-        versions.setdefault(_key(record), {}).setdefault(version, []).append(record)
+    hashes: dict[int, str] = {}  # of protocols, most of which are one object
+    for record in (records := list(records)):
+        number = id(record.protocol)
+        if number not in hashes:
+            hashes[number] = record.protocol.hash
+        key = _key(record, hashes[number])
+        version = canonical_json(record.identity.model_dump(mode="json", exclude={"seed"}))
+        versions.setdefault(key, {}).setdefault(version, []).append(record)
     rows = []
     for _, by_version in sorted(versions.items()):
         newest = max(by_version.values(), key=lambda group: max(record.timing.finished_at for record in group))

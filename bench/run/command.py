@@ -119,17 +119,18 @@ def _plan(options: RunOptions, found: list[Found]) -> tuple[Plan, list[BenchErro
         timeout_seconds=None if options.timeout is None else parse_duration(options.timeout),
         memory_bytes=None if options.memory is None else parse_memory(options.memory),
         walls=choose_walls(options.sandbox, device),
-        precision=_one_of(Precision, options.precision, "--precision"),
-        compile=_one_of(Compile, options.compile, "--compile"),
+        precision=one_of(Precision, options.precision, "--precision"),
+        compile=one_of(Compile, options.compile, "--compile"),
     )
     plan, problems = make_plan(found, settings)
     add_floors(plan)
     jobs, threads = choose_jobs(options.jobs, device, len(plan.jobs(State.TO_DO)))
-    plan.settings = settings.with_jobs(jobs, options.threads or threads)
+    crowded = options.jobs is None and device == "cpu" and jobs > 1
+    plan.settings = settings.with_jobs(jobs, options.threads or threads, crowded=crowded)
     return plan, problems
 
 
-def _one_of(kind: Any, text: str, option: str) -> Any:
+def one_of(kind: Any, text: str, option: str) -> Any:
     """``text``, if it is one of a ``Literal``'s values.
 
     Raises:

@@ -40,6 +40,7 @@ class Settings:
     data_root: Path
     embedded: bool = False
     jobs: int = 1
+    crowded: bool = False  # whether the last runs may be more than there are cores
     threads: int = 1
     checkpoint_seconds: float = 30.0
     force: bool = False
@@ -50,9 +51,22 @@ class Settings:
     precision: Precision = "fp32"
     compile: Compile = "auto"
 
-    def with_jobs(self, jobs: int, threads: int) -> "Settings":
+    def with_jobs(self, jobs: int, threads: int, *, crowded: bool) -> "Settings":
         """The same with so many runs side by side, and threads each."""
-        return replace(self, jobs=jobs, threads=threads)
+        return replace(self, jobs=jobs, threads=threads, crowded=crowded)
+
+    def jobs_at_once(self, left: int) -> int:
+        """How many runs go on at once while ``left`` are not done.
+
+        Where the last ones would leave cores idle, they share them all instead: five runs on two cores take the
+        time of two and a half, not of three. Runs of one thread each lose nothing by that.
+        """
+        return left if self.crowded and left < 2 * self.jobs else self.jobs
+
+    @property
+    def memory_per_run(self) -> int:
+        """What a run may use, if nothing is said: its share when most are at work."""
+        return self.memory_bytes or default_memory(self.jobs_at_once(2 * self.jobs - 1))
 
 
 class State(enum.Enum):
@@ -95,7 +109,7 @@ class Job:
         if seconds is None:
             estimate = self.entry.seconds_per_job()
             seconds = UNKNOWN_SECONDS if estimate is None else max(LEAST_SECONDS, PATIENCE * estimate)
-        memory = settings.memory_bytes or default_memory(settings.jobs)
+        memory = settings.memory_per_run
         return Conditions(Limits(seconds, memory), settings.walls)
 
     def spec(self, settings: Settings) -> JobSpec:
@@ -118,7 +132,7 @@ class Job:
             checkpoint_seconds=settings.checkpoint_seconds,
             speed_seconds=speed_seconds,
             speed_images=speed_images,
-            memory_bytes=settings.memory_bytes or default_memory(settings.jobs),
+            memory_bytes=settings.memory_per_run,
             execution=self.execution(settings),
             compile=settings.compile,
             runs_ahead=sum(job.state is State.TO_DO for job in self.entry.jobs),

@@ -5,7 +5,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -112,7 +112,7 @@ class Runner:
 
     def run_floors(self) -> None:
         """Score real images first, with all cores: every run compares with the features that this leaves."""
-        self._side_by_side(self._run_floor, self.plan.floors, at_once=1)
+        self._side_by_side(self._run_floor, self.plan.floors, lambda left: 1)
 
     def run(self) -> None:
         """Run what is to do. A run that another command is at is waited for, not done twice."""
@@ -122,27 +122,39 @@ class Runner:
             if not self._run(job, wait_for_lock=False):
                 busy.append(job)
 
-        self._side_by_side(run_or_defer, self.plan.jobs(State.TO_DO))
-        self._side_by_side(lambda job: self._run(job, wait_for_lock=True), busy)
+        at_once = self.plan.settings.jobs_at_once
+        self._side_by_side(run_or_defer, self.plan.jobs(State.TO_DO), at_once)
+        self._side_by_side(lambda job: self._run(job, wait_for_lock=True), busy, at_once)
 
     def _side_by_side(
-        self, function: Callable[..., object], items: Sequence[object], at_once: int | None = None
+        self, function: Callable[..., object], items: Sequence[object], at_once: Callable[[int], int] | None = None
     ) -> None:
-        """Call ``function`` on every item, as many at a time as the settings say, or ``at_once``.
+        """Call ``function`` on every item, side by side.
+
+        Args:
+            function: Called in threads.
+            items: In the order in which they are begun.
+            at_once: How many at a time, of how many that are left; as the settings say if it is None.
 
         Raises:
             KeyboardInterrupt: After Ctrl-C, once every child process is gone.
         """
-        with ThreadPoolExecutor(max_workers=max(1, at_once or self.plan.settings.jobs)) as pool:
-            futures = [pool.submit(function, item) for item in items]
+        waiting, running, done = list(items), set[Future[object]](), list[Future[object]]()
+        with ThreadPoolExecutor(max_workers=len(items) or 1) as pool:
             try:
-                while wait(futures, timeout=0.5).not_done:
+                while waiting or running:
+                    left = len(waiting) + len(running)
+                    room = at_once(left) if at_once else self.plan.settings.jobs
+                    while waiting and len(running) < room:
+                        running.add(pool.submit(function, waiting.pop(0)))
+                    ended, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                    done += ended
                     self.display.tick()
             except KeyboardInterrupt:
                 self.stop.set()
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
-        for future in futures:
+        for future in done:
             future.result()
 
     def _fail(self, code: ExitCode) -> None:

@@ -23,7 +23,6 @@ from bench.stats import median_interval
 MEASURES = Path("bench", "job", "speed.py")  # without it a revision cannot measure itself
 ROUNDS = 24
 BLOCK_SECONDS = 0.25  # what one answer should take: long beside the clock's grain, short beside a machine's moods
-START_SECONDS = 300
 WHAT = {"train": "training steps", "infer": "inference calls"}
 
 
@@ -54,8 +53,8 @@ def measure_speeds(
                 measured += [SpeedRatio(submission.name, what, why=why) for what in WHAT.values()]
                 continue
             with (
-                Worker(then_spec, before, revision) as then,
-                Worker(now_spec, REPOSITORY, "the working tree") as now,
+                submission_worker(then_spec, before, revision) as then,
+                submission_worker(now_spec, REPOSITORY, "the working tree") as now,
             ):
                 measured += [compare(then, now, submission.name, what, rounds) for what in WHAT]
     return measured
@@ -92,27 +91,35 @@ class Asked(Protocol):
         """Have so many calls done; raises ``BenchError`` if they cannot be."""
 
 
-class Worker:
+def submission_worker(spec: JobSpec, tree: Path, called: str) -> "Worker":
     """A ``bench.job.speed`` process that runs the code of one tree."""
+    spec.work.mkdir(parents=True)
+    write_bytes(spec.work / SPEC, spec.model_dump_json().encode())
+    command = [sys.executable, "-m", "bench.job.speed", str(spec.work / SPEC)]
+    variables = {**environment(spec.threads), "PYTHONPATH": str(tree)}
+    return Worker(command, called, cwd=tree, variables=variables, log=spec.work / "log.txt")
 
-    def __init__(self, spec: JobSpec, tree: Path, called: str) -> None:
+
+class Worker:
+    """A process that says ``ready``, and answers each line ``WHAT CALLS`` with the seconds that it took."""
+
+    def __init__(
+        self, command: list[str], called: str, *, cwd: Path, variables: dict[str, str], log: Path
+    ) -> None:
         self.called = called
-        spec.work.mkdir(parents=True)
-        write_bytes(spec.work / SPEC, spec.model_dump_json().encode())
-        self.log = (spec.work / "log.txt").open("w+")
+        self.log = log.open("w+")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "bench.job.speed", str(spec.work / SPEC)],
-            cwd=tree,
+            command,
+            cwd=cwd,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
             text=True,
             bufsize=1,
-            env={**environment(spec.threads), "PYTHONPATH": str(tree)},
+            env=variables,
             start_new_session=True,
         )
         self.ready = False
-        self.problem = ""
 
     def __enter__(self) -> "Worker":
         return self

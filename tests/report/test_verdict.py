@@ -97,3 +97,15 @@ def test_strict(tmp_path: Path, params: int, code: ExitCode, capsys: pytest.Capt
     assert verdict_command(tmp_path, table="simple", strict=True) == code
     assert verdict_command(tmp_path, table="simple", strict=False) == ExitCode.OK
     assert "reproduced" in capsys.readouterr().out
+
+
+def test_claims_are_tested_at_fp32_alone() -> None:
+    exact = runs([0.501, 0.505, 0.497])
+    rounded = [
+        record.model_copy(update={"identity": record.identity.model_copy(update={"precision": "bf16"})})
+        for record in exact
+    ]
+    found = {(item.submission, item.quantity): item for item in verdicts(summarize(exact + rounded))}
+    assert found["net", "top1_accuracy"].verdict == "reproduced"
+    other = found["net bf16", "top1_accuracy"]
+    assert (other.verdict, other.why) == ("inconclusive", "trained at bf16; claims are tested at fp32")

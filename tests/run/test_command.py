@@ -441,3 +441,34 @@ def test_killed_at_any_moment_the_same_command_completes_it(tmp_path: Path, kill
             shutil.rmtree(tmp_path / "shaken" / "runs")
     assert subprocess.run(arguments("shaken"), env=environment, capture_output=True, check=False).returncode == 0
     check()
+
+
+def test_a_record_says_how_its_steps_were_computed(tmp_path: Path) -> None:
+    net = write_submission(tmp_path, "net")
+    for precision in ("fp32", "bf16"):
+        done = run(tmp_path, net, "--seeds", 1, "--precision", precision)
+        assert done.returncode == 0, done.stderr
+    found = {path.stem: read_record(path) for path in record_paths(tmp_path / "results")}
+    by_precision = {record.identity.precision: record for record in found.values()}
+    assert set(by_precision) == {"fp32", "bf16"} and len(found) == 2  # a run each
+    for precision, record in by_precision.items():
+        execution = {"precision": precision, "compiled": False, "memory_format": "channels_last"}
+        assert record.environment["execution"] == execution
+        assert set(record.timing.training_steps_per_s_tried) == {"eager"}  # too short to try more
+    rates = {p: record.timing.training_steps_per_s for p, record in by_precision.items()}
+    assert {p: rate.dtype for p, rate in rates.items() if rate} == {"fp32": "float32", "bf16": "bfloat16"}
+    assert by_precision["fp32"].training != by_precision["bf16"].training
+    again = run(tmp_path, net, "--seeds", 1, "--compile", "off")
+    assert "nothing to do" in again.stderr  # compiling makes no other run
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        (("--precision", "fp16"), "--precision 'fp16': give fp32 or bf16"),
+        (("--compile", "yes"), "--compile 'yes': give auto, on or off"),
+    ],
+)
+def test_what_steps_cannot_be_computed_as(tmp_path: Path, option: tuple[str, str], says: str) -> None:
+    done = run(tmp_path, write_submission(tmp_path, "net"), *option)
+    assert done.returncode == 2 and says in done.stderr

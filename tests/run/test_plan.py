@@ -1,16 +1,19 @@
 """Seeds, which data set is used where the real one is absent, real images beside samples, the estimate."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bench.contract.jobs import Verification
+from bench.contract.jobs import SPEC, Execution, Verification
 from bench.contract.records import REAL_IMAGES, Rate
 from bench.contract.tracks import load_tracks
 from bench.errors import BenchError, DataError, UsageError
+from bench.files import write_bytes
 from bench.run.datasets import choose_data
 from bench.run.devices import choose_device, choose_jobs, usable_cores
 from bench.run.discovery import discover
+from bench.run.executors.limits import default_memory
 from bench.run.floors import add_floors
 from bench.run.plan import Plan, Settings, State, make_plan, parse_seeds
 from tests.making import write_generator, write_generator_track
@@ -111,3 +114,35 @@ def test_the_estimate_has_training_sampling_and_scoring(tmp_path: Path) -> None:
         )
     # Twelve steps at two a second, forty samples at ten, a fifth of a second each to score them, and the start.
     assert plan.estimate_seconds() == pytest.approx(4 * (6 + 4 + 8 + 10))
+
+
+def test_the_last_runs_share_the_cores_instead_of_leaving_one_idle(tmp_path: Path) -> None:
+    plan, _ = generators(tmp_path, tmp_path / "results")
+    shared, fixed = (plan.settings.with_jobs(2, 1, crowded=crowded) for crowded in (True, False))
+    assert [shared.jobs_at_once(left) for left in (7, 4, 3, 2, 1)] == [2, 2, 3, 2, 1]
+    assert [fixed.jobs_at_once(left) for left in (7, 4, 3, 2, 1)] == [2, 2, 2, 2, 2]
+    assert shared.memory_per_run == default_memory(3)
+    assert fixed.memory_per_run == default_memory(2)
+
+
+def test_a_run_goes_on_as_it_was_begun(tmp_path: Path) -> None:
+    plan, _ = generators(tmp_path, tmp_path / "results")
+    job = plan.jobs()[0]
+    assert job.execution(plan.settings) == Execution()
+    job.entry.verification = Verification(
+        config={}, cost=None, problems=[], environment={}, execution=Execution(compiled=True)
+    )
+    assert job.execution(plan.settings) == Execution(compiled=True)
+    begun = job.spec(plan.settings).model_copy(update={"execution": Execution(precision="bf16")})
+    write_bytes(begun.work / "train" / SPEC, begun.model_dump_json().encode())
+    # Not compiled, as it was begun; the precision is the identity's, whatever the file says.
+    assert job.execution(plan.settings) == Execution()
+
+
+def test_precision_is_part_of_a_run_and_compiling_is_not(tmp_path: Path) -> None:
+    plan, _ = generators(tmp_path, tmp_path / "results")
+    rounded, _ = make_plan([entry.found for entry in plan.entries], replace(plan.settings, precision="bf16"))
+    compiled, _ = make_plan([entry.found for entry in plan.entries], replace(plan.settings, compile="on"))
+    paths = [[job.path for job in one.jobs()] for one in (plan, rounded, compiled)]
+    assert paths[0] == paths[2]
+    assert not set(paths[0]) & set(paths[1])

@@ -12,7 +12,7 @@ from bench.errors import RunFailed, UsageError
 from bench.files import REPOSITORY
 from bench.job.speed import known_fields
 from bench.run import speeds
-from bench.run.speeds import Worker, compare, measure_speeds
+from bench.run.speeds import compare, measure_speeds, submission_worker
 from tests.job.making_jobs import make_spec
 
 
@@ -65,7 +65,7 @@ def test_a_worker_that_fails_is_why_nothing_was_measured() -> None:
 
 def test_a_process_answers_with_the_seconds_of_its_work(tmp_path: Path) -> None:
     spec = make_spec(tmp_path, "chatty", {"step": 'print("train 1")'}, work=tmp_path / "w")
-    with Worker(spec, REPOSITORY, "here") as worker:
+    with submission_worker(spec, REPOSITORY, "here") as worker:
         first = [worker.seconds("train", 3), worker.seconds("infer", 2)]
         assert all(0 < value < 60 for value in first)
     assert worker.process.returncode is not None
@@ -74,7 +74,7 @@ def test_a_process_answers_with_the_seconds_of_its_work(tmp_path: Path) -> None:
 def test_a_process_that_cannot_start_says_its_last_line(tmp_path: Path) -> None:
     spec = make_spec(tmp_path, "broken", {"init": 'raise OSError("no such luck")'}, work=tmp_path / "w")
     with (
-        Worker(spec, REPOSITORY, "v1") as worker,
+        submission_worker(spec, REPOSITORY, "v1") as worker,
         pytest.raises(RunFailed, match="v1 cannot be measured.*no such luck"),
     ):
         worker.seconds("train", 1)

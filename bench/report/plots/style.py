@@ -84,13 +84,22 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
         OSError: If the folder cannot be written.
     """
     paths = [folder / f"{name}.svg", folder / f"{name}.png"]
-    with settings():
-        for path in paths:
-            kind = path.suffix.removeprefix(".")
-            metadata = {"Date": None} if kind == "svg" else {"Software": None}
-            with atomic_path(path) as partial:
-                figure.savefig(partial, format=kind, dpi=PNG_DPI, metadata=metadata)
+    for path in paths:
+        save_as(figure, path)
     return paths
+
+
+def save_as(figure: Figure, path: Path) -> None:
+    """Write the figure in the format that the path's ending names, atomically.
+
+    Raises:
+        OSError: If the folder cannot be written.
+        ValueError: If there is no such format.
+    """
+    kind = path.suffix.removeprefix(".")
+    metadata = {"Date": None} if kind == "svg" else {"Software": None}
+    with settings(), atomic_path(path) as partial:
+        figure.savefig(partial, format=kind, dpi=PNG_DPI, metadata=metadata)
 
 
 def inline_svg(figure: Figure, key: str) -> str:

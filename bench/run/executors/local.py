@@ -39,10 +39,18 @@ from bench.run.executors.sandbox import CLOSED, Walls, sandboxed, without_secret
 from bench.run.executors.tree import end_tree, start_tree
 
 LOG = "log.txt"
-SANDBOXED: tuple[Phase, ...] = ("verify", "train", "evaluate")  # those that run submission code
+SANDBOXED: tuple[Phase, ...] = ("verify", "train", "evaluate", "profile")  # those that run submission code
 RESUMED_FROM = (SPEC, FAILURE, CHECKPOINT, WEIGHTS, PROGRESS_FOLDER)  # besides partial samples
 FULL_DISK_BYTES = 65_536  # less than a report needs
 POLL_SECONDS = 0.2
+
+# Large blocks are kept by the C library: to return them to the system after each step costs a tenth to a quarter
+# of it, in page faults.
+ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TRIM_THRESHOLD_": "17179869184",
+    "MALLOC_TOP_PAD_": "268435456",
+}
 
 OnProgress = Callable[[Progress], None]
 
@@ -150,8 +158,7 @@ def environment(threads: int) -> dict[str, str]:
     """The child's environment: threads stated, and large blocks kept by the C library.
 
     Left alone, each process starts a thread a core, and two of them beside each other run many times slower,
-    because their barriers spin. Returning large blocks to the system after each step costs a tenth to a
-    quarter of a step in page faults.
+    because their barriers spin.
     """
     count = str(threads)
     return {
@@ -159,9 +166,7 @@ def environment(threads: int) -> dict[str, str]:
         "OMP_NUM_THREADS": count,
         "MKL_NUM_THREADS": count,
         "OPENBLAS_NUM_THREADS": count,
-        "MALLOC_MMAP_THRESHOLD_": "4294967296",
-        "MALLOC_TRIM_THRESHOLD_": "17179869184",
-        "MALLOC_TOP_PAD_": "268435456",
+        **ALLOCATOR,
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
         # Packages are found where they are for this process, and nothing in the folder that it is run from.

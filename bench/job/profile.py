@@ -1,0 +1,164 @@
+"""The profile phase: where the time of a training step goes, on made-up images and without a training."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from statistics import median
+from unittest import mock
+
+import torch
+from torch.optim import optimizer as optimizers
+from torch.profiler import ProfilerActivity, profile
+
+import bench.augment
+from bench.contract.jobs import PROFILE_STEPS, REPORT, TRACE, JobSpec
+from bench.contract.profiles import PARTS, Operator, StepProfile
+from bench.contract.submission import Budget
+from bench.data.batches import BatchStream
+from bench.files import write_bytes
+from bench.job.accounting import TrainingState
+from bench.job.channel import Channel
+from bench.job.curves import CurveLog
+from bench.job.loading import load_submission
+from bench.job.stopwatch import Stopwatch
+from bench.job.training import start_training, train_one_step
+from bench.measure.environment import capture_environment
+from bench.measure.waiting import WaitRecorder
+
+TRAIN_IMAGES = 50_000
+WARMUP_STEPS = 3
+TRACED_STEPS = 3
+OPERATORS = 12
+
+
+class Profiler:
+    """A training that is watched. Each of its methods takes some steps of it."""
+
+    def __init__(self, spec: JobSpec) -> None:
+        self.spec, self.device = spec, torch.device(spec.device)
+        self.watch = Stopwatch(self.device)
+        # Before the submission is loaded, which takes the functions out of the module by name.
+        with self._augmentations_watched():
+            self.submission = load_submission(spec.folder, spec.protocol.task, spec.overrides)
+        batch_size = self.submission.config.batch_size
+        self.budget = Budget(steps=10**6, batch_size=batch_size, train_images=TRAIN_IMAGES)
+        self.model = start_training(self.submission, spec, self.budget, self.device)
+        shape, classes = spec.data.image_shape, spec.data.num_classes
+        images = torch.randint(0, 256, (TRAIN_IMAGES, *shape), dtype=torch.uint8, device=self.device)
+        labels = torch.randint(0, classes, (TRAIN_IMAGES,), device=self.device)
+        self.batches = BatchStream(images, labels, batch_size=batch_size, seed=spec.seed)
+        self.log, self.channel = CurveLog(self.budget.steps), Channel()
+        self.step = 0
+
+    def run(self) -> StepProfile:
+        """Steps that nothing watches, steps by part, steps by operator, and one that looks for waiting."""
+        self._take(WARMUP_STEPS)
+        unwatched = median(self._seconds() for _ in range(PROFILE_STEPS))
+        parts = self._parts()
+        return StepProfile(
+            batch_size=self.budget.batch_size,
+            steps=PROFILE_STEPS,
+            unwatched=1e3 * unwatched,
+            parts=parts,
+            operators=self._operators(),
+            waits=self._waits(),
+            environment=capture_environment(self.spec.device),
+        )
+
+    def _take(self, steps: int) -> None:
+        """What the trainer does in so many steps, checkpoints apart."""
+        for _ in range(steps):
+            values = train_one_step(self.submission, self.batches, self.spec, self.step)
+            self.log.add(self.step, values)
+            self.channel.progress("profile", self.step + 1, self.budget.steps, self.log.last_loss)
+            self.step += 1
+
+    def _seconds(self) -> float:
+        self._synchronize()
+        started = time.perf_counter()
+        self._take(1)
+        self._synchronize()
+        return time.perf_counter() - started
+
+    def _synchronize(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def _parts(self) -> dict[str, float]:
+        found: dict[str, list[float]] = {part: [] for part in PARTS}
+        with self._step_watched():
+            self.watch.running = True
+            for _ in range(PROFILE_STEPS):
+                self.watch.seconds.clear()
+                with self.watch.part("harness"):
+                    self._take(1)
+                for part in PARTS:
+                    found[part].append(self.watch.seconds[part])
+            self.watch.running = False
+        return {part: 1e3 * median(values) for part, values in found.items()}
+
+    @contextmanager
+    def _augmentations_watched(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            for name in bench.augment.__all__:
+                timed = self.watch.wrap("augmentation", getattr(bench.augment, name))
+                stack.enter_context(mock.patch.object(bench.augment, name, timed))
+            yield
+
+    @contextmanager
+    def _step_watched(self) -> Iterator[None]:
+        """Time the parts of the step; what is none of them is the submission's own."""
+        watch, state = self.watch, TrainingState(self.submission, self.model)
+        enter: Callable[[str], Callable[..., None]] = lambda part: lambda *_: watch.enter(part)  # noqa: E731
+        leave: Callable[..., None] = lambda *_: watch.leave()  # noqa: E731
+        backward = watch.wrap("backward", torch.autograd.backward)
+        with (
+            mock.patch.object(self.batches, "batch", watch.wrap("data", self.batches.batch)),
+            mock.patch.object(
+                self.submission, "train_step", watch.wrap("loss and the rest", self.submission.train_step)
+            ),
+            mock.patch.object(torch.autograd, "backward", backward),
+        ):
+            hooks = [
+                optimizers.register_optimizer_step_pre_hook(enter("optimizer")),
+                optimizers.register_optimizer_step_post_hook(leave),
+            ]
+            for module in state.modules.values():
+                hooks.append(module.register_forward_pre_hook(enter("forward")))
+                hooks.append(module.register_forward_hook(leave))
+            try:
+                yield
+            finally:
+                for hook in hooks:
+                    hook.remove()
+
+    def _operators(self) -> list[Operator]:
+        activities = [ProfilerActivity.CPU]
+        if self.device.type == "cuda":
+            activities.append(ProfilerActivity.CUDA)
+        with profile(activities=activities) as profiler:
+            self._take(TRACED_STEPS)
+        profiler.export_chrome_trace(str(self.spec.work / TRACE))
+        on_gpu = self.device.type == "cuda"
+        found = [
+            Operator(
+                name=event.key,
+                calls=event.count / TRACED_STEPS,
+                milliseconds=(event.self_device_time_total if on_gpu else event.self_cpu_time_total)
+                / 1e3
+                / TRACED_STEPS,
+            )
+            for event in profiler.key_averages()
+        ]
+        return sorted(found, key=lambda operator: -operator.milliseconds)[:OPERATORS]
+
+    def _waits(self) -> list[str]:
+        with WaitRecorder([self.spec.folder]) as recorder:
+            self._take(1)
+        return list(dict.fromkeys(recorder.waits))
+
+
+def profile_step(spec: JobSpec) -> None:
+    """Run the profile phase and write its report."""
+    report = Profiler(spec).run()
+    write_bytes(spec.work / REPORT["profile"], report.model_dump_json(indent=1).encode())

@@ -1,0 +1,124 @@
+"""Samples of a diffusion model beside a plain loop, and FID beside torch-fidelity's."""
+
+import os
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from bench.files import REPOSITORY
+from bench.measure import weights
+from bench.run.devices import usable_cores
+from bench.run.executors.local import ALLOCATOR, environment
+from bench.run.speeds import Worker
+from benchmarks.versus import versus
+
+DDPM_STEPS, DDPM_IMAGES = 4, 100
+FID_IMAGES = 50
+
+
+def test_ddpm_samples_beside_a_plain_loop(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    """All cores, in a process each with its own environment."""
+    cores = usable_cores()
+    bare = {
+        name: value for name, value in os.environ.items() if name not in ALLOCATOR and "NUM_THREADS" not in name
+    }
+    variables = {"plain": {**bare, "PYTHONPATH": str(REPOSITORY)}, "harness": environment(cores)}
+    with ExitStack() as stack:
+        workers = {}
+        for way, own in variables.items():
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.sampling",
+                way,
+                *map(str, (DDPM_STEPS, DDPM_IMAGES, cores)),
+            ]
+            worker = Worker(command, way, cwd=REPOSITORY, variables=own, log=tmp_path / f"{way}.log")
+            workers[way] = stack.enter_context(worker)
+        what = f"{DDPM_IMAGES} samples of convnext_ddpm, {DDPM_STEPS} of its 1,000 steps, {cores} threads, float32"
+        versus(
+            benchmark,
+            lambda: workers["harness"].seconds("sample", 1),
+            {"a plain loop, two evaluations a step": lambda: workers["plain"].seconds("sample", 1)},
+            what=what,
+            goal=1.5,
+        )
+
+
+@pytest.fixture(scope="module")
+def _weights() -> None:
+    reason = weights.missing(weights.INCEPTION)
+    if reason is not None:
+        pytest.skip(reason)
+
+
+@pytest.mark.usefixtures("_weights")
+def test_features_beside_torch_fidelity(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    """A second submission's: the reference's features are kept, where torch-fidelity reads both folders again."""
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    from torch_fidelity.utils import extract_featuresdict_from_input_id
+
+    from bench.job.inception_figures import FeatureReader
+    from bench.measure.inception import Inception
+
+    images = np.random.default_rng(0).integers(0, 256, (FID_IMAGES, 3, 32, 32), dtype=np.uint8)
+    folders = [tmp_path / "samples", tmp_path / "reference"]
+    for folder in folders:
+        folder.mkdir()
+        for index, image in enumerate(images):
+            Image.fromarray(image.transpose(1, 2, 0)).save(folder / f"{index:05}.png")
+    network = Inception("legacy")
+    reader = FeatureReader(network, lambda done, total: None)
+
+    class Theirs(Inception):
+        forward = FeatureExtractorInceptionV3.forward
+
+    extractor = Theirs("legacy").to(memory_format=torch.contiguous_format).eval().requires_grad_(False)
+
+    def ours() -> object:
+        kept = tmp_path / "kept"
+        for file in kept.glob("*") if kept.exists() else ():
+            file.unlink()
+        return reader.features(images, kept)
+
+    def theirs() -> object:
+        options = {"verbose": False, "cuda": False, "batch_size": 64}
+        return [extract_featuresdict_from_input_id(str(folder), extractor, **options) for folder in folders]
+
+    versus(
+        benchmark,
+        ours,
+        {"torch-fidelity from two folders of PNG files": theirs},
+        what=f"Inception features of {FID_IMAGES} samples, beside {FID_IMAGES} images already known, 1 thread",
+        goal=3,
+        rounds=6,
+    )
+
+
+def test_frechet_distance_beside_torch_fidelity(benchmark: BenchmarkFixture) -> None:
+    """What is left of FID once there are features."""
+    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+
+    from bench.measure.frechet import frechet_distance, gaussian_of
+
+    generator = np.random.default_rng(0)
+    samples, reference = (generator.normal(size=(4000, 2048)).astype(np.float32) for _ in range(2))
+    known = gaussian_of(reference)
+
+    def theirs() -> object:
+        both = [fid_features_to_statistics(torch.from_numpy(side)) for side in (samples, reference)]
+        return fid_statistics_to_metric(*both, verbose=False)
+
+    versus(
+        benchmark,
+        lambda: frechet_distance(gaussian_of(samples), known),
+        {"torch-fidelity": theirs},
+        what="the Fréchet distance of 4,000 samples' features from a reference already known, 1 thread",
+        rounds=6,
+    )
