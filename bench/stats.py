@@ -1,7 +1,7 @@
 """Means, spreads, intervals and tests over seeds."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -56,6 +56,26 @@ def paired_difference(values: Sequence[float], others: Sequence[float]) -> Paire
 
     half = float(stdtrit(differences.n - 1, 0.975)) * differences.std / math.sqrt(differences.n)
     return PairedDifference(differences.mean, differences.mean - half, differences.mean + half, differences.n)
+
+
+def paired_by_seed(values: Mapping[int, float], others: Mapping[int, float]) -> PairedDifference | None:
+    """The same of values by seed, over the seeds that both have."""
+    seeds = sorted(values.keys() & others.keys())
+    return paired_difference([values[seed] for seed in seeds], [others[seed] for seed in seeds])
+
+
+def prediction_interval(of: Spread, level: float = 1 - LEVEL) -> tuple[float, float]:
+    """Where another value may be expected: mean ± t · std · √(1 + 1/n).
+
+    Raises:
+        ValueError: If there is no spread.
+    """
+    if of.std is None:
+        raise ValueError("a single value has no spread")
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(of.n - 1, (1 + level) / 2)) * of.std * math.sqrt(1 + 1 / of.n)
+    return of.mean - half, of.mean + half
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special
 
-from bench.stats import PairedDifference, median_interval, paired_difference, spread, student_tails
+from bench.stats import (
+    PairedDifference,
+    median_interval,
+    paired_by_seed,
+    paired_difference,
+    prediction_interval,
+    spread,
+    student_tails,
+)
 
 
 @pytest.mark.parametrize("values", [[0.5, 0.7], [1.0, 1.0, 1.0], [0.1, 0.2, 0.4, 0.45, 3.0]])
@@ -63,3 +71,21 @@ def test_the_interval_of_the_median_by_hand() -> None:
 @given(st.floats(0.5, 10_000), st.floats(0, 300))
 def test_student_tails_are_scipys(freedom: float, t: float) -> None:
     assert student_tails(t, freedom) == pytest.approx(2 * special.stdtr(freedom, -t), rel=1e-8, abs=1e-300)
+
+
+def test_another_seed_lies_within_the_prediction_interval_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(0)
+    inside = 0
+    for _ in range(4000):
+        *seen, another = generator.normal(10, 2, 6).tolist()
+        found = spread(seen)
+        assert found is not None
+        low, high = prediction_interval(found)
+        inside += low <= another <= high
+    assert abs(inside / 4000 - 0.95) < 4 * (0.95 * 0.05 / 4000) ** 0.5
+
+
+def test_pairs_are_the_seeds_that_both_have() -> None:
+    found = paired_by_seed({0: 1.0, 1: 2.0, 7: 5.0}, {1: 1.0, 7: 3.0, 9: 0.0})
+    assert found == paired_difference([2.0, 5.0], [1.0, 3.0])
+    assert paired_by_seed({0: 1.0}, {1: 1.0}) is None

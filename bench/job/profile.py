@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from statistics import median
-from unittest import mock
 
 import torch
 from torch.optim import optimizer as optimizers
@@ -102,7 +101,7 @@ class Profiler:
         with ExitStack() as stack:
             for name in bench.augment.__all__:
                 timed = self.watch.wrap("augmentation", getattr(bench.augment, name))
-                stack.enter_context(mock.patch.object(bench.augment, name, timed))
+                stack.enter_context(_replaced(bench.augment, name, timed))
             yield
 
     @contextmanager
@@ -113,11 +112,9 @@ class Profiler:
         leave: Callable[..., None] = lambda *_: watch.leave()  # noqa: E731
         backward = watch.wrap("backward", torch.autograd.backward)
         with (
-            mock.patch.object(self.batches, "batch", watch.wrap("data", self.batches.batch)),
-            mock.patch.object(
-                self.submission, "train_step", watch.wrap("loss and the rest", self.submission.train_step)
-            ),
-            mock.patch.object(torch.autograd, "backward", backward),
+            _replaced(self.batches, "batch", watch.wrap("data", self.batches.batch)),
+            _replaced(self.submission, "train_step", watch.wrap("loss and the rest", self.submission.train_step)),
+            _replaced(torch.autograd, "backward", backward),
         ):
             hooks = [
                 optimizers.register_optimizer_step_pre_hook(enter("optimizer")),
@@ -156,6 +153,17 @@ class Profiler:
         with WaitRecorder([self.spec.folder]) as recorder:
             self._take(1)
         return list(dict.fromkeys(recorder.waits))
+
+
+@contextmanager
+def _replaced(owner: object, name: str, value: object) -> Iterator[None]:
+    """An attribute is ``value`` for as long as the block runs."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
 
 
 def profile_step(spec: JobSpec) -> None:

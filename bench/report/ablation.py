@@ -11,7 +11,7 @@ from bench.contract.tracks import OFFICIAL
 from bench.errors import UsageError
 from bench.report.summary import Row
 from bench.report.tables import NOTHING, check_format, data_text, grid, heading, spread_text
-from bench.stats import PairedDifference, Spread, paired_difference, spread
+from bench.stats import PairedDifference, Spread, paired_by_seed, spread
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,7 @@ def change_against(base: Row, row: Row, measure: Measure, *, as_published: bool)
     """What ``row`` has of a figure, and how it differs from ``base``, seed by seed."""
     mine = values_by_seed(row, measure, as_published=as_published)
     theirs = values_by_seed(base, measure, as_published=as_published)
-    both = sorted(mine.keys() & theirs.keys())
-    difference = paired_difference([mine[seed] for seed in both], [theirs[seed] for seed in both])
-    return Change(spread(list(mine.values())), None if row is base else difference)
+    return Change(spread(list(mine.values())), None if row is base else paired_by_seed(mine, theirs))
 
 
 def ordered_variants(rows: Sequence[Row], texts: dict[str, str]) -> tuple[Row, list[Row]]:

@@ -9,7 +9,7 @@ from bench.report.comparison import Against
 from bench.report.summary import Row, summarize
 from bench.report.tables import NOTHING, spread_text
 from bench.report.verdict import score_verdict
-from bench.stats import PairedDifference, Spread, paired_difference
+from bench.stats import PairedDifference, Spread, paired_by_seed
 
 
 def against_paper(rows: Sequence[Row]) -> list[Column]:
@@ -81,9 +81,7 @@ def against_records(reference: str, results: Path) -> tuple[Against, list[str]]:
 
 def paired(row: Row, old: Row) -> PairedDifference | None:
     """How a score differs from an earlier one, over the seeds that both have."""
-    now, then = row.by_seed(row.score_name), old.by_seed(old.score_name)
-    seeds = sorted(now.keys() & then.keys())
-    return paired_difference([now[seed] for seed in seeds], [then[seed] for seed in seeds])
+    return paired_by_seed(row.by_seed(row.score_name), old.by_seed(old.score_name))
 
 
 def difference_text(value: PairedDifference | None, scale: float) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bench.contract.certificates import Certificate, SeedSpread, write_certificate
-from bench.contract.records import Record, read_record, record_paths
+from bench.contract.records import Record, read_record
 from bench.errors import UsageError
 from bench.report.names import run_name
 from bench.report.status import command_of, find_record
@@ -34,8 +34,7 @@ def certify(results: Path, wanted: str, output: Path | None) -> Path:
 
 def _row_of(record: Record, results: Path) -> Row:
     """The run among the other seeds of its kind."""
-    records = read_all(results)[0] if any(record_paths(results)) else []
-    for row in summarize(records):
+    for row in summarize(read_all(results)[0]):
         if any(other.checksum == record.checksum for other in row.records):
             return row
     return Row((record,))

@@ -15,7 +15,7 @@ from bench.report.benchmarks import benchmark_findings
 from bench.report.findings import FAIL, OPEN, PASS, SKIPPED, Finding, Limit, parse_limits, report_findings
 from bench.report.summary import Row, read_all, summarize
 from bench.report.tables import NOTHING
-from bench.stats import paired_difference
+from bench.stats import paired_by_seed
 
 
 def findings(before: list[Row], now: list[Row], limits: dict[str, Limit]) -> Iterator[Finding]:
@@ -59,7 +59,7 @@ def _quality(name: str, figure: str, old: Row, new: Row, limit: Limit) -> Findin
         why = f"{failed} of {len(new.records)} runs failed" if failed else "no seed that both have"
         return Finding(name, figure, NOTHING, NOTHING, NOTHING, OPEN, why)
     scale, digits = (100, 2) if figure == "accuracy" else (1, 2)
-    difference = paired_difference([now[seed] for seed in seeds], [before[seed] for seed in seeds])
+    difference = paired_by_seed(now, before)
     assert difference is not None
     means = [sum(values[seed] for seed in seeds) / len(seeds) for values in (before, now)]
     sign = 1 if figure == "accuracy" else -1

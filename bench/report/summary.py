@@ -142,12 +142,13 @@ def _read(results: Path, paths: list[Path], read: Callable[[Path], Record]) -> t
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Nothing that is read becomes garbage, and looking for it takes longer the more there is."""
+    """Nothing that is read becomes garbage; looking for it, now or later, takes longer the more there is."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         if was_enabled:
             gc.enable()
 

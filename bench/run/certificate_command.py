@@ -1,6 +1,5 @@
 """``bench verify-certificate``: repeat the run that a certificate is of, and say whether what it says holds."""
 
-import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +11,8 @@ from bench.contract.tracks import Track, load_tracks
 from bench.errors import ExitCode, UsageError
 from bench.run.command import RunOptions, run_command
 from bench.run.discovery import Found, discover
+from bench.stats import Spread, prediction_interval
 
-LEVEL = 0.95
 # What must be the same for it to be the same run. A run may be repeated on another kind of device.
 SAME = ("overrides", "source_hash", "protocol_hash", "data_fingerprints", "steps", "as_published", "precision")
 
@@ -153,11 +152,7 @@ def _within_spread(certificate: Certificate, record: Record) -> tuple[ExitCode, 
     spread = certificate.spread.get(name)
     if spread is None:
         return ExitCode.NOTHING, [*lines, "it cannot be told whether it holds: certified from a single seed"]
-    from scipy.special import stdtrit
-
-    t_value = float(stdtrit(spread.n - 1, (1 + LEVEL) / 2))
-    half = t_value * spread.std * math.sqrt(1 + 1 / spread.n)
-    low, high = spread.mean - half, spread.mean + half
+    low, high = prediction_interval(Spread(spread.mean, spread.std, spread.n))
     lines.append(f"another run may be expected within [{low:.6g}, {high:.6g}] (95 %, from {spread.n} seeds)")
     if low <= found <= high:
         return ExitCode.OK, [*lines, "it holds, within what seeds differ by"]

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import psutil
@@ -83,10 +83,7 @@ def parse_duration(text: str) -> float:
     Raises:
         UsageError: If it is none of these.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip())
-    if match is None or float(match[1]) == 0:
-        raise UsageError(f"--timeout {text!r}: give seconds, or a number with s, m, h or d, such as 90m")
-    return float(match[1]) * SECONDS[match[2]]
+    return _parse(text, r"[smhd]?", SECONDS, "--timeout", "seconds, or a number with s, m, h or d, such as 90m")
 
 
 def parse_memory(text: str) -> int:
@@ -95,10 +92,15 @@ def parse_memory(text: str) -> int:
     Raises:
         UsageError: If it is none of these.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([MGT])(?:i?B)?", text.strip())
+    bare = re.sub(r"(?<=[MGT])i?B$", "", text.strip())
+    return int(_parse(bare, "[MGT]", BYTES, "--memory", "a number with M, G or T, such as 4G"))
+
+
+def _parse(text: str, unit: str, sizes: Mapping[str, float], option: str, hint: str) -> float:
+    match = re.fullmatch(rf"(\d+(?:\.\d+)?)({unit})", text.strip())
     if match is None or float(match[1]) == 0:
-        raise UsageError(f"--memory {text!r}: give a number with M, G or T, such as 4G")
-    return int(float(match[1]) * BYTES[match[2]])
+        raise UsageError(f"{option} {text!r}: give {hint}")
+    return float(match[1]) * sizes[match[2]]
 
 
 def default_memory(jobs: int) -> int:
