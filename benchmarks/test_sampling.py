@@ -59,6 +59,7 @@ def _weights() -> None:
 
 
 @pytest.mark.usefixtures("_weights")
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # torch-fidelity's, on two cores
 def test_features_beside_torch_fidelity(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
     """A second submission's: the reference's features are kept, where torch-fidelity reads both folders again."""
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
@@ -89,7 +90,9 @@ def test_features_beside_torch_fidelity(benchmark: BenchmarkFixture, tmp_path: P
 
     def theirs() -> object:
         options = {"verbose": False, "cuda": False, "batch_size": 64}
-        return [extract_featuresdict_from_input_id(str(folder), extractor, **options) for folder in folders]
+        return [
+            extract_featuresdict_from_input_id(1, extractor, input1=str(folder), **options) for folder in folders
+        ]
 
     versus(
         benchmark,

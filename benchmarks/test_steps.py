@@ -125,6 +125,7 @@ def test_step_beside_what_authors_write(benchmark: BenchmarkFixture, tmp_path: P
         versus(benchmark, ours, {name: theirs(way) for name, way in ways.items()}, what=what, goal=2.5)
 
 
+@pytest.mark.filterwarnings("ignore")  # the compiler's own, which it would fail of
 @pytest.mark.parametrize("way", ["bf16", "compiled"])
 @pytest.mark.parametrize("name", ["se_dsconv", "inverted_residual_se", "resnet20", "dcgan_000", "convnext_ddpm"])
 def test_ways_to_compute_a_step(benchmark: BenchmarkFixture, tmp_path: Path, name: str, way: str) -> None:

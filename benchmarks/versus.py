@@ -17,13 +17,14 @@ def seconds(work: Work) -> float:
     return time.perf_counter() - started
 
 
-def versus(
+def versus(  # noqa: PLR0913 - what a benchmark is
     benchmark: BenchmarkFixture,
     ours: Work,
     theirs: Mapping[str, Work],
     *,
     what: str,
     rounds: int = 12,
+    warm_up: bool = True,
     goal: float | None = None,
 ) -> None:
     """Measure ``ours``, and before each of its rounds one round of each of ``theirs``.
@@ -37,6 +38,7 @@ def versus(
         theirs: One round of each rival, by its name.
         what: What is done, in words.
         rounds: At least six.
+        warm_up: Whether a round goes before them that does not count.
         goal: The ratio that was aimed at, over the first rival.
     """
     times: dict[str, list[float]] = {name: [] for name in theirs}
@@ -45,9 +47,10 @@ def versus(
         for name, work in theirs.items():
             times[name].append(seconds(work))
 
-    theirs_first()
-    ours()
-    times = {name: [] for name in theirs}
+    if warm_up:
+        theirs_first()
+        ours()
+        times = {name: [] for name in theirs}
     benchmark.pedantic(ours, setup=theirs_first, rounds=rounds)
     own = list(benchmark.stats.stats.data)
     benchmark.extra_info |= {"what": what, "goal": goal, "against": {n: _ratio(t, own) for n, t in times.items()}}
