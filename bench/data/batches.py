@@ -29,6 +29,11 @@ class BatchStream:
         self._seed = seed
         self._permutations: dict[int, Tensor] = {}
 
+    @property
+    def device(self) -> torch.device:
+        """Where the images lie."""
+        return self._images.device
+
     def indices(self, step: int) -> Tensor:
         """(batch_size,) int64: which images step ``step`` uses."""
         position, parts = step * self._batch_size, []

@@ -173,12 +173,19 @@ def start_training(submission: AnySubmission, spec: JobSpec, budget: Budget, dev
 
 def train_one_step(submission: AnySubmission, batches: BatchStream, spec: JobSpec, step: int) -> dict[str, Tensor]:
     """One budget step, its random numbers a function of (seed, step) alone."""
-    torch.manual_seed(derive_seed(spec.seed, "step", step))
+    seed_generators(derive_seed(spec.seed, "step", step), batches.device)
     images, labels = batches.batch(step)
     if spec.execution.compiled:
         torch.compiler.cudagraph_mark_step_begin()  # what graphs gave in the last step may be overwritten
     with precision_of(spec.execution, images.device):
         return submission.train_step(Batch(images, labels), step)
+
+
+def seed_generators(seed: int, device: torch.device) -> None:
+    """What ``torch.manual_seed`` does for the devices in use, without asking for all others, which takes 75 µs."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
 
 
 def final_weights(submission: AnySubmission, model: nn.Module) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from bench.contract.jobs import CHECKPOINT, REPORT, WEIGHTS, TrainingReport, read_report
 from bench.job.checkpoint import run_id
-from bench.job.training import Trainer, train
+from bench.job.training import Trainer, seed_generators, train
 from tests.job.making_jobs import make_spec
 
 
@@ -94,6 +94,15 @@ def test_an_unusable_checkpoint_is_set_aside(
     report = Trainer(spec).run()
     assert report.resumes == 0 and report.steps == 12
     assert path.with_suffix(".unusable").exists()
+
+
+def test_a_step_is_seeded_as_torch_seeds() -> None:
+    for seed in (0, 7, 2**63 - 1):
+        torch.manual_seed(seed)
+        expected = torch.rand(8), torch.randn(8), torch.randperm(8)
+        seed_generators(seed, torch.device("cpu"))
+        found = torch.rand(8), torch.randn(8), torch.randperm(8)
+        assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
 
 
 def test_training_may_not_grow_the_network(tmp_path: Path) -> None:
