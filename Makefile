@@ -19,7 +19,7 @@ check: .venv/ready  ## what CI checks besides the tests
 
 # It writes docs/performance.md, and .benchmarks/now.json: a baseline for later, if it is copied, for
 # `bench check --baseline somewhere.json`.
-bench-speed: .venv/ready  ## speeds and growth on this machine, on which nothing else should run: some 15 minutes
+bench-speed: .venv/ready  ## speeds and growth on this machine, on which nothing else should run: some 25 minutes
 	$(BIN)/python -m benchmarks
 
 format: .venv/ready

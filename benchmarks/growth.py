@@ -22,7 +22,7 @@ SIZES = {
     "records, compared for the first time": (10, 100, 1_000, 10_000),
     "records, compared again": (10, 100, 1_000, 10_000),
 }
-# A place for what is to be measured, its size, whether it is the second time.
+# From a folder and a size to the work whose time and memory are measured.
 Measured = Callable[[Path, int], Callable[[], object]]
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bench.contract.submission import DataSpec
 from bench.job.loading import build_network, load_submission
 from bench.job.prediction import sample
-from benchmarks.answering import answer
+from bench.job.speed import answer, own_output
 from reference_models import signal_shares, to_bytes
 
 SUBMISSION = Path(__file__).resolve().parents[1] / "submissions" / "convnext_ddpm"
@@ -46,7 +46,8 @@ if __name__ == "__main__":
     labels = torch.arange(count) % 100
     if way == "plain":
         network = submission.build_model(DATA).eval()
-        answer(lambda: plain(network, labels, steps, torch.Generator().manual_seed(0)))
+        work = lambda: plain(network, labels, steps, torch.Generator().manual_seed(0))  # noqa: E731
     else:
         ours = build_network(submission, DATA, torch.device("cpu")).eval().requires_grad_(False)
-        answer(lambda: sample(submission, ours, labels, 0, (3, 32, 32)))  # type: ignore[arg-type]
+        work = lambda: sample(submission, ours, labels, 0, (3, 32, 32))  # type: ignore[arg-type]  # noqa: E731
+    answer({"sample": work}, "cpu", own_output())

@@ -1,6 +1,5 @@
 """Samples of a diffusion model beside a plain loop, and FID beside torch-fidelity's."""
 
-import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,8 +13,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench.files import REPOSITORY
 from bench.measure import weights
 from bench.run.devices import usable_cores
-from bench.run.executors.local import ALLOCATOR, environment
+from bench.run.executors.local import environment
 from bench.run.speeds import Worker
+from benchmarks.specs import bare_environment
 from benchmarks.versus import versus
 
 DDPM_STEPS, DDPM_IMAGES = 4, 100
@@ -25,10 +25,7 @@ FID_IMAGES = 50
 def test_ddpm_samples_beside_a_plain_loop(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
     """All cores, in a process each with its own environment."""
     cores = usable_cores()
-    bare = {
-        name: value for name, value in os.environ.items() if name not in ALLOCATOR and "NUM_THREADS" not in name
-    }
-    variables = {"plain": {**bare, "PYTHONPATH": str(REPOSITORY)}, "harness": environment(cores)}
+    variables = {"plain": bare_environment(), "harness": environment(cores)}
     with ExitStack() as stack:
         workers = {}
         for way, own in variables.items():

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -11,6 +10,7 @@ from bench.files import REPOSITORY
 from bench.run.devices import choose_jobs, usable_cores
 from bench.run.executors.local import environment
 from bench.run.plan import Settings
+from bench.run.side_by_side import side_by_side
 from benchmarks.versus import versus
 
 SEEDS, STEPS = 5, 100
@@ -27,20 +27,14 @@ def one_after_another() -> None:
         training(usable_cores())
 
 
-def side_by_side(settings: Settings) -> None:
-    left, running = SEEDS, set[Future[None]]()
-    with ThreadPoolExecutor(SEEDS) as pool:
-        while left or running:
-            while left and len(running) < settings.jobs_at_once(left + len(running)):
-                running.add(pool.submit(training, settings.threads))
-                left -= 1
-            _, running = wait(running, return_when=FIRST_COMPLETED)
-
-
 def test_five_seeds(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
     jobs, threads = choose_jobs(None, "cpu", SEEDS)
     settings = Settings("official", None, "base", "cpu", tmp_path, tmp_path, jobs=jobs, threads=threads)
     shared = settings.with_jobs(jobs, threads, crowded=True)
     what = f"{SEEDS} trainings of {STEPS} steps of se_dsconv, the start of their processes included"
     rivals = {f"one after another, {usable_cores()} threads each": one_after_another}
-    versus(benchmark, lambda: side_by_side(shared), rivals, what=what, goal=1.3, rounds=6, warm_up=False)
+
+    def ours() -> None:
+        side_by_side(training, [threads] * SEEDS, shared.jobs_at_once)
+
+    versus(benchmark, ours, rivals, what=what, goal=1.3, rounds=6, warm_up=False)

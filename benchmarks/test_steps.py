@@ -1,6 +1,5 @@
 """A training step under the harness, beside a loop written by hand, and beside what authors of papers write."""
 
-import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,9 +16,8 @@ from bench.files import REPOSITORY
 from bench.job.speed import work_of
 from bench.job.training import Trainer, start_training
 from bench.run.devices import usable_cores
-from bench.run.executors.local import ALLOCATOR
 from bench.run.speeds import Worker, submission_worker
-from benchmarks.specs import spec_of
+from benchmarks.specs import bare_environment, spec_of
 from benchmarks.versus import Work, versus
 
 STEPS = 20  # a round
@@ -96,10 +94,6 @@ def test_checkpoint(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
 def test_step_beside_what_authors_write(benchmark: BenchmarkFixture, tmp_path: Path, precision: Precision) -> None:
     """All cores, each way in a process of its own with its own environment, asked by turns."""
     cores = usable_cores()
-    bare = {
-        name: value for name, value in os.environ.items() if name not in ALLOCATOR and "NUM_THREADS" not in name
-    }
-    bare["PYTHONPATH"] = str(REPOSITORY)
     ways = {"DataLoader with 2 workers, PIL, eager float32": "pictures-2"}
     if precision == "fp32":
         ways |= {
@@ -116,7 +110,7 @@ def test_step_beside_what_authors_write(benchmark: BenchmarkFixture, tmp_path: P
         def theirs(way: str) -> Work:
             command = [sys.executable, "-m", "benchmarks.papers_step", way]
             log = tmp_path / f"{way}.log"
-            return asked(Worker(command, way, cwd=REPOSITORY, variables=bare, log=log))
+            return asked(Worker(command, way, cwd=REPOSITORY, variables=bare_environment(), log=log))
 
         execution = Execution(precision=precision)
         spec = spec_of("se_dsconv", work=tmp_path / "ours", threads=cores, execution=execution)

@@ -51,7 +51,6 @@ INPUTS: dict[str, dict[str, Phase]] = {
 }
 TRACE = "trace.json"  # of a profile, for chrome://tracing or Perfetto
 PROGRESS_FOLDER = "progress"  # a grid of samples every so often while training
-PROFILE_STEPS = 20  # that are timed, and as many that are watched
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch.optim import optimizer as optimizers
 from torch.profiler import ProfilerActivity, profile
 
 import bench.augment
-from bench.contract.jobs import PROFILE_STEPS, REPORT, TRACE, JobSpec
+from bench.contract.jobs import REPORT, TRACE, JobSpec
 from bench.contract.profiles import PARTS, Operator, StepProfile
 from bench.contract.submission import Budget
 from bench.data.batches import BatchStream
@@ -25,6 +25,7 @@ from bench.measure.environment import capture_environment
 from bench.measure.waiting import WaitRecorder
 
 TRAIN_IMAGES = 50_000
+PROFILE_STEPS = 20  # that are timed, and as many that are watched
 WARMUP_STEPS = 3
 TRACED_STEPS = 3
 OPERATORS = 12

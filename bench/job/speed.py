@@ -9,9 +9,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from pydantic import BaseModel
@@ -60,20 +60,30 @@ def known_fields(schema: type[BaseModel], content: dict[str, Any]) -> dict[str, 
     return kept
 
 
-def main() -> None:
-    """Answer until standard input ends."""
-    die_with_parent()
+def own_output() -> TextIO:
+    """Standard output, for answers alone: what is printed from now on goes to standard error."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what the submission prints is no answer
-    spec = JobSpec.model_validate(known_fields(JobSpec, json.loads(Path(sys.argv[1]).read_text())))
-    torch.set_num_threads(spec.threads)
-    work = work_of(spec)
+    os.dup2(2, 1)
+    return answers
+
+
+def answer(work: Mapping[str, Callable[[], object]], device: str, answers: TextIO) -> None:
+    """Say ``ready``, and answer each line ``WHAT CALLS`` until standard input ends."""
     for function in work.values():
         function()  # allocators, caches and algorithm searches
     print("ready", file=answers)
     for line in sys.stdin:
         what, calls = line.split()
-        print(repr(seconds(work[what], int(calls), spec.device)), file=answers)
+        print(repr(seconds(work[what], int(calls), device)), file=answers)
+
+
+def main() -> None:
+    """What ``check --measure`` asks."""
+    die_with_parent()
+    answers = own_output()
+    spec = JobSpec.model_validate(known_fields(JobSpec, json.loads(Path(sys.argv[1]).read_text())))
+    torch.set_num_threads(spec.threads)
+    answer(work_of(spec), spec.device, answers)
 
 
 if __name__ == "__main__":

@@ -168,8 +168,8 @@ def _key(record: Record, protocol_hash: str) -> tuple[str, ...]:
 def summarize(records: Iterable[Record]) -> list[Row]:
     """Group records into rows; of a submission whose code changed, only the newest version is shown."""
     versions: dict[tuple[str, ...], dict[str, list[Record]]] = {}
-    hashes: dict[int, str] = {}  # of protocols, most of which are one object
-    for record in (records := list(records)):
+    hashes: dict[int, str] = {}  # of protocols, most of which are one object; ``versions`` keeps them alive
+    for record in records:
         number = id(record.protocol)
         if number not in hashes:
             hashes[number] = record.protocol.hash

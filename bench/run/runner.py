@@ -5,7 +5,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,6 +34,7 @@ from bench.run.executors.sandbox import OPEN, Walls
 from bench.run.executors.tree import adopt_orphans
 from bench.run.plan import Entry, Job, Plan, State, read_existing
 from bench.run.recording import now, record_failure, record_floor, record_success
+from bench.run.side_by_side import ItemT, side_by_side
 from bench.run.weights_file import check_weights
 
 LOCK_POLL_SECONDS = 1.0
@@ -127,35 +127,11 @@ class Runner:
         self._side_by_side(lambda job: self._run(job, wait_for_lock=True), busy, at_once)
 
     def _side_by_side(
-        self, function: Callable[..., object], items: Sequence[object], at_once: Callable[[int], int] | None = None
+        self, function: Callable[[ItemT], object], items: Sequence[ItemT], room: Callable[[int], int] | None = None
     ) -> None:
-        """Call ``function`` on every item, side by side.
-
-        Args:
-            function: Called in threads.
-            items: In the order in which they are begun.
-            at_once: How many at a time, of how many that are left; as the settings say if it is None.
-
-        Raises:
-            KeyboardInterrupt: After Ctrl-C, once every child process is gone.
-        """
-        waiting, running, done = list(items), set[Future[object]](), list[Future[object]]()
-        with ThreadPoolExecutor(max_workers=len(items) or 1) as pool:
-            try:
-                while waiting or running:
-                    left = len(waiting) + len(running)
-                    room = at_once(left) if at_once else self.plan.settings.jobs
-                    while waiting and len(running) < room:
-                        running.add(pool.submit(function, waiting.pop(0)))
-                    ended, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-                    done += ended
-                    self.display.tick()
-            except KeyboardInterrupt:
-                self.stop.set()
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
-        for future in done:
-            future.result()
+        """``function`` on every item, as many at a time as the settings say, unless ``room`` does."""
+        jobs = self.plan.settings.jobs
+        side_by_side(function, items, room or (lambda left: jobs), tick=self.display.tick, stop=self.stop.set)
 
     def _fail(self, code: ExitCode) -> None:
         self.exit_code = max(self.exit_code, code)

@@ -144,12 +144,18 @@ def test_the_command(tmp_path: Path, records: list[Record], capsys: pytest.Captu
         compare_command(tmp_path, table="csv", track=None, sort="luck")
 
 
+def write_all(results: Path, records: list[Record]) -> Path:
+    """Where the first of them lies."""
+    paths = [record_path(results, record.identity, record.protocol) for record in records]
+    for path, record in zip(paths, records, strict=True):
+        write_record(path, record)
+    return paths[0]
+
+
 def test_a_damaged_record_is_named_and_the_rest_shown(
     tmp_path: Path, records: list[Record], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for record in records:
-        write_record(record_path(tmp_path, record.identity, record.protocol), record)
-    path = record_path(tmp_path, records[0].identity, records[0].protocol)
+    path = write_all(tmp_path, records)
     path.write_text(path.read_text()[:-20])
     assert compare_command(tmp_path, table="simple", track=None, sort="score") == 2
     shown = capsys.readouterr()
@@ -159,9 +165,7 @@ def test_a_damaged_record_is_named_and_the_rest_shown(
 def test_a_copy_of_a_record_is_no_other_seed(
     tmp_path: Path, records: list[Record], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for record in records:
-        write_record(record_path(tmp_path, record.identity, record.protocol), record)
-    path = record_path(tmp_path, records[0].identity, records[0].protocol)
+    path = write_all(tmp_path, records)
     for copy in (path.with_name("seed7-01234567.json"), path.parents[1] / "other" / path.name):
         copy.parent.mkdir(exist_ok=True)
         copy.write_bytes(path.read_bytes())

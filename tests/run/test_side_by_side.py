@@ -1,0 +1,59 @@
+"""Several things at once: as many as there is room for, in order, and none given up for another's failure."""
+
+import threading
+import time
+
+import pytest
+
+from bench.run.side_by_side import side_by_side
+
+
+def test_never_more_than_there_is_room_for_and_everything_is_done() -> None:
+    lock, running, most, begun = threading.Lock(), [0], [0], list[int]()
+
+    def work(item: int) -> None:
+        with lock:
+            begun.append(item)
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        time.sleep(0.02)
+        with lock:
+            running[0] -= 1
+
+    lefts: list[int] = []
+
+    def room(left: int) -> int:
+        lefts.append(left)
+        return 3 if left < 4 else 2
+
+    side_by_side(work, range(7), room)
+    assert sorted(begun) == list(range(7)) and begun[0] in (0, 1)
+    assert most[0] == 3 and max(lefts) == 7 and min(lefts) >= 1
+
+
+def test_a_failure_is_raised_once_all_have_ended() -> None:
+    done: list[int] = []
+
+    def work(item: int) -> None:
+        if item == 0:
+            raise ValueError("no such luck")
+        done.append(item)
+
+    with pytest.raises(ValueError, match="no such luck"):
+        side_by_side(work, range(5), lambda left: 1)
+    assert done == [1, 2, 3, 4]
+
+
+def test_an_interruption_stops_what_runs_and_begins_nothing_more() -> None:
+    stop, begun = threading.Event(), list[int]()
+
+    def work(item: int) -> None:
+        begun.append(item)
+        assert stop.wait(30)
+
+    def tick() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side(work, range(5), lambda left: 2, tick=tick, stop=stop.set)
+    assert sorted(begun) == [0, 1]
