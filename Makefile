@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check bench-speed format clean
+.PHONY: run test reproduce check bench-speed format clean
 
 # Where weights cannot be fetched, the metrics that need them are null, and the rest goes on.
 run: .venv/ready  ## the main job on the embedded data: verify, train over two seeds, evaluate, compare
@@ -11,6 +11,19 @@ run: .venv/ready  ## the main job on the embedded data: verify, train over two s
 
 test: .venv/ready  ## the test suite; tests that need official data or a GPU say why they are skipped
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Hours on a GPU, weeks on a CPU: choose there, e.g. `make reproduce SUBMISSIONS=submissions/se_dsconv SEEDS=3`. Repeat
+# the command after an interruption, here or, with `bench unpack`, elsewhere. A run that fails stops no other.
+SUBMISSIONS ?= $(wildcard submissions/*)
+ABLATIONS ?= $(filter submissions/se_dsconv,$(SUBMISSIONS))
+reproduce: .venv/ready  ## the official protocol on real data, then docs/reproduction.md and an archive to carry
+	-$(BIN)/bench fetch all
+	$(BIN)/bench data list
+	-$(BIN)/bench run $(SUBMISSIONS) $(if $(SEEDS),--seeds $(SEEDS))
+	$(if $(ABLATIONS),-$(BIN)/bench ablate $(ABLATIONS) --seeds $(or $(SEEDS),3))
+	$(BIN)/bench leaderboard
+	$(BIN)/bench reproduction submissions/* > docs/reproduction.md
+	$(BIN)/bench pack
 
 check: .venv/ready  ## what CI checks besides the tests
 	$(BIN)/ruff check .
@@ -30,7 +43,7 @@ format: .venv/ready
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "capbench needs Python 3.11 or newer: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev,generative,report]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,generative,gpu,report]'
 	touch $@
 
 clean:

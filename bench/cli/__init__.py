@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from bench import __version__
-from bench.cli import data, reports, runs, start
+from bench.cli import carry, data, reports, runs, start
 from bench.errors import BenchError, ExitCode
 
 COMMANDS: tuple[Callable[..., None], ...] = (
@@ -29,7 +29,10 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     reports.certify,
     runs.verify_certificate,
     reports.papers,
+    reports.reproduction,
     runs.floor,
+    carry.pack,
+    carry.unpack,
     start.fetch,
     start.new,
     start.doctor,

@@ -1,4 +1,4 @@
-"""Commands that read records and manifests: compare, papers."""
+"""Commands that read records and manifests."""
 
 import sys
 from pathlib import Path
@@ -8,6 +8,11 @@ import typer
 
 from bench.cli.options import Device, Paths, Profile, Results
 from bench.errors import ExitCode
+
+CheckFile = Annotated[
+    Optional[Path],  # noqa: UP045 - typer reads the annotation
+    typer.Option("--check", help="Compare with this file instead; exit code 1 if it differs.", show_default=False),
+]
 
 
 def compare(
@@ -122,26 +127,37 @@ def show(
     print(show_text(results, run))
 
 
-def papers(
-    paths: Paths,
-    check: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="Compare with this file instead; exit code 1 if it differs.", show_default=False),
-    ] = None,
-) -> None:
+def papers(paths: Paths, check: CheckFile = None) -> None:
     """Print what each submission's paper claims, leaves open and gets wrong, as its submission.yaml says.
 
     Example: bench papers submissions/* > docs/papers.md
     """
     from bench.report.papers import papers_text, read_entries
 
-    text = papers_text(read_entries(paths))
-    if check is None:
+    _print_or_check(papers_text(read_entries(paths)), check, "papers")
+
+
+def reproduction(paths: Paths, check: CheckFile = None, results: Results = Path("results")) -> None:
+    """Print every claim of the papers, what the official records say of it, and what the runs cost.
+
+    Example: bench reproduction submissions/* > docs/reproduction.md
+    """
+    from bench.report.papers import read_entries
+    from bench.report.reproduction import reproduction_text
+    from bench.report.summary import read_all, summarize
+
+    records, problems = read_all(results)
+    for problem in problems:
+        print(f"bench: {problem}", file=sys.stderr)
+    _print_or_check(reproduction_text(read_entries(paths), summarize(records)), check, "reproduction")
+
+
+def _print_or_check(text: str, file: Path | None, command: str) -> None:
+    """Print a document, or fail if ``file`` is not it."""
+    if file is None:
         print(text, end="")
-    elif not check.is_file() or check.read_text(encoding="utf-8") != text:
-        print(
-            f"bench: {check}: differs from the manifests; `bench papers submissions/* > {check}`", file=sys.stderr
-        )
+    elif not file.is_file() or file.read_text(encoding="utf-8") != text:
+        print(f"bench: {file}: is not current; `bench {command} submissions/* > {file}`", file=sys.stderr)
         raise typer.Exit(ExitCode.REGRESSION)
 
 

@@ -124,6 +124,7 @@ class Timing(Strict):
     resumes: int  # times that training went on from a checkpoint
     training_seconds: float | None = None  # of the steps, as the training process counts them, over all attempts
     train_phase_seconds: float | None = None  # of its process, by the parent's clock, in the last attempt
+    training_joules: float | None = None  # of the whole device meanwhile, where it has a counter; not if resumed
     evaluation_seconds: float | None = None
     sampling_images_per_s: float | None = None  # over all of a generator's samples
     seconds_per_10000_samples: float | None = None

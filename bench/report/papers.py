@@ -56,8 +56,8 @@ def read_entries(folders: Iterable[Path]) -> list[Entry]:
             entries.append(Entry(folder.name, manifest, track_of(manifest.track, tracks, path)))
     if not entries:
         raise NothingToDo("no submission.yaml in the folders given")
-    entries.sort(key=lambda entry: (_paper_key(entry), entry.track.task, entry.name))
-    for key, group in groupby(entries, key=_paper_key):
+    entries.sort(key=lambda entry: (paper_key(entry), entry.track.task, entry.name))
+    for key, group in groupby(entries, key=paper_key):
         papers = [(entry.name, entry.manifest.paper) for entry in group]
         if any(paper != papers[0][1] for _, paper in papers):
             names = ", ".join(name for name, _ in papers)
@@ -65,7 +65,8 @@ def read_entries(folders: Iterable[Path]) -> list[Entry]:
     return entries
 
 
-def _paper_key(entry: Entry) -> str:
+def paper_key(entry: Entry) -> str:
+    """What submissions of one paper have in common; sorts numbered papers first."""
     paper = entry.manifest.paper
     return (paper.id or f"~{paper.title}") if paper else "~~"
 
@@ -76,9 +77,9 @@ def papers_text(entries: list[Entry]) -> str:
         INTRODUCTION + "\n".join(f"- *{name}*: {what}" for name, what in SOURCES.items()),
         _overview(entries),
     ]
-    for _, group in groupby(entries, key=_paper_key):
+    for _, group in groupby(entries, key=paper_key):
         members = list(group)
-        blocks.append(_heading(members[0].manifest))
+        blocks.append(heading_of(members[0].manifest))
         blocks += [block for entry in members for block in _submission(entry)]
     return "\n\n".join(blocks) + "\n"
 
@@ -95,7 +96,8 @@ def _overview(entries: list[Entry]) -> str:
     return "\n".join(lines)
 
 
-def _heading(manifest: Manifest) -> str:
+def heading_of(manifest: Manifest) -> str:
+    """A paper's title, authors and links."""
     paper = manifest.paper
     if paper is None:
         return "## Without a paper"

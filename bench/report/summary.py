@@ -1,6 +1,7 @@
 """From records, one a seed, to rows, one a (submission, variant, protocol)."""
 
 import gc
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,6 +78,11 @@ class Row:
         """The same for a figure measured the way the paper's author did."""
         return spread(list(self.by_seed(name, as_published=True).values()))
 
+    def end_of_curve(self, name: str) -> Spread | None:
+        """The same for what training logged as ``name``, as a mean over the last tenth of a run's steps."""
+        ends = [end for record in self.finished if (end := _end_of_curve(record, name)) is not None]
+        return spread(ends)
+
     @property
     def steps(self) -> int:
         """Steps of a run: the protocol's, unless the submission or its variant takes others."""
@@ -103,6 +109,15 @@ class Row:
             return f"ok, {outside}" if outside else "ok" if self.first.ranked else "ok, unranked"
         kinds = ", ".join(sorted({record.status for record in failed}))
         return kinds if len(failed) == len(self.records) else f"{len(failed)}/{len(self.records)} {kinds}"
+
+
+def _end_of_curve(record: Record, name: str) -> float | None:
+    curves = None if record.training is None else record.training.curves
+    if curves is None or name not in curves.values:
+        return None
+    last = curves.steps[-1]
+    values = [value for step, value in zip(curves.steps, curves.values[name], strict=True) if step > 0.9 * last]
+    return math.fsum(values) / len(values)
 
 
 def read_all(results: Path) -> tuple[list[Record], list[str]]:

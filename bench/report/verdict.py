@@ -11,13 +11,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.contract.manifest import Claim
+from bench.contract.records import Record
+from bench.contract.tracks import OFFICIAL
 from bench.errors import ExitCode, NothingToDo
 from bench.report.summary import Row, read_all, summarize
-from bench.report.tables import NOTHING, check_format, grid, heading
+from bench.report.tables import NOTHING, check_format, data_text, grid, heading
 from bench.stats import Spread, equivalence
 
-MARGINS = {"top1_accuracy": 0.02, "lpips": 0.02}  # two points; FID's is a share of the claim
-FID_MARGIN_SHARE = 0.05
+# Two points of accuracy; a share of what has another scale in every paper.
+MARGINS = {"top1_accuracy": 0.02, "train_accuracy": 0.02, "lpips": 0.02}
+MARGIN_SHARE = 0.05
+CURVES = {"train_accuracy": "accuracy", "train_loss": "loss"}  # claim -> what train_step returns
 VERDICTS = {"same": "reproduced", "different": "not reproduced", "unknown": "inconclusive"}
 FAILED = "not reproduced"
 
@@ -41,6 +45,8 @@ QUANTITIES = {
     "top1_accuracy": Quantity("top-1", 100, " %"),
     "fid": Quantity("FID"),
     "lpips": Quantity("LPIPS", digits=3),
+    "train_accuracy": Quantity("train accuracy", 100, " %"),
+    "train_loss": Quantity("train loss", digits=3),
 }
 
 
@@ -100,14 +106,12 @@ def verdicts(rows: list[Row]) -> Iterator[Verdict]:
     """One for each claim of the official runs in ``rows``."""
     for row in rows:
         record = row.first
-        if not record.beside_paper:
+        if record.protocol.profile != OFFICIAL:
             continue
-        if record.claims.params is not None:
-            yield _count(row, record.claims.params)
-        for name in ("top1_accuracy", "fid", "lpips"):
-            claim: Claim | None = getattr(record.claims, name)
+        for name in QUANTITIES:
+            claim = getattr(record.claims, name)
             if claim is not None:
-                yield _mean(row, name, claim)
+                yield _count(row, claim) if name == "params" else _mean(row, name, claim)
 
 
 def score_verdict(row: Row) -> Verdict | None:
@@ -133,20 +137,21 @@ def _count(row: Row, claimed: int) -> Verdict:
 def _measured(row: Row, name: str, claim: Claim) -> Spread | None:
     """Our figure that the claim is set beside."""
     published = claim.protocol == "as-published"
+    if name in CURVES:
+        return row.end_of_curve(CURVES[name])
     if name == "lpips":
         return row.as_published("lpips_real_images") if published else row.metric("lpips_vgg_64")
     return row.as_published(row.published_score_name) if published else row.metric(row.score_name)
 
 
 def _mean(row: Row, name: str, claim: Claim) -> Verdict:
-    margin = claim.margin or MARGINS.get(name) or FID_MARGIN_SHARE * claim.mean
+    margin = claim.margin or MARGINS.get(name) or MARGIN_SHARE * claim.mean
     measured = _measured(row, name, claim)
     paper = (row.label, name, claim.mean, claim.std, claim.selected is not None, measured)
     if measured is None:
         return Verdict(*paper, None, None, None, margin, None, "inconclusive", "not measured")
-    precision = row.first.identity.precision
-    if precision != "fp32":
-        why = f"trained at {precision}; claims are tested at fp32"
+    why = _incomparable(row.first)
+    if why:
         return Verdict(*paper, measured.mean - claim.mean, None, None, margin, None, "inconclusive", why)
     found = equivalence(measured, Spread(claim.mean, None, 1), margin)
     why = ""
@@ -154,6 +159,14 @@ def _mean(row: Row, name: str, claim: Claim) -> Verdict:
         why = "one seed has no spread" if measured.n < 2 else f"{measured.n} seeds leave it open"
     numbers = (found.difference, found.low, found.high, margin, found.power)
     return Verdict(*paper, *numbers, VERDICTS[found.outcome], why)
+
+
+def _incomparable(record: Record) -> str:
+    """Why the run's figures say nothing of the claim; empty if they do."""
+    if not record.beside_paper:
+        return f"on {data_text(record)}"
+    precision = record.identity.precision
+    return "" if precision == "fp32" else f"trained at {precision}; claims are tested at fp32"
 
 
 def verdict_text(rows: list[Row], *, table: str = "simple") -> str:
@@ -184,7 +197,8 @@ LEGEND = (
     "Reproduced: the 90 % interval of the difference lies within the margin (two one-sided t tests at 5 %); not "
     "reproduced: it lies outside; inconclusive: neither.\n"
     "Power: how likely so many seeds say reproduced when there is no difference.\n"
-    "± is over seeds in ours; in the paper's it is whatever the paper gives."
+    "± is over seeds in ours; in the paper's it is whatever the paper gives. Ours of train are means over the "
+    "last tenth of the steps."
 )
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,14 @@ from bench.run.executors.local import LOG, log_tail
 from bench.run.plan import Job, Settings
 
 
+@dataclass(frozen=True)
+class TrainPhase:
+    """What the parent measured of a train phase; None where training was done before this command."""
+
+    seconds: float | None = None  # by this process's clock
+    joules: float | None = None  # of the whole device; None also where it has no counter
+
+
 def now() -> str:
     """The time as records hold it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -53,7 +61,7 @@ def record_success(
     settings: Settings,
     started_at: str,
     parent: dict[str, Any],
-    train_phase_seconds: float | None,
+    train_phase: TrainPhase,
 ) -> Record:
     """Score a finished job, write its record, and clear its work folder.
 
@@ -63,7 +71,7 @@ def record_success(
         settings: Of the command.
         started_at: When its first phase began.
         parent: The environment as this process saw it when the command began: it is not the submission's to say.
-        train_phase_seconds: By this process's clock; None where training was done before this command.
+        train_phase: What this process measured of training.
 
     Raises:
         RunFailed: If the processes left predictions of a wrong shape or kind.
@@ -76,7 +84,7 @@ def record_success(
     training = read_report(work / "train" / REPORT["train"], TrainingReport)
     report = read_report(work / "evaluate" / REPORT["evaluate"], EvaluationReport)
     _check_evaluations(report, verification.cost)
-    check_training(training, job.entry.steps, train_phase_seconds)
+    check_training(training, job.entry.steps, train_phase.seconds)
     scores = read_report(work / "score" / REPORT["score"], Scores) if job.generates else None
     evaluation = _classification(job, work, report) if scores is None else _generation(scores)
     _keep_artifacts(job, work)
@@ -99,7 +107,8 @@ def record_success(
             attempt=_attempt(job),
             resumes=training.resumes,
             training_seconds=training.seconds,
-            train_phase_seconds=train_phase_seconds,
+            train_phase_seconds=train_phase.seconds,
+            training_joules=train_phase.joules if training.resumes == 0 else None,
             evaluation_seconds=report.seconds,
             **_sampling_times(report),
             scoring_seconds=scores and scores.seconds,

@@ -25,6 +25,7 @@ from bench.contract.jobs import (
 from bench.contract.records import Record
 from bench.errors import BenchError, ContractError, ExitCode, ResultsError
 from bench.files import write_bytes
+from bench.measure.energy import LONGEST_UNREAD_SECONDS, EnergyMeter
 from bench.measure.environment import capture_environment
 from bench.run.devices import usable_cores
 from bench.run.display import Display
@@ -33,7 +34,7 @@ from bench.run.executors.local import SANDBOXED, Conditions, Stopped, log_tail, 
 from bench.run.executors.sandbox import OPEN, Walls
 from bench.run.executors.tree import adopt_orphans
 from bench.run.plan import Entry, Job, Plan, State, read_existing
-from bench.run.recording import now, record_failure, record_floor, record_success
+from bench.run.recording import TrainPhase, now, record_failure, record_floor, record_success
 from bench.run.side_by_side import ItemT, side_by_side
 from bench.run.weights_file import check_weights
 
@@ -89,6 +90,10 @@ def _judge_weights(spec: JobSpec) -> Failure | None:
     return None
 
 
+def _difference(after: float | None, before: float | None) -> float | None:
+    return None if after is None or before is None else after - before
+
+
 def exit_code_of(failure: Failure) -> ExitCode:
     """4 for a broken cap or contract, 3 for everything else that ends a run."""
     return ExitCode.CONTRACT if failure.status in ("cap", "contract") else ExitCode.RUN_FAILED
@@ -102,6 +107,8 @@ class Runner:
         self.display = display
         self.stop = threading.Event()
         self.environment = capture_environment(None)  # now: hours later the checkout may have changed
+        self.energy = EnergyMeter(plan.settings.device)
+        self._energy_read = time.monotonic()
         adopt_orphans()
         self.exit_code = ExitCode.OK
 
@@ -131,7 +138,13 @@ class Runner:
     ) -> None:
         """``function`` on every item, as many at a time as the settings say, unless ``room`` does."""
         jobs = self.plan.settings.jobs
-        side_by_side(function, items, room or (lambda left: jobs), tick=self.display.tick, stop=self.stop.set)
+        side_by_side(function, items, room or (lambda left: jobs), tick=self._tick, stop=self.stop.set)
+
+    def _tick(self) -> None:
+        self.display.tick()
+        if time.monotonic() - self._energy_read > LONGEST_UNREAD_SECONDS / 2:
+            self._energy_read = time.monotonic()
+            self.energy.read()
 
     def _fail(self, code: ExitCode) -> None:
         self.exit_code = max(self.exit_code, code)
@@ -214,8 +227,9 @@ class Runner:
         self.display.started(job)
         phases: tuple[Phase, ...] = ("train", "evaluate", "score") if job.generates else ("train", "evaluate")
         train_seconds: float | None = None
+        joules: float | None = None
         for phase in phases:
-            began = time.monotonic()
+            began, joules_before = time.monotonic(), self.energy.read()
             is_done = (spec.work / phase / REPORT[phase]).exists()
             failure = run_phase(
                 spec,
@@ -225,13 +239,18 @@ class Runner:
                 conditions if phase in SANDBOXED else UNLIMITED,
             )
             if failure is None and phase == "train":
-                train_seconds = None if is_done else time.monotonic() - began
+                if not is_done:
+                    train_seconds, joules = (
+                        time.monotonic() - began,
+                        _difference(self.energy.read(), joules_before),
+                    )
                 failure = _judge_weights(spec)
             if failure is not None:
                 self._finish_failed(job, failure, started_at)
                 return
         try:
-            record = record_success(job, verification, settings, started_at, self.environment, train_seconds)
+            measured = TrainPhase(train_seconds, joules)
+            record = record_success(job, verification, settings, started_at, self.environment, measured)
         except ResultsError:
             raise
         except BenchError as error:

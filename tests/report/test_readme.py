@@ -45,7 +45,8 @@ def test_the_committed_leaderboard_is_that_of_the_records(rows: list[Row]) -> No
 
 def test_the_verdicts_are_those_of_the_records(rows: list[Row]) -> None:
     shown = (ROOT / "README.md").read_text().split(VERDICTS)[1].split(END)[0]
-    assert shown.strip() == verdict_grid(list(verdicts(rows)), "github"), "paste it from results/LEADERBOARD.md"
+    own = [verdict for verdict in verdicts(rows) if "/" not in verdict.submission]  # of no variant
+    assert shown.strip() == verdict_grid(own, "github"), "paste it from results/LEADERBOARD.md"
 
 
 def test_the_notes_of_se_dsconv_quote_its_records(rows: list[Row]) -> None:

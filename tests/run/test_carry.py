@@ -1,0 +1,186 @@
+"""Runs carried to another machine and back: nothing is lost, nothing is overwritten, nothing foreign comes in."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from bench.contract.jobs import CHECKPOINT
+from bench.contract.records import Record, read_record, record_path, record_paths, write_record
+from bench.errors import ExitCode, NothingToDo, ResultsError
+from bench.run.carry import pack, unpack, unpack_command
+from tests.making import TRACK, bench, write_submission, write_track
+from tests.report.making_records import make_record
+
+
+def keep(results: Path, record: Record) -> Path:
+    path = record_path(results, record.identity, record.protocol)
+    write_record(path, record)
+    return path
+
+
+def begin(results: Path, record: Record, content: bytes = b"state") -> Path:
+    """What a run that was interrupted in training leaves."""
+    work = record_path(results, record.identity, record.protocol).with_suffix("") / "work"
+    (work / "train" / "progress").mkdir(parents=True)
+    (work / "evaluate").mkdir()
+    for name in (
+        "train/spec.json",
+        "train/checkpoint.pt",
+        "train/progress/step-1.png",
+        "evaluate/evaluation.json",
+    ):
+        (work / name).write_bytes(content)
+    return work
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    return tmp_path / "here"
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """Of a machine with two finished runs, a failed one and one in training."""
+    there, path = tmp_path / "there", tmp_path / "there.tar.gz"
+    for seed, accuracy in enumerate((0.5, 0.6, None)):
+        kept = keep(there, make_record("net", seed, accuracy))
+        kept.with_suffix("").mkdir()
+        (kept.with_suffix("") / "weights.safetensors").write_bytes(b"w")
+    begin(there, make_record("net", 3))
+    assert pack(there, path) == (3, 1)
+    return path
+
+
+def test_what_was_packed_arrives_as_it_was(archive: Path, here: Path) -> None:
+    arrived = unpack(archive, here)
+    assert (arrived.records, arrived.unfinished, arrived.files, arrived.refused) == (3, 1, 0, [])
+    assert [read_record(path).status for path in record_paths(here)] == ["ok", "ok", "error"]
+    (checkpoint,) = here.rglob(CHECKPOINT)
+    assert checkpoint.read_bytes() == b"state" and (checkpoint.parent / "progress" / "step-1.png").exists()
+    # What an evaluation left elsewhere is no evidence: the machine that writes the record evaluates.
+    assert not list(here.rglob("evaluation.json"))
+    again = unpack(archive, here)
+    assert (again.records, again.known, again.unfinished) == (0, 3, 0)
+    assert again.refused == [f"{checkpoint.parents[2]}: was begun here too; its own checkpoint stays"]
+
+
+def test_artifacts_come_with_their_record_if_wanted(tmp_path: Path, archive: Path, here: Path) -> None:
+    pack(tmp_path / "there", archive, artifacts=True)
+    keep(here, make_record("net", 1, 0.7))  # another run of the same seed: its weights are not these
+    arrived = unpack(archive, here)
+    assert arrived.files == 1
+    assert [path.parent.name[:5] for path in here.rglob("weights.safetensors")] == ["seed0"]
+
+
+def test_nothing_that_is_here_is_overwritten_but_a_failure(archive: Path, here: Path) -> None:
+    mine = keep(here, make_record("net", 0, 0.9))
+    failed = keep(here, make_record("net", 1, None))
+    done = keep(here, make_record("net", 3, 0.8))
+    arrived = unpack(archive, here)
+    assert read_record(mine) == make_record("net", 0, 0.9).model_copy(
+        update={"checksum": read_record(mine).checksum}
+    )
+    assert [f"{mine}: there is another record of this run; it stays"] == arrived.refused
+    assert read_record(failed).status == "ok"
+    assert read_record(failed.with_suffix(".attempt1.json")).status == "error"
+    assert not (done.with_suffix("") / "work").exists()  # it is finished here
+
+
+def test_a_run_that_is_going_on_here_is_left_alone(archive: Path, here: Path) -> None:
+    record = make_record("net", 0)
+    lock = record_path(here, record.identity, record.protocol).with_suffix(".lock")
+    lock.parent.mkdir(parents=True)
+    with FileLock(lock):
+        arrived = unpack(archive, here)
+    assert arrived.records == 2 and "is running here" in arrived.refused[0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../outside.json",
+        "/etc/passwd",
+        "runs/track/net/base/../../seed0-00000000.json",
+        "runs/track/net/base/seed0-00000000/../../x",
+        "runs/track/net/base/seed0-00000000/work/evaluate/evaluation.json",
+        "runs/track/net/base/seed0-00000000/work/train/model.py",
+        "site/index.html",
+    ],
+)
+def test_what_no_run_leaves_does_not_come_in(name: str, tmp_path: Path, here: Path) -> None:
+    archive = tmp_path / "foreign.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        info = tarfile.TarInfo(name)
+        info.size = 1
+        tar.addfile(info, io.BytesIO(b"x"))
+    assert unpack(archive, here).refused == [f"{name}: nothing that a run leaves; left out"]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path != archive]
+
+
+def test_links_and_altered_or_misplaced_records_are_refused(tmp_path: Path, here: Path, archive: Path) -> None:
+    there = tmp_path / "there"
+    first, second, _ = record_paths(there)
+    first.write_text(first.read_text().replace("0.5", "0.9", 1))  # altered
+    second.rename(second.with_name(second.name.replace("seed1", "seed7")))
+    pack(there, archive)
+    with tarfile.open(tmp_path / "link.tar.gz", "w:gz") as tar:
+        link = tarfile.TarInfo(first.relative_to(there).as_posix())
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    arrived = unpack(archive, here)
+    assert arrived.records == 1
+    assert "was altered after it was written" in arrived.refused[0] and "is the record of" in arrived.refused[1]
+    assert "nothing that a run leaves" in unpack(tmp_path / "link.tar.gz", here).refused[0]
+
+
+def test_a_damaged_archive_is_named(archive: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert unpack_command([archive], here) == ExitCode.OK
+    assert "there.tar.gz: 3 records, 1 unfinished runs and 0 other files came" in capsys.readouterr().out
+    assert unpack_command([archive], here) == ExitCode.USAGE
+    whole = archive.read_bytes()
+    for content in (whole[: len(whole) // 2], b"no archive", b""):
+        archive.write_bytes(content)
+        with pytest.raises(ResultsError, match="not a whole archive"):
+            unpack(archive, here)
+    with pytest.raises(ResultsError, match="No such file"):
+        unpack(archive.with_name("absent.tar.gz"), here)
+    with pytest.raises(NothingToDo, match="no runs"):
+        pack(here / "empty", archive)
+
+
+def test_a_run_begun_on_one_machine_ends_on_another_in_the_same_bits(tmp_path: Path) -> None:
+    """Killed in training, carried to another folder, gone on with there: equal to one that was not disturbed."""
+    slow = {"loss": "import time; time.sleep(0.02 if step < 150 else 0)"}
+    submission = write_submission(tmp_path, "honest", slow)
+    track = write_track(tmp_path, TRACK.replace("steps: 12", "steps: 200"))
+    options = (submission, "--track", track, "--device", "cpu", "--jobs", 2, "--seeds", 1, "--sandbox", "none")
+
+    def arguments(place: str) -> list[str]:
+        return [*map(str, options), "--profile", "quick", "--results", str(tmp_path / place)]
+
+    environment = {**os.environ, "BENCH_CHECKPOINT_SECONDS": "0", "BENCH_WEIGHTS": os.devnull}
+    command = [sys.executable, "-m", "bench", "run"]
+    process = subprocess.Popen([*command, *arguments("there")], env=environment, stderr=subprocess.DEVNULL)
+    while not list((tmp_path / "there").rglob(CHECKPOINT)):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    archive = tmp_path / "carried.tar.gz"
+    assert bench("pack", archive, "--results", tmp_path / "there").returncode == 0
+    carried = bench("unpack", archive, "--results", tmp_path / "here")
+    assert carried.returncode == 0 and "1 unfinished runs" in carried.stdout
+    both = [subprocess.Popen([*command, *arguments(place)], env=environment) for place in ("here", "calm")]
+    assert [process.wait(timeout=300) for process in both] == [0, 0]
+    (there,) = map(read_record, record_paths(tmp_path / "here"))
+    (calm,) = map(read_record, record_paths(tmp_path / "calm"))
+    assert there.timing.resumes == 1 and there.timing.training_joules is None
+    assert there.without_times() == calm.without_times()
