@@ -43,6 +43,12 @@ Sandbox = Annotated[
 Precision = Annotated[
     str, typer.Option(help="Of training steps: fp32, or bf16 by autocast. Claims are tested at fp32.")
 ]
+Executor = Annotated[str, typer.Option(help="Where runs are carried out: local, or ray for a cluster.")]
+Address = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="HOST:PORT of the Ray cluster, or auto; default: this machine.", show_default=False),
+]
+GpusPerRun = Annotated[float, typer.Option(help="On Ray: of a run on GPUs; 0.25 puts four on one.")]
 Compile = Annotated[
     str,
     typer.Option(

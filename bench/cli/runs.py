@@ -7,10 +7,13 @@ from typing import Annotated, Optional
 import typer
 
 from bench.cli.options import (
+    Address,
     Compile,
     DataRoot,
     Device,
     Embedded,
+    Executor,
+    GpusPerRun,
     Jobs,
     Memory,
     Paths,
@@ -45,6 +48,9 @@ def run(
     sandbox: Sandbox = "auto",
     precision: Precision = "fp32",
     compile_: Compile = "auto",
+    executor: Executor = "local",
+    address: Address = None,
+    gpus_per_run: GpusPerRun = 1.0,
 ) -> None:
     """Verify submissions, then train and evaluate each over several seeds.
 
@@ -71,6 +77,9 @@ def run(
         sandbox=sandbox,
         precision=precision,
         compile=compile_,
+        executor=executor,
+        address=address,
+        gpus_per_run=gpus_per_run,
     )
     outcome = run_command(options)
     if not dry_run and outcome.names:
@@ -111,6 +120,9 @@ def ablate(
     sandbox: Sandbox = "auto",
     precision: Precision = "fp32",
     compile_: Compile = "auto",
+    executor: Executor = "local",
+    address: Address = None,
+    gpus_per_run: GpusPerRun = 1.0,
 ) -> None:
     """Run a submission's variants on the seeds and data order of its base, and print what each change does.
 
@@ -143,6 +155,9 @@ def ablate(
         sandbox=sandbox,
         precision=precision,
         compile=compile_,
+        executor=executor,
+        address=address,
+        gpus_per_run=gpus_per_run,
     )
     outcome = run_command(options)
     if outcome.names:

@@ -96,6 +96,18 @@ def available(name: str, root: Path) -> str | None:
     return f"data set {name} is not in {root} (--data-root, $BENCH_DATA): {info.how_to_get}"
 
 
+def files_of(name: str, root: Path) -> list[Path]:
+    """The files under ``root`` that data set ``name`` is read from; none for one that is drawn."""
+    folders = {
+        "cifar100": Path(cifar100.FOLDER),
+        "addnist": Path(addnist.FOLDER),
+        "addnist-style": mnist.FOLDER,
+    }
+    if name not in folders:
+        return []
+    return sorted(path for path in (root / folders[name]).iterdir() if path.is_file())
+
+
 def load(name: str, part: Part, root: Path) -> LabelledImages:
     """A part of a data set.
 

@@ -1,10 +1,12 @@
 """What ``bench run`` does, from options to exit code."""
 
+import importlib.util
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from bench.contract.jobs import Compile, Precision
 from bench.contract.tracks import load_tracks
@@ -14,10 +16,13 @@ from bench.run.devices import choose_device, choose_jobs
 from bench.run.discovery import Found, discover
 from bench.run.display import choose_display
 from bench.run.executors.limits import parse_duration, parse_memory
-from bench.run.executors.sandbox import choose_walls
+from bench.run.executors.sandbox import OPEN, choose_walls
 from bench.run.floors import add_floors
 from bench.run.plan import Plan, Settings, State, make_plan
 from bench.run.runner import Runner, check_writable
+
+if TYPE_CHECKING:  # Ray is an extra
+    from bench.run.executors.cluster import RayExecutor
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,9 @@ class RunOptions:
     sandbox: str = "auto"
     precision: str = "fp32"
     compile: str = "auto"
+    executor: str = "local"
+    address: str | None = None  # of a Ray cluster
+    gpus_per_run: float = 1.0  # on one
 
 
 @dataclass(frozen=True)
@@ -67,12 +75,53 @@ def run_command(options: RunOptions) -> Outcome:
         KeyboardInterrupt: After Ctrl-C; checkpoints are kept.
     """
     found, broken = discover(options.paths, load_tracks(options.track_file))
-    plan, unplanned = _plan(options, found)
+    cluster = connect(options, [submission.folder for submission in found])
+    try:
+        return _run(options, found, broken, cluster)
+    finally:
+        if cluster is not None:
+            cluster.close()
+
+
+def connect(options: RunOptions, submissions: Sequence[Path]) -> "RayExecutor | None":
+    """The cluster that ``--executor ray`` names; None for this machine.
+
+    Raises:
+        UsageError: If there is none, or Ray is not installed.
+    """
+    if options.executor == "local":
+        if options.address is not None:
+            raise UsageError("--address is of a Ray cluster; add --executor ray")
+        return None
+    if options.executor != "ray":
+        raise UsageError(f"--executor {options.executor!r}: give local or ray")
+    if importlib.util.find_spec("ray") is None:
+        raise UsageError("--executor ray: ray is not installed; `pip install 'capbench[ray]'`")
+    from bench.run.executors.cluster import RayExecutor
+
+    return RayExecutor(
+        options.address,
+        submissions,
+        sandbox=options.sandbox,
+        gpus_per_run=options.gpus_per_run,
+        keep_seconds=max(2.0, 2 * _checkpoint_seconds()),
+    )
+
+
+def _run(
+    options: RunOptions,
+    found: list[Found],
+    broken: list[tuple[Path, BenchError]],
+    cluster: "RayExecutor | None",
+) -> Outcome:
+    plan, unplanned = _plan(options, found, cluster)
     problems = [*(error for _, error in broken), *unplanned]
     if not options.dry_run:
         check_writable(options.results)
     display = choose_display()
-    runner = Runner(plan, display)
+    if cluster is not None:
+        cluster.on_retry = display.message
+    runner = Runner(plan, display, cluster)
     code = max([ExitCode.OK, *(error.exit_code for error in problems)])
     try:
         for error in problems:
@@ -103,8 +152,8 @@ def run_command(options: RunOptions) -> Outcome:
     )
 
 
-def _plan(options: RunOptions, found: list[Found]) -> tuple[Plan, list[BenchError]]:
-    device = choose_device(options.device)
+def _plan(options: RunOptions, found: list[Found], cluster: "RayExecutor | None") -> tuple[Plan, list[BenchError]]:
+    device = choose_device(options.device) if cluster is None else cluster.device(options.device)
     settings = Settings(
         profile=options.profile,
         seeds=options.seeds,
@@ -118,12 +167,18 @@ def _plan(options: RunOptions, found: list[Found]) -> tuple[Plan, list[BenchErro
         retry_failed=options.retry_failed,
         timeout_seconds=None if options.timeout is None else parse_duration(options.timeout),
         memory_bytes=None if options.memory is None else parse_memory(options.memory),
-        walls=choose_walls(options.sandbox, device),
+        walls=choose_walls(options.sandbox, device) if cluster is None else OPEN,  # each node chooses its own
+        elsewhere=cluster is not None,
         precision=one_of(Precision, options.precision, "--precision"),
         compile=one_of(Compile, options.compile, "--compile"),
     )
     plan, problems = make_plan(found, settings)
     add_floors(plan)
+    if cluster is not None:
+        plan.settings = settings.with_jobs(
+            options.jobs or cluster.slots(device), options.threads or 1, crowded=False
+        )
+        return plan, problems
     jobs, threads = choose_jobs(options.jobs, device, len(plan.jobs(State.TO_DO)))
     crowded = options.jobs is None and device == "cpu" and jobs > 1
     plan.settings = settings.with_jobs(jobs, options.threads or threads, crowded=crowded)

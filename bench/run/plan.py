@@ -48,6 +48,7 @@ class Settings:
     timeout_seconds: float | None = None  # of a run; None for many times what it should take
     memory_bytes: int | None = None  # of a run; None for its share of the machine
     walls: Walls = OPEN
+    elsewhere: bool = False  # whether other machines carry out the runs: each shares its own memory out
     precision: Precision = "fp32"
     compile: Compile = "auto"
 
@@ -64,9 +65,11 @@ class Settings:
         return left if self.crowded and left < 2 * self.jobs else self.jobs
 
     @property
-    def memory_per_run(self) -> int:
+    def memory_per_run(self) -> int | None:
         """What a run may use, if nothing is said: its share when most are at work."""
-        return self.memory_bytes or default_memory(self.jobs_at_once(2 * self.jobs - 1))
+        if self.memory_bytes is not None or self.elsewhere:
+            return self.memory_bytes
+        return default_memory(self.jobs_at_once(2 * self.jobs - 1))
 
 
 class State(enum.Enum):

@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,16 +38,9 @@ from bench.contract.records import (
 from bench.errors import ContractError, RunFailed
 from bench.measure.classification import per_batch_accuracy, score
 from bench.pictures import save_sheet
+from bench.run.executors.executor import Done
 from bench.run.executors.local import LOG, log_tail
 from bench.run.plan import Job, Settings
-
-
-@dataclass(frozen=True)
-class TrainPhase:
-    """What the parent measured of a train phase; None where training was done before this command."""
-
-    seconds: float | None = None  # by this process's clock
-    joules: float | None = None  # of the whole device; None also where it has no counter
 
 
 def now() -> str:
@@ -60,8 +53,7 @@ def record_success(
     verification: Verification,
     settings: Settings,
     started_at: str,
-    parent: dict[str, Any],
-    train_phase: TrainPhase,
+    done: Done,
 ) -> Record:
     """Score a finished job, write its record, and clear its work folder.
 
@@ -70,8 +62,7 @@ def record_success(
         verification: What was found before.
         settings: Of the command.
         started_at: When its first phase began.
-        parent: The environment as this process saw it when the command began: it is not the submission's to say.
-        train_phase: What this process measured of training.
+        done: How its phases went, as the harness's process saw it: that is not the submission's to say.
 
     Raises:
         RunFailed: If the processes left predictions of a wrong shape or kind.
@@ -84,7 +75,7 @@ def record_success(
     training = read_report(work / "train" / REPORT["train"], TrainingReport)
     report = read_report(work / "evaluate" / REPORT["evaluate"], EvaluationReport)
     _check_evaluations(report, verification.cost)
-    check_training(training, job.entry.steps, train_phase.seconds)
+    check_training(training, job.entry.steps, done.train_seconds)
     scores = read_report(work / "score" / REPORT["score"], Scores) if job.generates else None
     evaluation = _classification(job, work, report) if scores is None else _generation(scores)
     _keep_artifacts(job, work)
@@ -100,15 +91,15 @@ def record_success(
         unranked_because=reasons_against_ranking(
             job.entry.protocol, job.entry.facts.used, verification.cost, trained, evaluation
         ),
-        environment={**training.environment, **parent, **_surroundings(job, settings)},
+        environment={**training.environment, **done.environment, **_surroundings(job, settings, done)},
         timing=Timing(
             started_at=started_at,
             finished_at=now(),
             attempt=_attempt(job),
             resumes=training.resumes,
             training_seconds=training.seconds,
-            train_phase_seconds=train_phase.seconds,
-            training_joules=train_phase.joules if training.resumes == 0 else None,
+            train_phase_seconds=done.train_seconds,
+            training_joules=done.train_joules if training.resumes == 0 else None,
             evaluation_seconds=report.seconds,
             **_sampling_times(report),
             scoring_seconds=scores and scores.seconds,
@@ -129,7 +120,7 @@ def record_success(
     return record
 
 
-def record_floor(job: Job, settings: Settings, started_at: str, parent: dict[str, Any]) -> Record:
+def record_floor(job: Job, started_at: str, done: Done) -> Record:
     """Write the record of real images that were scored as if they were samples.
 
     Raises:
@@ -146,7 +137,7 @@ def record_floor(job: Job, settings: Settings, started_at: str, parent: dict[str
         not_measured=scores.not_measured,
         metric_weights=scores.weights,
         unranked_because=["real images"],
-        environment={**scores.environment, **parent, "jobs_side_by_side": 1},
+        environment={**scores.environment, **done.environment, "jobs_side_by_side": 1},
         timing=Timing(
             started_at=started_at,
             finished_at=now(),
@@ -167,7 +158,7 @@ def record_failure(
     settings: Settings,
     failure: Failure,
     started_at: str,
-    parent: dict[str, Any],
+    done: Done,
 ) -> Record:
     """Write the record of a job that ended without a result. Its work folder stays, to be looked at or resumed.
 
@@ -182,17 +173,17 @@ def record_failure(
         reason=failure.reason,
         log_tail=log_tail(job.folder / WORK) or (verification.log_tail if verification else []),
         unranked_because=[f"failed: {failure.status}"],
-        environment={**environment, **parent, **_surroundings(job, settings)},
+        environment={**environment, **done.environment, **_surroundings(job, settings, done)},
         timing=Timing(started_at=started_at, finished_at=now(), attempt=_attempt(job), resumes=0),
     )
     _write(job, record)
     return record
 
 
-def _surroundings(job: Job, settings: Settings) -> dict[str, Any]:
+def _surroundings(job: Job, settings: Settings, done: Done) -> dict[str, Any]:
     return {
-        "jobs_side_by_side": settings.jobs,
-        "walls": asdict(settings.walls),
+        "jobs_side_by_side": done.jobs_side_by_side,
+        "walls": asdict(done.walls),
         "execution": job.execution(settings).model_dump(),
     }
 

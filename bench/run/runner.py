@@ -3,43 +3,28 @@
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from bench.contract.jobs import (
-    REPORT,
-    WEIGHTS,
-    WORK,
-    Failure,
-    JobSpec,
-    Phase,
-    Problem,
-    TrainingReport,
-    Verification,
-    read_report,
-)
+from bench.contract.jobs import REPORT, WORK, Failure, JobSpec, Phase, Problem, Verification, read_report
 from bench.contract.records import Record
 from bench.errors import BenchError, ContractError, ExitCode, ResultsError
 from bench.files import write_bytes
-from bench.measure.energy import LONGEST_UNREAD_SECONDS, EnergyMeter
 from bench.measure.environment import capture_environment
 from bench.run.devices import usable_cores
 from bench.run.display import Display
+from bench.run.executors.executor import UNLIMITED, Done, Executor, LocalExecutor
 from bench.run.executors.limits import Limits
-from bench.run.executors.local import SANDBOXED, Conditions, Stopped, log_tail, run_phase
-from bench.run.executors.sandbox import OPEN, Walls
-from bench.run.executors.tree import adopt_orphans
+from bench.run.executors.local import Conditions, Stopped, log_tail
+from bench.run.executors.sandbox import Walls
 from bench.run.plan import Entry, Job, Plan, State, read_existing
-from bench.run.recording import TrainPhase, now, record_failure, record_floor, record_success
+from bench.run.recording import now, record_failure, record_floor, record_success
 from bench.run.side_by_side import ItemT, side_by_side
-from bench.run.weights_file import check_weights
 
 LOCK_POLL_SECONDS = 1.0
-UNLIMITED = Conditions(Limits(), OPEN)  # of what runs no submission's code
 VERIFY_SECONDS = 1800.0  # a verification takes seconds; a slow sampler's some minutes
 
 
@@ -57,7 +42,9 @@ def check_writable(results: Path) -> None:
         raise ResultsError(f"{results}: cannot be written ({error.strerror}); choose another --results") from None
 
 
-def verify_in_process(spec: JobSpec, stop: threading.Event, walls: Walls) -> Verification:
+def verify_in_process(
+    executor: Executor, spec: JobSpec, stop: threading.Event, walls: Walls
+) -> tuple[Verification, Done]:
     """Verify one (submission, variant) in a process of its own.
 
     A submission that cannot be built at all gives a verification without a cost, and with the problem.
@@ -68,30 +55,14 @@ def verify_in_process(spec: JobSpec, stop: threading.Event, walls: Walls) -> Ver
     with tempfile.TemporaryDirectory(prefix="capbench-verify-") as folder:
         spec = spec.model_copy(update={"work": Path(folder)})
         conditions = Conditions(Limits(VERIFY_SECONDS, spec.memory_bytes), walls)
-        failure = run_phase(spec, "verify", lambda event: None, stop, conditions)
-        if failure is None:
-            return read_report(spec.work / "verify" / REPORT["verify"], Verification)
+        done = executor.run(spec, ("verify",), lambda event: None, stop, conditions)
+        if done.failure is None:
+            return read_report(spec.work / "verify" / REPORT["verify"], Verification), done
         tail = log_tail(spec.work)
-    problem = Problem(status=failure.status, message=failure.reason)
+    problem = Problem(status=done.failure.status, message=done.failure.reason)
     environment = capture_environment(None)
-    return Verification(config={}, cost=None, problems=[problem], environment=environment, log_tail=tail)
-
-
-def _judge_weights(spec: JobSpec) -> Failure | None:
-    """Why what training left must not go on to evaluation; None if it may."""
-    folder = spec.work / "train"
-    try:
-        report = read_report(folder / REPORT["train"], TrainingReport)
-        check_weights(folder / WEIGHTS, report.weights_sha256)
-    except ContractError as error:
-        return Failure(status="contract", reason=str(error))
-    except BenchError as error:
-        return Failure(status="error", reason=str(error))
-    return None
-
-
-def _difference(after: float | None, before: float | None) -> float | None:
-    return None if after is None or before is None else after - before
+    found = Verification(config={}, cost=None, problems=[problem], environment=environment, log_tail=tail)
+    return found, done
 
 
 def exit_code_of(failure: Failure) -> ExitCode:
@@ -102,14 +73,11 @@ def exit_code_of(failure: Failure) -> ExitCode:
 class Runner:
     """Carries out one plan. All records are written here, in the parent."""
 
-    def __init__(self, plan: Plan, display: Display) -> None:
+    def __init__(self, plan: Plan, display: Display, executor: Executor | None = None) -> None:
         self.plan = plan
         self.display = display
         self.stop = threading.Event()
-        self.environment = capture_environment(None)  # now: hours later the checkout may have changed
-        self.energy = EnergyMeter(plan.settings.device)
-        self._energy_read = time.monotonic()
-        adopt_orphans()
+        self.executor = executor or LocalExecutor(plan.settings.device, plan.settings.jobs)
         self.exit_code = ExitCode.OK
 
     def verify(self, *, record_failures: bool) -> None:
@@ -142,9 +110,7 @@ class Runner:
 
     def _tick(self) -> None:
         self.display.tick()
-        if time.monotonic() - self._energy_read > LONGEST_UNREAD_SECONDS / 2:
-            self._energy_read = time.monotonic()
-            self.energy.read()
+        self.executor.tick()
 
     def _fail(self, code: ExitCode) -> None:
         self.exit_code = max(self.exit_code, code)
@@ -152,7 +118,7 @@ class Runner:
     def _verify(self, entry: Entry, record_failures: bool) -> None:
         settings = self.plan.settings
         try:
-            found = verify_in_process(entry.jobs[0].spec(settings), self.stop, settings.walls)
+            found, done = verify_in_process(self.executor, entry.jobs[0].spec(settings), self.stop, settings.walls)
         except Stopped:
             return
         entry.verification = found
@@ -167,7 +133,7 @@ class Runner:
                 self._fail(exit_code_of(failure))
                 if record_failures:
                     with self._costing_this_run_only(job):
-                        self._finish_failed(job, failure, now())
+                        self._finish_failed(job, failure, done, now())
 
     def _run_floor(self, job: Job) -> None:
         """Score real images. If that fails it is said, and the runs go on without a floor beside them."""
@@ -177,13 +143,13 @@ class Runner:
             started_at, settings = now(), self.plan.settings
             spec = job.spec(settings).model_copy(update={"threads": usable_cores()})
             self.display.started(job)
-            failure = run_phase(
-                spec, "floor", lambda event: self.display.progress(job, event), self.stop, UNLIMITED
+            done = self.executor.run(
+                spec, ("floor",), lambda event: self.display.progress(job, event), self.stop, UNLIMITED
             )
-            if failure is None:
-                self._finish(job, record_floor(job, settings, started_at, self.environment), State.DONE)
+            if done.failure is None:
+                self._finish(job, record_floor(job, started_at, done), State.DONE)
             else:
-                self.display.message(f"{job.label}: {failure.reason}")
+                self.display.message(f"{job.label}: {done.failure.reason}")
 
     def _run(self, job: Job, *, wait_for_lock: bool) -> bool:
         """Run one job to its record; False if another command holds it and we are not to wait."""
@@ -226,44 +192,27 @@ class Runner:
         spec, conditions = job.spec(settings), job.conditions(settings)
         self.display.started(job)
         phases: tuple[Phase, ...] = ("train", "evaluate", "score") if job.generates else ("train", "evaluate")
-        train_seconds: float | None = None
-        joules: float | None = None
-        for phase in phases:
-            began, joules_before = time.monotonic(), self.energy.read()
-            is_done = (spec.work / phase / REPORT[phase]).exists()
-            failure = run_phase(
-                spec,
-                phase,
-                lambda event: self.display.progress(job, event),
-                self.stop,
-                conditions if phase in SANDBOXED else UNLIMITED,
-            )
-            if failure is None and phase == "train":
-                if not is_done:
-                    train_seconds, joules = (
-                        time.monotonic() - began,
-                        _difference(self.energy.read(), joules_before),
-                    )
-                failure = _judge_weights(spec)
-            if failure is not None:
-                self._finish_failed(job, failure, started_at)
-                return
+        done = self.executor.run(
+            spec, phases, lambda event: self.display.progress(job, event), self.stop, conditions
+        )
+        if done.failure is not None:
+            self._finish_failed(job, done.failure, done, started_at)
+            return
         try:
-            measured = TrainPhase(train_seconds, joules)
-            record = record_success(job, verification, settings, started_at, self.environment, measured)
+            record = record_success(job, verification, settings, started_at, done)
         except ResultsError:
             raise
         except BenchError as error:
             broken = isinstance(error, ContractError)
             failure = Failure(status="contract" if broken else "error", reason=str(error))
-            self._finish_failed(job, failure, started_at)
+            self._finish_failed(job, failure, done, started_at)
             return
         self._finish(job, record, State.DONE)
 
-    def _finish_failed(self, job: Job, failure: Failure, started_at: str) -> None:
+    def _finish_failed(self, job: Job, failure: Failure, done: Done, started_at: str) -> None:
         self._fail(exit_code_of(failure))
         settings, found = self.plan.settings, job.entry.verification
-        record = record_failure(job, found, settings, failure, started_at, self.environment)
+        record = record_failure(job, found, settings, failure, started_at, done)
         self._finish(job, record, State.FAILED)
 
     def _finish(self, job: Job, record: Record, state: State) -> None:

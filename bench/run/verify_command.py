@@ -14,6 +14,7 @@ from bench.data.store import describe
 from bench.errors import ExitCode
 from bench.run.devices import choose_device, usable_cores
 from bench.run.discovery import Found, discover, variants_of
+from bench.run.executors.executor import LocalExecutor
 from bench.run.executors.sandbox import choose_walls
 from bench.run.runner import verify_in_process
 
@@ -33,12 +34,13 @@ def verify_command(
     chosen_device = choose_device(device)
     walls = choose_walls(sandbox, chosen_device)
     entries = [(submission, variant) for submission in found for variant in variants_of(submission, variants)]
-    code, stop = ExitCode.OK, threading.Event()
+    code, stop, executor = ExitCode.OK, threading.Event(), LocalExecutor(chosen_device, usable_cores())
+
+    def verify(entry: tuple[Found, str]) -> Verification:
+        return verify_in_process(executor, verification_spec(*entry, chosen_device), stop, walls)[0]
+
     with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
-        results = pool.map(
-            lambda entry: verify_in_process(verification_spec(entry[0], entry[1], chosen_device), stop, walls),
-            entries,
-        )
+        results = pool.map(verify, entries)
         verified: list[tuple[Found, str, Verification]] = []
         try:
             for (submission, variant), verification in zip(entries, results, strict=True):

@@ -80,3 +80,11 @@ def test_a_damaged_set_is_found(tmp_path: Path) -> None:
         (tmp_path / cifar100.FOLDER / part).write_bytes(b"short")
     (finding,) = verify.verify_dataset("cifar100", tmp_path)
     assert not finding.ok and "5 bytes with md5" in finding.text
+
+
+def test_the_files_that_a_set_is_read_from(tmp_path: Path) -> None:
+    (tmp_path / "cifar-100-python").mkdir()
+    for name in ("train", "test", "meta"):
+        (tmp_path / "cifar-100-python" / name).touch()
+    assert [path.name for path in store.files_of("cifar100", tmp_path)] == ["meta", "test", "train"]
+    assert store.files_of("shapes100", tmp_path) == []

@@ -39,8 +39,8 @@ def test_joules_are_what_the_device_used_while_it_trained(
         def read(self) -> float | None:
             return None if joules is None else next(readings)
 
-    monkeypatch.setattr("bench.run.runner.EnergyMeter", Meter)
-    monkeypatch.setattr("bench.run.runner.LONGEST_UNREAD_SECONDS", 1e9)
+    monkeypatch.setattr("bench.run.executors.executor.EnergyMeter", Meter)
+    monkeypatch.setattr("bench.run.executors.executor.LONGEST_UNREAD_SECONDS", 1e9)
     options = RunOptions(
         paths=[write_submission(tmp_path, "honest")],
         profile="quick",

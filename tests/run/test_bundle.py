@@ -1,0 +1,55 @@
+"""What travels arrives as it was sent, and once."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.run.executors.bundle import folder_bytes, parcel_of, place, write_folder
+
+
+def test_a_folder_arrives_as_it_was_without_links(tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    (there / "train").mkdir(parents=True)
+    (there / "train" / "weights").write_bytes(b"w")
+    (there / "log").write_bytes(b"line")
+    (there / "link").symlink_to("/etc/passwd")
+    write_folder(folder_bytes(there, [there / "log"]), tmp_path / "here")
+    found = [path for path in (tmp_path / "here").rglob("*") if path.is_file()]
+    assert [path.relative_to(tmp_path / "here").as_posix() for path in found] == ["train/weights"]
+    assert found[0].read_bytes() == b"w"
+
+
+def test_a_file_comes_to_a_machine_once(tmp_path: Path) -> None:
+    source = tmp_path / "array.npy"
+    source.write_bytes(b"numbers")
+    parcel, fetched = parcel_of(source, "parts/array.npy"), list[int]()
+
+    def get() -> bytes:
+        fetched.append(1)
+        return source.read_bytes()
+
+    paths = {place(parcel, tmp_path / "cache", get) for _ in range(3)}
+    assert len(paths) == len(fetched) == 1
+    assert paths.pop().read_bytes() == b"numbers"
+
+
+def test_another_file_than_was_sent_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"a")
+    with pytest.raises(ValueError, match="another file came than was sent"):
+        place(parcel_of(tmp_path / "a", "a"), tmp_path / "cache", lambda: b"b")
+    assert not (tmp_path / "cache").exists() or not list((tmp_path / "cache").rglob("a"))
+
+
+def test_a_data_set_lies_in_one_folder_on_a_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = pytest.importorskip("bench.run.executors.node", reason="Ray is an extra")
+    sent = []
+    for name in ("set/train", "set/test"):
+        path = tmp_path / "driver" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+        sent.append((parcel_of(path, name), path))
+    monkeypatch.setattr(node, "_received", lambda path: path.read_bytes())
+    folders = {node._folder_of(sent, tmp_path / "cache") for _ in range(2)}
+    (folder,) = folders
+    assert (folder / "set" / "train").read_text() == "set/train" and (folder / "set" / "test").exists()
+    assert node._folder_of([], tmp_path / "cache") is None

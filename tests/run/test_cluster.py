@@ -1,0 +1,166 @@
+"""Runs on a real Ray cluster: several node processes on this machine, one of them killed while it works."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.contract.records import Record, read_record, record_paths
+from bench.errors import ExitCode
+from tests.making import TRACK, bench, write_submission, write_track
+
+pytest.importorskip("ray", reason="Ray is an extra: pip install 'capbench[ray]'")
+
+SEEDS = 3
+# Slow enough that a node can be killed while it trains: ten seconds.
+SLOW = {"loss": "import time; time.sleep(0.12 if 20 < step < 110 else 0)"}
+
+
+@dataclass
+class Cluster:
+    """Two nodes of one core each, and a head without any."""
+
+    ray: Any
+    nodes: list[Any]
+    folder: Path
+
+    @property
+    def address(self) -> str:
+        return str(self.ray.address)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    from ray.cluster_utils import Cluster as RayCluster
+
+    folder = tmp_path_factory.mktemp("cluster")
+    ray = RayCluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    nodes = []
+    for name in ("one", "two"):
+        cache = {"XDG_CACHE_HOME": str(folder / name), "BENCH_WEIGHTS": os.devnull}
+        nodes.append(ray.add_node(num_cpus=1, env_vars=cache))
+    yield Cluster(ray, nodes, folder)
+    ray.shutdown()
+
+
+@dataclass
+class Contest:
+    """What to run, and where."""
+
+    folder: Path
+    submission: Path
+    track: Path
+
+    def arguments(self, place: str, *more: str) -> list[str]:
+        options = ("--track", self.track, "--device", "cpu", "--seeds", SEEDS, "--profile", "quick")
+        results = self.folder / place
+        return [str(item) for item in (self.submission, *options, "--results", results, *more)]
+
+
+@pytest.fixture(scope="module")
+def contest(tmp_path_factory: pytest.TempPathFactory) -> Contest:
+    folder = tmp_path_factory.mktemp("contest")
+    track = write_track(folder, TRACK.replace("steps: 12", "steps: 150"))
+    return Contest(folder, write_submission(folder, "honest", SLOW), track)
+
+
+def found(results: Path) -> dict[int, Record]:
+    """Seed -> record; a seed that has two would be seen."""
+    records = [read_record(path) for path in record_paths(results)]
+    assert len({record.identity.seed for record in records}) == len(records)
+    return {record.identity.seed: record for record in records}
+
+
+def in_training(said: list[dict[str, Any]]) -> set[int]:
+    """The seeds that were in the middle of their slow steps when something was last heard of them."""
+    last = {event["seed"]: event for event in said if event["event"] == "progress"}
+    return {seed for seed, event in last.items() if event["phase"] == "train" and 30 < event["done"] < 100}
+
+
+def content(record: Record) -> dict[str, Any]:
+    """What has to be the same wherever it ran."""
+    plain = record.without_times()
+    del plain["environment"]["jobs_side_by_side"]  # one on a node of one core
+    return plain
+
+
+def start(arguments: list[str]) -> "subprocess.Popen[str]":
+    """``bench run`` with a checkpoint five times a second."""
+    environment = {**os.environ, "BENCH_CHECKPOINT_SECONDS": "0.2", "BENCH_WEIGHTS": os.devnull}
+    command = [sys.executable, "-m", "bench", "run", *arguments]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+
+
+def events(process: "subprocess.Popen[str]") -> Iterator[list[dict[str, Any]]]:
+    """What the command has said so far, again after each line of it."""
+    assert process.stderr is not None
+    said: list[dict[str, Any]] = []
+    for line in process.stderr:
+        with contextlib.suppress(ValueError):
+            said.append(json.loads(line))
+            yield said
+
+
+def test_a_node_dies_and_every_record_is_there_once_as_if_run_here(cluster: Cluster, contest: Contest) -> None:
+    options = ("--executor", "ray", "--address", cluster.address)
+    doomed = [cluster.nodes[0]]
+    with start(contest.arguments("cluster", *options)) as process:
+        for said in events(process):
+            if doomed and in_training(said) == {0, 1}:
+                cluster.ray.remove_node(doomed.pop(), allow_graceful=False)
+        assert process.wait(timeout=300) == 0, said
+    assert not doomed and any("its node was lost" in event.get("text", "") for event in said)
+    here = bench("run", *contest.arguments("here", "--jobs", "2"))
+    assert here.returncode == 0
+    theirs, ours = found(contest.folder / "cluster"), found(contest.folder / "here")
+    assert sorted(theirs) == list(range(SEEDS))
+    assert {seed: content(record) for seed, record in theirs.items()} == {
+        seed: content(record) for seed, record in ours.items()
+    }
+    assert max(record.timing.resumes for record in theirs.values()) == 1  # it went on from the kept checkpoint
+    assert not list(contest.folder.rglob("work"))
+    # Each of the three arrays lies once on a node, whatever the number of runs.
+    assert len(list((cluster.folder / "two").rglob("*.npy"))) == 3
+    again = bench("run", *contest.arguments("cluster", *options))
+    assert again.returncode == 0 and "nothing to do" in again.stderr
+
+
+def test_interrupted_it_keeps_checkpoints_and_goes_on_here(cluster: Cluster, contest: Contest) -> None:
+    options = ("--executor", "ray", "--address", cluster.address, "--seeds", "1")
+    with start(contest.arguments("stopped", *options)) as process:
+        for said in events(process):
+            if in_training(said):
+                process.send_signal(signal.SIGINT)
+                break
+        assert process.stderr is not None and "checkpoints are kept" in process.stderr.read()
+        assert process.wait(timeout=120) == ExitCode.INTERRUPTED
+    assert len(list((contest.folder / "stopped").rglob("checkpoint.pt"))) == 1
+    assert bench("run", *contest.arguments("stopped", "--jobs", "2", "--seeds", "1")).returncode == 0
+    assert [record.timing.resumes for record in found(contest.folder / "stopped").values()] == [1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--executor", "moon"), "--executor 'moon': give local or ray"),
+        (("--address", "somewhere:1"), "--address is of a Ray cluster; add --executor ray"),
+        (("--executor", "ray", "--gpus-per-run", "0"), "--gpus-per-run 0.0: give more than 0"),
+    ],
+)
+def test_options_that_make_no_sense(options: tuple[str, ...], message: str, contest: Contest) -> None:
+    done = bench("run", *contest.arguments("nowhere", *options))
+    assert done.returncode == ExitCode.USAGE and message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_no_cluster_at_an_address(contest: Contest) -> None:
+    done = bench("run", *contest.arguments("nowhere", "--executor", "ray", "--address", "127.0.0.1:1"))
+    assert done.returncode == ExitCode.USAGE and "no Ray cluster there" in done.stderr
+    assert "Traceback" not in done.stderr
