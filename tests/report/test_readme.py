@@ -49,9 +49,10 @@ def test_the_verdicts_are_those_of_the_records(rows: list[Row]) -> None:
     assert shown.strip() == verdict_grid(own, "github"), "paste it from results/LEADERBOARD.md"
 
 
-def test_the_notes_of_se_dsconv_quote_its_records(rows: list[Row]) -> None:
-    (row,) = [row for row in rows if row.label == "se_dsconv" and row.first.protocol.profile == "official"]
-    notes = " ".join((ROOT / "submissions" / "se_dsconv" / "submission.yaml").read_text().split())
+@pytest.mark.parametrize("name", ["se_dsconv", "inverted_residual_se"])
+def test_the_notes_quote_the_records(name: str, rows: list[Row]) -> None:
+    (row,) = [row for row in rows if row.label == name and row.first.protocol.profile == "official"]
+    notes = " ".join((ROOT / "submissions" / name / "submission.yaml").read_text().split())
     for spread in (row.metric("top1_accuracy"), row.as_published("top1_accuracy")):
         assert spread is not None and spread.std is not None
         assert f"{100 * spread.mean:.2f} ± {100 * spread.std:.2f} %" in notes
