@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from bench import __version__
-from bench.cli import carry, data, reports, runs, start
+from bench.cli import carry, data, reports, runs, searches, start
 from bench.errors import BenchError, ExitCode
 
 COMMANDS: tuple[Callable[..., None], ...] = (
@@ -19,6 +19,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     runs.ablate,
     runs.verify,
     runs.profile,
+    searches.tune,
     reports.compare,
     reports.leaderboard,
     reports.verdict,

@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from bench.contract.manifest import Strict, describe_validation_error
+from bench.contract.manifest import describe_validation_error
 from bench.contract.records import Identity
 from bench.contract.sealing import check_seal, write_sealed
+from bench.contract.strict import Strict
 from bench.contract.tracks import Protocol
 from bench.errors import ResultsError
 

@@ -11,8 +11,9 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
-from bench.contract.manifest import AsPublished, Strict, describe_validation_error
+from bench.contract.manifest import AsPublished, describe_validation_error
 from bench.contract.records import Cost, Curves, Rate, Status
+from bench.contract.strict import Strict
 from bench.contract.tracks import Protocol
 from bench.errors import RunFailed
 
@@ -113,6 +114,7 @@ class JobSpec(Strict):
     seed: int
     protocol: Protocol
     steps: int  # of this run: the protocol's, unless the submission or its variant takes others
+    until: int | None = None  # train this far now, to be evaluated and gone on with; None to the end
     data: JobData
     as_published: AsPublished | None
     device: str  # "cpu", "cuda" or "cuda:1"
@@ -126,6 +128,11 @@ class JobSpec(Strict):
     execution: Execution = Execution()
     compile: Compile = "off"  # whether a verification tries it
     runs_ahead: int = 1  # trainings that a choice is made for
+
+    @property
+    def ends(self) -> bool:
+        """Whether this training goes to its end, so that nothing will be resumed from it."""
+        return self.until is None or self.until >= self.steps
 
 
 class Problem(Strict):

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from bench.contract.searches import Search
+from bench.contract.strict import Strict
 from bench.errors import ManifestError
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
@@ -16,12 +18,6 @@ BASE_VARIANT = "base"
 def label_of(submission: str, variant: str) -> str:
     """How a submission's variant is called: by the submission's name alone if it is the base."""
     return submission if variant == BASE_VARIANT else f"{submission}/{variant}"
-
-
-class Strict(BaseModel):
-    """A frozen schema that refuses unknown fields: a misspelt field is an error, not a silent default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Paper(Strict):
@@ -137,6 +133,7 @@ class Manifest(Strict):
     as_published: AsPublished | None = None
     ablations: dict[str, Variant] = {}
     profiles: dict[str, ProfileOverride] = {}
+    search: Search | None = None  # what `bench tune` looks through
     choices: list[Choice] = []
     faults: list[Fault] = []
     notes: list[str] = []  # what was found when it was run

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bench.contract.manifest import Strict
+from bench.contract.strict import Strict
 
 # The parts of a step, in the order in which pictures stack them.
 PARTS = ("data", "augmentation", "forward", "loss and the rest", "backward", "optimizer", "harness")

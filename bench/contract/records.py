@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from bench.contract.manifest import AsPublished, Claims, Strict, describe_validation_error
+from bench.contract.manifest import AsPublished, Claims, describe_validation_error
 from bench.contract.sealing import check_seal, write_sealed
+from bench.contract.strict import Strict
 from bench.contract.tracks import OFFICIAL, Protocol
 from bench.errors import ResultsError
 from bench.files import hash_json
@@ -20,7 +21,7 @@ from bench.files import hash_json
 SCHEMA_VERSION = 2
 COPIES = 0.9  # of pairs of a sample and a held-out image; where nothing is copied it is about a half
 REAL_IMAGES = "real-images"  # the name under which real images are scored as if they were samples
-Status = Literal["ok", "cap", "contract", "oom", "timeout", "limit", "signal", "nan", "error"]
+Status = Literal["ok", "pruned", "cap", "contract", "oom", "timeout", "limit", "signal", "nan", "error"]
 
 
 def fid_name(samples: int | None, resize: str | None = None) -> str:

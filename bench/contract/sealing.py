@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bench.contract.manifest import Strict
+from bench.contract.strict import Strict
 from bench.errors import ResultsError
 from bench.files import hash_json, write_bytes
 

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from bench.contract.manifest import Strict, describe_validation_error, read_yaml
+from bench.contract.manifest import describe_validation_error, read_yaml
+from bench.contract.strict import Strict
 from bench.errors import ManifestError, UsageError
 from bench.files import hash_json
 

@@ -37,7 +37,7 @@ def load_checkpoint(path: Path, run: str, device: torch.device) -> dict[str, Any
 # Of a specification: places, and what affects speed or safety only.
 BESIDE_THE_POINT = (
     "work", "folder", "threads", "checkpoint_seconds", "speed_seconds", "speed_images",
-    "memory_bytes", "file_bytes", "execution", "compile", "runs_ahead",
+    "memory_bytes", "file_bytes", "execution", "compile", "runs_ahead", "until",
 )  # fmt: skip
 
 

@@ -60,6 +60,7 @@ class Trainer:
             train_images=len(self.labels),
         )
         self.batches = BatchStream(self.images, self.labels, batch_size=self.budget.batch_size, seed=spec.seed)
+        self.last_step = spec.steps if spec.until is None else min(spec.until, spec.steps)  # for now
         self.log = CurveLog(self.budget.steps)
         self.progress = Progress()
         self.channel = Channel()
@@ -96,12 +97,12 @@ class Trainer:
             optimizer.register_step_post_hook(count)
 
     def _train(self, model: nn.Module) -> None:
-        steps, started = self.budget.steps, time.perf_counter()
+        steps, started = self.last_step, time.perf_counter()
         saved = started
         before = self.progress.seconds
         for step in range(self.progress.step, steps):
             self.log.add(step, train_one_step(self.submission, self.batches, self.spec, step))
-            self.channel.progress("train", step + 1, steps, self.log.last_loss)
+            self.channel.progress("train", step + 1, self.budget.steps, self.log.last_loss)
             if step + 1 in self.grid_steps:
                 paused = time.perf_counter()
                 self._save_grid(model, step + 1)
@@ -146,7 +147,7 @@ class Trainer:
         with atomic_path(path) as partial:
             save_file(weights, partial)
         return TrainingReport(
-            steps=self.budget.steps,
+            steps=self.last_step,
             batch_size=self.budget.batch_size,
             epochs=self.budget.epochs,
             params_after=params,

@@ -75,7 +75,7 @@ def run_command(options: RunOptions) -> Outcome:
         KeyboardInterrupt: After Ctrl-C; checkpoints are kept.
     """
     found, broken = discover(options.paths, load_tracks(options.track_file))
-    cluster = connect(options, [submission.folder for submission in found])
+    cluster = choose_executor(options, [submission.folder for submission in found])
     try:
         return _run(options, found, broken, cluster)
     finally:
@@ -83,7 +83,7 @@ def run_command(options: RunOptions) -> Outcome:
             cluster.close()
 
 
-def connect(options: RunOptions, submissions: Sequence[Path]) -> "RayExecutor | None":
+def choose_executor(options: RunOptions, submissions: Sequence[Path]) -> "RayExecutor | None":
     """The cluster that ``--executor ray`` names; None for this machine.
 
     Raises:
@@ -152,9 +152,14 @@ def _run(
     )
 
 
-def _plan(options: RunOptions, found: list[Found], cluster: "RayExecutor | None") -> tuple[Plan, list[BenchError]]:
+def settings_of(options: RunOptions, cluster: "RayExecutor | None") -> Settings:
+    """What the options ask for, but for how many runs go side by side.
+
+    Raises:
+        UsageError: If an option makes no sense.
+    """
     device = choose_device(options.device) if cluster is None else cluster.device(options.device)
-    settings = Settings(
+    return Settings(
         profile=options.profile,
         seeds=options.seeds,
         variants=options.variants,
@@ -172,16 +177,25 @@ def _plan(options: RunOptions, found: list[Found], cluster: "RayExecutor | None"
         precision=one_of(Precision, options.precision, "--precision"),
         compile=one_of(Compile, options.compile, "--compile"),
     )
+
+
+def side_by_side_settings(
+    options: RunOptions, settings: Settings, cluster: "RayExecutor | None", runs: int
+) -> Settings:
+    """The same with as many of ``runs`` runs side by side as there is room for, and threads each."""
+    if cluster is not None:
+        jobs = options.jobs or cluster.slots(settings.device)
+        return settings.with_jobs(jobs, options.threads or 1, crowded=False)
+    jobs, threads = choose_jobs(options.jobs, settings.device, runs)
+    crowded = options.jobs is None and settings.device == "cpu" and jobs > 1
+    return settings.with_jobs(jobs, options.threads or threads, crowded=crowded)
+
+
+def _plan(options: RunOptions, found: list[Found], cluster: "RayExecutor | None") -> tuple[Plan, list[BenchError]]:
+    settings = settings_of(options, cluster)
     plan, problems = make_plan(found, settings)
     add_floors(plan)
-    if cluster is not None:
-        plan.settings = settings.with_jobs(
-            options.jobs or cluster.slots(device), options.threads or 1, crowded=False
-        )
-        return plan, problems
-    jobs, threads = choose_jobs(options.jobs, device, len(plan.jobs(State.TO_DO)))
-    crowded = options.jobs is None and device == "cpu" and jobs > 1
-    plan.settings = settings.with_jobs(jobs, options.threads or threads, crowded=crowded)
+    plan.settings = side_by_side_settings(options, settings, cluster, len(plan.jobs(State.TO_DO)))
     return plan, problems
 
 

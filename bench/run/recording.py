@@ -120,6 +120,18 @@ def record_success(
     return record
 
 
+def evaluation_of(job: Job) -> Evaluation:
+    """The figures of what the job's phases left so far, without a record.
+
+    Raises:
+        RunFailed: If they left predictions of a wrong shape or kind.
+    """
+    work = job.folder / WORK
+    if job.generates:
+        return _generation(read_report(work / "score" / REPORT["score"], Scores))
+    return _classification(job, work, read_report(work / "evaluate" / REPORT["evaluate"], EvaluationReport))
+
+
 def record_floor(job: Job, started_at: str, done: Done) -> Record:
     """Write the record of real images that were scored as if they were samples.
 

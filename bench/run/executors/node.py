@@ -108,7 +108,7 @@ def run_errand(errand: Errand, given: bytes, mailbox: Any) -> tuple[Done | None,
             done = _run(errand, work, mailbox)
         except Stopped:
             return None, folder_bytes(work)
-        return done, folder_bytes(work, [saved] if done.failure is None else [])
+        return done, folder_bytes(work, [saved] if done.failure is None and errand.spec.ends else [])
 
 
 def _run(errand: Errand, work: Path, mailbox: Any) -> Done:

@@ -1,0 +1,124 @@
+"""``bench tune --report``: the history of a study, what mattered, and its best trial as a variant to paste."""
+
+import sqlite3
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+import yaml
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from bench.contract.searches import STUDY, study_folder
+from bench.errors import NothingToDo, ResultsError
+from bench.report.tables import NOTHING, grid
+
+FEWEST_FOR_IMPORTANCE = 4
+STATES = {
+    TrialState.COMPLETE: "ok",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+
+
+def study_text(results: Path, submission: str, profile: str) -> str:
+    """The whole report.
+
+    Raises:
+        NothingToDo: If there is no study, or nothing in it.
+        ResultsError: If its file cannot be read.
+    """
+    folder = study_folder(results, submission, profile)
+    study = _read(folder / STUDY)
+    trials = [trial for trial in study.get_trials(deepcopy=False) if not _was_begun_again(trial, study)]
+    if not trials:
+        raise NothingToDo(f"{folder}: no trial yet; `bench tune` makes them")
+    counts = {name: sum(STATES[trial.state] == name for trial in trials) for name in STATES.values()}
+    said = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    blocks = [f"Study of {submission}, profile {profile}: {len(trials)} trials ({said})"]
+    blocks.append(_history(trials, maximise=study.direction.name == "MAXIMIZE"))
+    blocks += _importances(study)
+    if counts["ok"]:
+        blocks.append(_best(study.best_trial, submission))
+    blocks.append("Scored on validation images, one seed a trial: the best of many is flattered by its luck.")
+    return "\n\n".join(blocks)
+
+
+def _read(path: Path) -> optuna.Study:
+    if not path.exists():
+        raise NothingToDo(f"{path}: no such study; `bench tune` makes it")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        return optuna.load_study(study_name="tune", storage=f"sqlite:///{path.resolve()}")
+    except (SQLAlchemyError, sqlite3.Error, KeyError, AssertionError) as error:
+        raise ResultsError(f"{path}: cannot be read ({' '.join(str(error).split())[:200]})") from None
+
+
+def _was_begun_again(trial: FrozenTrial, study: optuna.Study) -> bool:
+    others = study.get_trials(deepcopy=False)
+    return trial.number in {other.user_attrs.get("again") for other in others}
+
+
+def _history(trials: Sequence[FrozenTrial], *, maximise: bool) -> str:
+    """Every trial in the order in which it was drawn, with the best so far of those that came to their end."""
+    fields = list(dict.fromkeys(name for trial in trials for name in trial.params))
+    best: float | None = None
+    lines = []
+    for trial in trials:
+        if trial.state == TrialState.COMPLETE and trial.value is not None:
+            better = best is None or (trial.value > best if maximise else trial.value < best)
+            best = trial.value if better else best
+        reached = trial.value if trial.state == TrialState.COMPLETE else _last(trial)
+        lines.append(
+            [
+                str(trial.number),
+                STATES[trial.state],
+                NOTHING if reached is None else f"{reached:.4f}",
+                NOTHING if best is None else f"{best:.4f}",
+                str(len(trial.intermediate_values)),
+                *(_value(trial.params.get(name)) for name in fields),
+            ]
+        )
+    return grid(["trial", "state", "score", "best so far", "rungs", *fields], lines, "simple")
+
+
+def _last(trial: FrozenTrial) -> float | None:
+    values = trial.intermediate_values
+    return values[max(values)] if values else None
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return NOTHING
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _importances(study: optuna.Study) -> Iterator[str]:
+    """How much of what separates good trials from the rest each field explains (PED-ANOVA)."""
+    complete = study.get_trials(states=(TrialState.COMPLETE,), deepcopy=False)
+    if len(complete) < FEWEST_FOR_IMPORTANCE:
+        return
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances  # loads scipy.stats
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+        except (RuntimeError, ValueError):
+            return  # nothing varies
+    lines = [[name, f"{share:.0%}"] for name, share in found.items()]
+    title = "What mattered among the trials that came to their end (PED-ANOVA, Watanabe et al. 2023):"
+    yield f"{title}\n{grid(['field', 'importance'], lines, 'simple')}"
+
+
+def _best(trial: FrozenTrial, submission: str) -> str:
+    variant = {"tuned": {"what": f"the best of a search, trial {trial.number}", "set": dict(trial.params)}}
+    text = yaml.safe_dump({"ablations": variant}, sort_keys=False, default_flow_style=None, width=100)
+    return (
+        f"The best, trial {trial.number} with {trial.value:.4f}; to run it officially, add to {submission}'s "
+        f"submission.yaml and `bench ablate submissions/{submission} --variants tuned`:\n\n{text.rstrip()}"
+    )
