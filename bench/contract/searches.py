@@ -63,6 +63,7 @@ class Search(Strict):
     what: str = ""  # where the space comes from
     trials: int = Field(default=50, gt=0)
     rungs: Rungs = Rungs()
+    set: dict[str, Any] = {}  # config fields that are the same in every trial, if not as in an official run
     space: dict[str, Dimension] = Field(min_length=1)  # config field -> what it may be, in the order of drawing
 
     @model_validator(mode="after")

@@ -43,7 +43,7 @@ def study_text(results: Path, submission: str, profile: str) -> str:
     blocks.append(_history(trials, maximise=study.direction.name == "MAXIMIZE"))
     blocks += _importances(study)
     if counts["ok"]:
-        blocks.append(_best(study.best_trial, submission))
+        blocks.append(_best(study.best_trial, submission, study.user_attrs.get("set", {})))
     blocks.append("Scored on validation images, one seed a trial: the best of many is flattered by its luck.")
     return "\n\n".join(blocks)
 
@@ -115,8 +115,9 @@ def _importances(study: optuna.Study) -> Iterator[str]:
     yield f"{title}\n{grid(['field', 'importance'], lines, 'simple')}"
 
 
-def _best(trial: FrozenTrial, submission: str) -> str:
-    variant = {"tuned": {"what": f"the best of a search, trial {trial.number}", "set": dict(trial.params)}}
+def _best(trial: FrozenTrial, submission: str, fixed: dict[str, Any]) -> str:
+    """The best as it would stand in ``submission.yaml``, with what the search set for all trials alike."""
+    variant = {"tuned": {"what": f"the best of a search, trial {trial.number}", "set": {**fixed, **trial.params}}}
     text = yaml.safe_dump({"ablations": variant}, sort_keys=False, default_flow_style=None, width=100)
     return (
         f"The best, trial {trial.number} with {trial.value:.4f}; to run it officially, add to {submission}'s "

@@ -15,6 +15,7 @@ from bench.report.plots.style import FAINT, INK, PAPER, colour, marker, new_figu
 from bench.report.summary import Row
 from bench.stats import spread
 
+MOST_NAMED = 24  # of more submissions only those on the front have a name
 # Offsets in points, and which end of the name is there; the last is taken if all are covered.
 LABEL_PLACES = (
     (7, 4, "left"), (7, -11, "left"), (-7, 4, "right"), (-7, -11, "right"),
@@ -102,13 +103,23 @@ def pareto_figure(rows: Sequence[Row], key: str) -> Figure:
     classifies = rows[0].first.task == "classification"
     with settings():
         figure, (axes,) = new_figure()
-        _draw_front(axes, front(points, higher_is_better=classifies))
-        for index, point in enumerate(points):
+        kept = front(points, higher_is_better=classifies)
+        _draw_front(axes, kept)
+        named = points if len(points) <= MOST_NAMED else kept[-MOST_NAMED:]
+        _draw_crowd(axes, [point for point in points if point not in named])
+        for index, point in enumerate(named):
             _draw_point(axes, index, point)
         _draw_bounds(axes, rows, key)
         _label(axes, rows[0], price, points)
-        _name_points(figure, axes, points)
+        _name_points(figure, axes, named, points)
     return figure
+
+
+def _draw_crowd(axes: Axes, points: Sequence[Point]) -> None:
+    """Points without a name, where all names would cover one another."""
+    if points:
+        prices, scores = [point.price for point in points], [point.score for point in points]
+        axes.scatter(prices, scores, s=9, color=INK, alpha=FAINT, linewidths=0, zorder=2)
 
 
 def _draw_point(axes: Axes, index: int, point: Point) -> None:
@@ -169,14 +180,14 @@ def _label(axes: Axes, row: Row, price: Price, points: Sequence[Point]) -> None:
     axes.set_title(f"{protocol.track}, {protocol.profile}")
 
 
-def _name_points(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
-    """A name beside each point, where it covers neither a point nor another name, if there is such a place."""
+def _name_points(figure: Figure, axes: Axes, named: Sequence[Point], points: Sequence[Point]) -> None:
+    """A name beside each of ``named``, where it covers no point and no other name, if there is such a place."""
     figure.draw_without_rendering()  # places are known in pixels only once the layout is
     taken = [
         Bbox.from_bounds(x - 5, y - 5, 10, 10)
         for x, y in axes.transData.transform([(p.price, p.score) for p in points])
     ]
-    for point in points:
+    for point in named:
         for place, (x, y, side) in enumerate(LABEL_PLACES):
             text = axes.annotate(
                 point.row.label, (point.price, point.score), (x, y), textcoords="offset points", ha=side,

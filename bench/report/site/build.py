@@ -16,7 +16,7 @@ from bench.errors import ManifestError
 from bench.report.site.drawings import pictures_of
 from bench.report.site.pages import Source, index_sections, track_sections
 from bench.report.site.run import run_sections
-from bench.report.site.submission import names_of, submission_sections
+from bench.report.site.submission import submission_sections
 from bench.report.site.views import Section, record_copy, run_page, submission_page, track_page
 
 HERE = Path(__file__).parent
@@ -57,7 +57,8 @@ def build_site(
     Raises:
         OSError: If the folder cannot be written; what was there stays.
     """
-    manifests, unread = read_manifests(submissions, names_of(records))
+    names = sorted({record.identity.submission for record in records})
+    manifests, unread = read_manifests(submissions, names)
     source = Source(records, [*problems, *unread], manifests, results)
     target.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
@@ -105,8 +106,7 @@ def _write_pages(source: Source, folder: Path) -> None:
     write("index.html", "Leaderboard", index_sections(source))
     for track, title in tracks.items():
         write(track_page(track), title, track_sections(source, track))
-    for name in names_of(source.records):
-        own = next(record for record in source.records if record.identity.submission == name)
+    for name, (own, *_) in source.by_submission.items():
         trail = [(own.protocol.track, track_page(own.protocol.track))]
         write(submission_page(own), name, submission_sections(source, name), trail)
     for record in source.records:

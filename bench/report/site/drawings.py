@@ -18,6 +18,8 @@ from bench.report.plots.style import inline_svg
 from bench.report.site.views import Figure
 from bench.report.summary import Row
 
+MOST_CURVES = 12  # in one drawing; more are told apart by nobody
+
 # File beside a record -> what it shows; in the order of a page.
 PICTURES = {
     "samples.png": "Samples of fixed noise; nobody picked them.",
@@ -47,12 +49,14 @@ def pareto_drawings(item: Comparison) -> Iterator[Figure]:
 
 
 def protocol_curves(item: Comparison) -> Iterator[Figure]:
-    """The loss of every base submission, in one drawing."""
+    """The loss of every base submission, in one drawing; of many, of those that rank first."""
     rows = [row for row in item.rows if row.finished and row.first.identity.variant == "base"]
     rows = [row for row in rows if "loss" in names_of([row])]
     if rows:
+        best = f" of the first {MOST_CURVES} of {len(rows)}" if len(rows) > MOST_CURVES else ""
+        rows = rows[:MOST_CURVES]
         names = ", ".join(row.label for row in rows)
-        words = f"Training loss, mean over seeds and one standard deviation around it: {names}."
+        words = f"Training loss{best}, mean over seeds and one standard deviation around it: {names}."
         name = slug(f"loss-{item.protocol.track}-{item.protocol.profile}")
         yield Figure(words, inline_svg(curves_figure(rows, ["loss"]), name))
 

@@ -27,6 +27,8 @@ from bench.report.site.views import (
 from bench.report.summary import Row, summarize
 from bench.report.verdict import LEGEND, verdicts
 
+# A drawing takes a tenth of a second, so that those of ten thousand runs would take a quarter of an hour.
+MOST_RUNS_DRAWN, MOST_ROWS_DRAWN = 500, 200
 IN_SHORT = ("place", "submission", "params", "macs", "score", "as_published", "paper", "status")
 
 
@@ -49,6 +51,38 @@ class Source:
         """One a protocol."""
         tables = comparisons(self.rows)
         return [with_places(item) if item.protocol.profile == OFFICIAL else item for item in tables]
+
+    @cached_property
+    def by_submission(self) -> dict[str, list[Record]]:
+        """Every submission that has a record, by name."""
+        found: dict[str, list[Record]] = {}
+        for record in self.records:
+            found.setdefault(record.identity.submission, []).append(record)
+        return dict(sorted(found.items()))
+
+    @cached_property
+    def rows_of(self) -> dict[tuple[str, str], list[Row]]:
+        """(protocol, submission) -> its rows, in the table's order."""
+        found: dict[tuple[str, str], list[Row]] = {}
+        for item in self.tables:
+            for row in item.rows:
+                found.setdefault((item.protocol.hash, row.first.identity.submission), []).append(row)
+        return found
+
+    @cached_property
+    def shown(self) -> set[str]:
+        """Checksums of the records that stand in a table: not those of earlier code."""
+        return {record.checksum for row in self.rows for record in row.records}
+
+    @property
+    def draws_runs(self) -> bool:
+        """Whether each run's page has its own drawing; its submission's has one of all seeds."""
+        return len(self.records) <= MOST_RUNS_DRAWN
+
+    @property
+    def draws_rows(self) -> bool:
+        """Whether each submission's page has drawings; with more, `bench plot` makes those that are wanted."""
+        return len(self.rows) <= MOST_ROWS_DRAWN
 
     @cached_property
     def tracks(self) -> dict[str, Track]:

@@ -18,9 +18,10 @@ def run_sections(source: Source, record: Record) -> Iterator[Section]:
     yield Section("Outcome", text=list(_outcome(record)), lines=record.log_tail)
     if record.evaluation is not None and (record.evaluation.metrics or record.evaluation.as_published):
         yield Section("Metrics", tables=[_metrics(record)])
-    figures = list(row_curves(Row((record,)), f"curves-{run_name(record)}"))
-    if figures:
-        yield Section("Training", figures=figures)
+    if source.draws_runs:
+        figures = list(row_curves(Row((record,)), f"curves-{run_name(record)}"))
+        if figures:
+            yield Section("Training", figures=figures)
     pictures = [figure for _, figure in pictures_of(record, source.results)]
     if pictures:
         yield Section("Pictures", pictures=pictures)

@@ -1,6 +1,6 @@
 """The page of a submission: what it claims, what its runs gave, its ablations, and the audit of its paper."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import groupby
 
 from bench.contract.class_names import class_names
@@ -23,14 +23,14 @@ COST_TITLES = ("what it costs", "counted")
 def submission_sections(source: Source, name: str) -> Iterator[Section]:
     """All parts of the page, of the protocols that it was run under."""
     manifest = source.manifests.get(name)
-    rows = [row for item in source.tables for row in item.rows if row.first.identity.submission == name]
+    tables = [(item, source.rows_of.get((item.protocol.hash, name), [])) for item in source.tables]
+    rows = [row for _, own in tables for row in own]
     if manifest is not None:
         yield Section("What it is", text=list(_about(manifest)))
     claims = claims_table(rows)
     if claims is not None:
         yield Section("What the paper claims", tables=[claims])
-    for item in source.tables:
-        own = [row for row in item.rows if row.first.identity.submission == name]
+    for item, own in tables:
         if own:
             yield from _protocol_sections(source, item, own, manifest)
     yield from _runs(source, name)
@@ -58,12 +58,14 @@ def _protocol_sections(
     where = f"{protocol.track}, {protocol.profile}"
     base = next((row for row in rows if row.first.identity.variant == BASE_VARIANT), rows[0])
     key = f"{protocol.track}-{protocol.profile}-{protocol.hash}"
-    section = Section(where)
+    hint = [] if source.draws_rows else [f"`bench plot curves {base.label}` draws its trainings."]
+    section = Section(where, text=hint)
     if base.finished:
         section.tables.append(_figures_table(base))
     if base.first.cost is not None:
         section.tables.append(_cost_table(base.first))
-    section.figures += [*row_curves(base, f"curves-{key}"), *class_drawing(base, f"classes-{key}")]
+    if source.draws_rows:
+        section.figures += [*row_curves(base, f"curves-{key}"), *class_drawing(base, f"classes-{key}")]
     if class_accuracies(base) is not None:
         section.tables.append(_classes_table(base))
     section.pictures = first_pictures(base, source.results)
@@ -139,9 +141,10 @@ def _ablation(rows: list[Row], manifest: Manifest | None, where: str, key: str) 
 
 
 def _runs(source: Source, name: str) -> Iterator[Section]:
-    own = [record for record in source.records if record.identity.submission == name]
-    own.sort(key=lambda r: (r.protocol.track, r.protocol.profile, r.identity.variant, r.identity.seed))
-    shown = {record.checksum for row in source.rows for record in row.records}
+    own = sorted(
+        source.by_submission[name],
+        key=lambda r: (r.protocol.track, r.protocol.profile, r.identity.variant, r.identity.seed),
+    )
     tables = []
     for (track, profile), group in groupby(own, key=lambda r: (r.protocol.track, r.protocol.profile)):
         records = list(group)
@@ -152,7 +155,7 @@ def _runs(source: Source, name: str) -> Iterator[Section]:
                 [("score", _score, ".5g"), ("training s", _seconds, ",.0f")],
             )
         )
-    earlier = [record for record in own if record.checksum not in shown]
+    earlier = [record for record in own if record.checksum not in source.shown]
     text = (
         [f"{len(earlier)} of them are of an earlier version of its code and stand in no other table."]
         if earlier
@@ -187,8 +190,3 @@ def _audit(manifest: Manifest) -> Iterator[Section]:
         legend = " ".join(f"{name}: {what}." for name, what in SOURCES.items() if name in used)
         table = text_table("Choices", ("what", "chosen", "why", "source"), choices, legend=legend)
         yield Section("What the paper leaves open, and what was chosen", tables=[table])
-
-
-def names_of(records: Sequence[Record]) -> list[str]:
-    """Every submission that has a record, by name."""
-    return sorted({record.identity.submission for record in records})

@@ -110,6 +110,7 @@ def _search(
         scheduler=scheduler,
         rungs=search.rungs,
     )
+    study.set_user_attr("set", search.set)
     again, wanted = begin_again(study), options.trials or search.trials
     left = left_to_do(study, wanted)
     display = choose_display()

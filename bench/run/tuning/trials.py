@@ -72,6 +72,7 @@ class Trials:
 
     def _job(self, values: dict[str, Any]) -> Job:
         """The run of these values: a variant that only this study knows."""
+        values = {**self.search.set, **values}
         variant = TRIAL_VARIANT + hash_json(values)[:8]
         manifest = self.found.manifest
         ablations = {**manifest.ablations, variant: Variant(set=values, what="a trial of bench tune")}

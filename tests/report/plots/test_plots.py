@@ -10,6 +10,8 @@ from PIL import Image
 
 from bench.contract.records import Curves
 from bench.errors import ExitCode, NothingToDo, UsageError
+from bench.report.comparison import comparisons
+from bench.report.leaderboard import with_places
 from bench.report.plot import Selection, plot_command
 from bench.report.plots import style
 from bench.report.plots.changes import ablation_figure
@@ -17,6 +19,7 @@ from bench.report.plots.classes import class_accuracies, classes_figure, extreme
 from bench.report.plots.curves import band_of, curves_figure
 from bench.report.plots.pareto import PRICES, Point, front, pareto_figure, points_of
 from bench.report.plots.samples import samples_figure
+from bench.report.site.drawings import protocol_curves
 from bench.report.summary import Row, summarize
 from tests.report.making_contest import contest, write_contest
 from tests.report.making_records import make_record
@@ -221,3 +224,25 @@ def test_without_the_package_the_message_says_what_to_install(
     monkeypatch.setattr("bench.report.extras.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"bench plot: needs matplotlib; pip install 'capbench\[report\]'"):
         plot_command("curves", results, tmp_path, SELECTION)
+
+
+def test_of_many_submissions_those_on_the_front_are_named() -> None:
+    scores = [0.30 + 0.001 * (index * 37 % 100) for index in range(60)]
+    many = [make_record(f"net{index}", 0, score, params=50_000 + index) for index, score in enumerate(scores)]
+    rows = summarize(many)
+    kept = [point.row.label for point in front(points_of(rows, PRICES["params"]), higher_is_better=True)]
+    figure = pareto_figure(rows, "params")
+    (axes,) = figure.axes
+    names = {text.get_text() for text in axes.texts if text.get_text().startswith("net")}
+    assert names == set(kept) and 1 < len(kept) < 24
+    drawn = [len(collection.get_offsets()) for collection in axes.collections if len(collection.get_offsets())]
+    assert sum(drawn) == 60  # none is left out
+
+
+def test_a_track_draws_the_curves_of_its_first() -> None:
+    many = summarize([make_record(f"net{index:02}", 0, 0.5 - 0.01 * index) for index in range(20)])
+    (item,) = comparisons(many)
+    (figure,) = protocol_curves(with_places(item))
+    assert (
+        "of the first 12 of 20" in figure.caption and "net00" in figure.caption and "net15" not in figure.caption
+    )

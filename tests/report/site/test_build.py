@@ -145,3 +145,21 @@ def test_a_manifest_that_cannot_be_read_is_named_on_the_front_page(tmp_path: Pat
     (tmp_path / "net" / "submission.yaml").write_text("track: [")
     leaderboard_command(tmp_path / "results", tmp_path, check=False, site=True)
     assert "not valid YAML" in Page(tmp_path / "results" / "site" / "index.html").words
+
+
+def test_with_many_runs_only_submissions_have_drawings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, site: Path
+) -> None:
+    shutil.copytree(site.parent / "runs", tmp_path / "runs")
+    (tmp_path / "submissions").mkdir()
+    few = Page(next((site / "runs").glob("*se_net--base--seed0*.html")))
+    assert "<svg" in few.path.read_text()
+    monkeypatch.setattr("bench.report.site.pages.MOST_RUNS_DRAWN", 3)
+    leaderboard_command(tmp_path, tmp_path / "submissions", check=False, site=True)
+    many = tmp_path / "site"
+    assert "<svg" not in (many / "runs" / few.path.name).read_text()
+    assert "<svg" in (many / "submissions" / "se_net.html").read_text()
+    monkeypatch.setattr("bench.report.site.pages.MOST_ROWS_DRAWN", 3)
+    leaderboard_command(tmp_path, tmp_path / "submissions", check=False, site=True)
+    text = (many / "submissions" / "se_net.html").read_text()
+    assert "<svg" not in text and "bench plot curves se_net" in text and "worst class" in text
