@@ -15,7 +15,7 @@ from bench.report.costs import cost_grid
 from bench.report.papers import Entry, heading_of, paper_key
 from bench.report.summary import Row
 from bench.report.tables import NOTHING, grid, spread_text
-from bench.report.verdict import LEGEND, QUANTITIES, Verdict, verdicts
+from bench.report.verdict import OUTCOMES, QUANTITIES, SPREADS, Verdict, verdicts
 
 NOT_RUN = "not run"
 INTRODUCTION = """\
@@ -31,7 +31,7 @@ variant.
 harness's own way, on the same weights: running statistics, every image once, the last weights, no choice of a
 seed by its test score. A claim is set beside the figure that was measured as the paper measured its own."""
 
-SPREADS = """\
+ABOUT_SPREADS = """\
 ## What a paper's ± is
 
 A ± over the batches of one evaluation, or over pairs of images, says how few images a batch has, not how far
@@ -71,7 +71,7 @@ def _blocks(entries: Sequence[Entry], rows: Sequence[Row]) -> Iterator[str]:
     lines = {entry.name: list(_lines(entry, rows)) for entry in entries}
     everything = [line for group in lines.values() for line in group]
     yield INTRODUCTION
-    yield LEGEND
+    yield f"{OUTCOMES} {SPREADS}"
     yield _tally(everything)
     for _, group in groupby(entries, key=paper_key):
         members = [entry for entry in group if lines[entry.name]]
@@ -84,7 +84,7 @@ def _blocks(entries: Sequence[Entry], rows: Sequence[Row]) -> Iterator[str]:
     spreads = [cells for line in everything if (cells := _spread_cells(line))]
     if spreads:
         titles = ("submission", "claim", "the paper's ±", "taken over", "same in ours", "by chance", "over seeds")
-        yield SPREADS
+        yield ABOUT_SPREADS
         yield grid(titles, spreads, "github")
     measured = [row for row in rows if row.finished and row.first.identity.submission != REAL_IMAGES]
     if measured:

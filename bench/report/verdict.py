@@ -193,13 +193,16 @@ def verdict_grid(found: list[Verdict], table: str) -> str:
     return grid(titles, [[row[title] for title in titles] for row in cells], table)
 
 
-LEGEND = (
+OUTCOMES = (
     "Reproduced: the 90 % interval of the difference lies within the margin (two one-sided t tests at 5 %); not "
-    "reproduced: it lies outside; inconclusive: neither.\n"
-    "Power: how likely so many seeds say reproduced when there is no difference.\n"
+    "reproduced: it lies outside; inconclusive: neither."
+)
+POWER = "Power: how likely so many seeds say reproduced when there is no difference."
+SPREADS = (
     "± is over seeds in ours; in the paper's it is whatever the paper gives. Ours of train are means over the "
     "last tenth of the steps."
 )
+LEGEND = f"{OUTCOMES}\n{POWER}\n{SPREADS}"
 
 
 def verdict_command(results: Path, *, table: str, strict: bool) -> ExitCode:

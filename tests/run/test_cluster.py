@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from bench.contract.records import Record, read_record, record_paths
 from bench.errors import ExitCode
@@ -42,7 +43,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     from ray.cluster_utils import Cluster as RayCluster
 
     folder = tmp_path_factory.mktemp("cluster")
-    ray = RayCluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    # Who is dead is found out in seconds, not in half a minute.
+    quick = {
+        "health_check_initial_delay_ms": 0,
+        "health_check_period_ms": 1000,
+        "health_check_failure_threshold": 3,
+    }
+    head = {"num_cpus": 0, "include_dashboard": False, "_system_config": quick}
+    ray = RayCluster(initialize_head=True, head_node_args=head)
     nodes = []
     for name in ("one", "two"):
         cache = {"XDG_CACHE_HOME": str(folder / name), "BENCH_WEIGHTS": os.devnull}
@@ -95,8 +103,16 @@ def content(record: Record) -> dict[str, Any]:
 def start(arguments: list[str]) -> "subprocess.Popen[str]":
     """``bench run`` with a checkpoint five times a second."""
     environment = {**os.environ, "BENCH_CHECKPOINT_SECONDS": "0.2", "BENCH_WEIGHTS": os.devnull}
-    command = [sys.executable, "-m", "bench", "run", *arguments]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    # A suite that runs in the background of a shell inherits a SIGINT that is ignored.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{heed}; from bench.cli import main; main()", "run", *arguments]
+    return subprocess.Popen(
+        command,
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
 
 
 def events(process: "subprocess.Popen[str]") -> Iterator[list[dict[str, Any]]]:
@@ -129,8 +145,6 @@ def test_a_node_dies_and_every_record_is_there_once_as_if_run_here(cluster: Clus
     assert not list(contest.folder.rglob("work"))
     # Each of the three arrays lies once on a node, whatever the number of runs.
     assert len(list((cluster.folder / "two").rglob("*.npy"))) == 3
-    again = bench("run", *contest.arguments("cluster", *options))
-    assert again.returncode == 0 and "nothing to do" in again.stderr
 
 
 def test_interrupted_it_keeps_checkpoints_and_goes_on_here(cluster: Cluster, contest: Contest) -> None:
@@ -145,6 +159,28 @@ def test_interrupted_it_keeps_checkpoints_and_goes_on_here(cluster: Cluster, con
     assert len(list((contest.folder / "stopped").rglob("checkpoint.pt"))) == 1
     assert bench("run", *contest.arguments("stopped", "--jobs", "2", "--seeds", "1")).returncode == 0
     assert [record.timing.resumes for record in found(contest.folder / "stopped").values()] == [1]
+
+
+def test_a_search_goes_from_rung_to_rung_there(cluster: Cluster, contest: Contest) -> None:
+    pytest.importorskip("optuna", reason="Optuna is an extra: pip install 'capbench[tune]'")
+    search = {"rungs": {"first": 0.25, "factor": 2}, "space": {"learning_rate": {"log_uniform": [1e-3, 1e-2]}}}
+    manifest = yaml.safe_dump({"track": "tiny", "search": search})
+    submission = write_submission(contest.folder, "searched", manifest=manifest)
+    options = (
+        "--track",
+        contest.track,
+        "--device",
+        "cpu",
+        "--profile",
+        "quick",
+        "--results",
+        contest.folder / "s",
+    )
+    on_ray = ("--executor", "ray", "--address", cluster.address)
+    done = bench("tune", submission, "--trials", 1, *options, *on_ray)
+    assert done.returncode == 0, done.stderr
+    (record,) = found(contest.folder / "s" / "tuning" / "searched-quick").values()
+    assert record.status == "ok" and record.timing.resumes == 2  # from each of the two rungs' checkpoints
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import optuna
+from filelock import FileLock
 from optuna.trial import Trial, TrialState
 
 from bench.contract.jobs import REPORT, WEIGHTS, WORK, Failure, Phase, Verification
@@ -14,7 +15,7 @@ from bench.contract.manifest import Variant
 from bench.contract.records import Record, fid_name
 from bench.contract.searches import TRIAL_VARIANT, Search
 from bench.contract.tracks import Protocol
-from bench.errors import BenchError, RunFailed
+from bench.errors import BenchError, ContractError, RunFailed
 from bench.files import hash_json, write_bytes
 from bench.run.datasets import DataFacts
 from bench.run.discovery import Found
@@ -43,6 +44,7 @@ class Trials:
     display: Display
     pruned: bool  # whether trials are compared at rungs
     stop: threading.Event = field(default_factory=threading.Event)
+    _asking: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def objective(self) -> str:
@@ -53,12 +55,17 @@ class Trials:
         """One more trial, to its end or to the rung that it does not pass. What fails is a record, and a trial."""
         if self.stop.is_set():
             return
-        trial = self.study.ask()
-        job = self._job(draw(trial, self.search))
+        with self._asking:  # on SQLite two threads at once may be handed the same trial that was to be begun again
+            trial = self.study.ask()
+            values = draw(trial, self.search)
+        job = self._job(values)
         trial.set_user_attr("record", job.path.name)
         trial.set_user_attr("variant", job.entry.variant)
         try:
-            value = self._value(trial, job)
+            job.path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(job.path.with_suffix(".lock")):  # of few choices the same may be drawn twice at once
+                job = self._job(values)
+                value = self._value(trial, job)
         except Stopped:
             return  # it stays `running` in the study, and is begun again
         except (BenchError, OSError) as error:  # the record could not be written
@@ -118,8 +125,10 @@ class Trials:
             return None
         try:
             record = record_success(job, verification, self.settings, started_at, done)
-        except RunFailed as error:
-            self._fail(job, Failure(status="error", reason=str(error)), done, started_at)
+        except (RunFailed, ContractError) as error:
+            broken = isinstance(error, ContractError)
+            failure = Failure(status="contract" if broken else "error", reason=str(error))
+            self._fail(job, failure, done, started_at)
             return None
         self._finish(job, record)
         return self._objective_of(record)
