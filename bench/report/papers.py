@@ -1,11 +1,12 @@
 """``bench papers``: what each paper claims, leaves open and gets wrong, from the manifests alone."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 from bench.contract.manifest import Choice, Claim, Claims, Manifest, Variant, load_manifest
+from bench.contract.searches import Search
 from bench.contract.tracks import Track, load_tracks, track_of
 from bench.errors import ManifestError, NothingToDo
 
@@ -131,6 +132,8 @@ def _submission(entry: Entry) -> Iterator[str]:
         yield "**What it gets wrong, or says in two ways**\n\n" + "\n".join(faults)
     if manifest.ablations:
         yield _variants(manifest)
+    if manifest.search is not None:
+        yield _search(manifest.search)
     if manifest.notes:
         yield "**What was found**\n\n" + "\n".join(f"- {note}" for note in manifest.notes)
 
@@ -152,6 +155,23 @@ def _sets(variant: Variant) -> str:
     if variant.steps is not None:
         fields.append(f"steps = {variant.steps:,}")
     return "`" + ", ".join(fields) + "`"
+
+
+def _search(search: Search) -> str:
+    fixed = f" Fixed in every trial: `{_fields(search.set)}`." if search.set else ""
+    said = f" {search.what}" if search.what else ""
+    lines = [f"**Search** (`bench tune`, {search.trials} trials).{said}{fixed}", ""]
+    lines += ["| field | drawn | only if |", "|---|---|---|"]
+    for name, dimension in search.space.items():
+        ((kind, among),) = dimension.model_dump(exclude_none=True, exclude={"when"}).items()
+        drawn = ", ".join(map(str, among)) if kind == "choice" else f"{among[0]:g} to {among[1]:.10g}"
+        only = f"`{_fields(dimension.when)}`" if dimension.when else "–"
+        lines.append(f"| `{name}` | {kind.replace('_', '-')}: {drawn} | {only} |")
+    return "\n".join(lines)
+
+
+def _fields(values: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in values.items())
 
 
 def _claims(claims: Claims) -> list[str]:

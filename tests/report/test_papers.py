@@ -42,6 +42,12 @@ def test_everything_in_a_manifest_is_told(tmp_path: Path) -> None:
         choices=[{"what": "rate", "chosen": "0.1", "source": "ours", "why": "None is given."}],
         faults=[{"says": "A is B.", "found": "A is C.", "evidence": "figure 1"}],
         ablations={"long": {"what": "longer", "steps": 9000, "reports": {"fid": 3}}},
+        search={
+            "what": "As printed.",
+            "trials": 7,
+            "set": {"batch_size": 8},
+            "space": {"kind": {"choice": ["a", "b"]}, "rate": {"log_uniform": [1e-5, 0.1], "when": {"kind": "a"}}},
+        },
         notes=["It was so."],
     )
     text = papers_text(read_entries([folder]))
@@ -52,6 +58,8 @@ def test_everything_in_a_manifest_is_told(tmp_path: Path) -> None:
         "- rate: **0.1** *(ours)*. None is given.",
         "- A is B. **But:** A is C. *(figure 1)*",
         "| `long` | longer | `steps = 9,000` | FID 3 |",
+        "**Search** (`bench tune`, 7 trials). As printed. Fixed in every trial: `batch_size = 8`.",
+        "| `kind` | choice: a, b | – |\n| `rate` | log-uniform: 1e-05 to 0.1 | `kind = a` |",
         "- It was so.",
     ):
         assert expected in text
