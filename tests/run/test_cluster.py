@@ -21,8 +21,8 @@ from tests.making import TRACK, bench, write_submission, write_track
 pytest.importorskip("ray", reason="Ray is an extra: pip install 'capbench[ray]'")
 
 SEEDS = 3
-# Slow enough that a node can be killed while it trains: ten seconds.
-SLOW = {"loss": "import time; time.sleep(0.12 if 20 < step < 110 else 0)"}
+# Slow enough that a node can be killed while both train: sixteen seconds.
+SLOW = {"loss": "import time; time.sleep(0.18 if 20 < step < 110 else 0)"}
 
 
 @dataclass
