@@ -9,7 +9,7 @@ from itertools import groupby
 from bench.contract.manifest import BASE_VARIANT, Claim, Claims, label_of
 from bench.contract.records import REAL_IMAGES
 from bench.contract.tracks import OFFICIAL
-from bench.report.ablation import ablation_cells, ablation_legend
+from bench.report.ablation import ablation_cells, ablation_legend, ordered_variants
 from bench.report.costs import LEGEND as COST_LEGEND
 from bench.report.costs import cost_grid
 from bench.report.papers import Entry, heading_of, paper_key
@@ -153,10 +153,8 @@ def _ablation(entry: Entry, rows: Sequence[Row]) -> Iterator[str]:
     texts = {name: variant.what for name, variant in entry.manifest.ablations.items()}
     for _, group in groupby(own, key=lambda row: (row.key[1], row.key[4:])):
         members = list(group)
-        base = next((row for row in members if row.first.identity.variant == BASE_VARIANT), None)
-        if base is not None and len(members) > 1:
-            order = {BASE_VARIANT: -1, **{name: place for place, name in enumerate(texts)}}
-            members.sort(key=lambda row: order.get(row.first.identity.variant, len(order)))
+        if len(members) > 1 and any(row.first.identity.variant == BASE_VARIANT for row in members):
+            base, members = ordered_variants(members, texts)
             yield "What each change does, paired by seed (`bench ablate`):"
             yield grid(*ablation_cells(base, members, texts), "github")
             yield ablation_legend(base, members)

@@ -34,7 +34,9 @@ def study_text(results: Path, submission: str, profile: str) -> str:
     """
     folder = study_folder(results, submission, profile)
     study = _read(folder / STUDY)
-    trials = [trial for trial in study.get_trials(deepcopy=False) if not _was_begun_again(trial, study)]
+    everything = study.get_trials(deepcopy=False)
+    begun_again = {trial.user_attrs.get("again") for trial in everything}
+    trials = [trial for trial in everything if trial.number not in begun_again]
     if not trials:
         raise NothingToDo(f"{folder}: no trial yet; `bench tune` makes them")
     counts = {name: sum(STATES[trial.state] == name for trial in trials) for name in STATES.values()}
@@ -56,11 +58,6 @@ def _read(path: Path) -> optuna.Study:
         return optuna.load_study(study_name="tune", storage=f"sqlite:///{path.resolve()}")
     except (SQLAlchemyError, sqlite3.Error, KeyError, AssertionError) as error:
         raise ResultsError(f"{path}: cannot be read ({' '.join(str(error).split())[:200]})") from None
-
-
-def _was_begun_again(trial: FrozenTrial, study: optuna.Study) -> bool:
-    others = study.get_trials(deepcopy=False)
-    return trial.number in {other.user_attrs.get("again") for other in others}
 
 
 def _history(trials: Sequence[FrozenTrial], *, maximise: bool) -> str:

@@ -6,7 +6,6 @@ is read without executing anything in it), so that it is always evaluated on the
 """
 
 import contextlib
-import io
 import re
 import tarfile
 import zlib
@@ -20,6 +19,7 @@ from bench.contract.jobs import CHECKPOINT, PROGRESS_FOLDER, SPEC, WORK
 from bench.contract.records import Record, parse_record, read_record, record_name, record_paths
 from bench.errors import ExitCode, NothingToDo, ResultsError
 from bench.files import atomic_path, write_bytes
+from bench.run.executors.bundle import add_bytes
 
 RUN = re.compile(r"(?P<run>runs/(?:[a-z0-9][a-z0-9_.-]*/){3}seed\d+-[0-9a-f]{8})(?P<rest>\.json|/.+)")
 TRAINING = PurePosixPath(WORK, "train")
@@ -72,10 +72,7 @@ def pack(results: Path, output: Path, *, artifacts: bool = False) -> tuple[int, 
 def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
     """A file as it is now, without its owner and times; one that is gone meanwhile is left out."""
     with contextlib.suppress(FileNotFoundError):
-        content = path.read_bytes()
-        info = tarfile.TarInfo(name)
-        info.size = len(content)
-        tar.addfile(info, io.BytesIO(content))
+        add_bytes(tar, name, path.read_bytes())
 
 
 def _unfinished(results: Path) -> Iterator[Path]:

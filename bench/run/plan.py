@@ -6,7 +6,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench.contract.jobs import SPEC, WORK, Compile, Execution, JobSpec, Precision, Verification, read_report
+from bench.contract.jobs import (
+    SPEC,
+    WORK,
+    Compile,
+    Execution,
+    JobSpec,
+    Phase,
+    Precision,
+    Verification,
+    read_report,
+)
 from bench.contract.manifest import Claims, label_of
 from bench.contract.records import Identity, Record, read_record, record_path
 from bench.contract.tracks import OFFICIAL, Protocol, protocol_of
@@ -100,6 +110,11 @@ class Job:
     def generates(self) -> bool:
         """Whether the job's results are images, to be scored in a phase of their own."""
         return self.entry.protocol.task == "generation"
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """What it goes through, in order."""
+        return ("train", "evaluate", "score") if self.generates else ("train", "evaluate")
 
     @property
     def folder(self) -> Path:

@@ -9,14 +9,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from bench.contract.jobs import REPORT, WORK, Failure, JobSpec, Phase, Problem, Verification, read_report
+from bench.contract.jobs import REPORT, WORK, Failure, JobSpec, Problem, Verification, read_report
 from bench.contract.records import Record
-from bench.errors import BenchError, ContractError, ExitCode, ResultsError
+from bench.errors import BenchError, ExitCode, ResultsError
 from bench.files import write_bytes
-from bench.measure.environment import capture_environment
 from bench.run.devices import usable_cores
 from bench.run.display import Display
-from bench.run.executors.executor import UNLIMITED, Done, Executor, LocalExecutor
+from bench.run.executors.executor import UNLIMITED, Done, Executor, LocalExecutor, failure_of
 from bench.run.executors.limits import Limits
 from bench.run.executors.local import Conditions, Stopped, log_tail
 from bench.run.executors.sandbox import Walls
@@ -60,8 +59,7 @@ def verify_in_process(
             return read_report(spec.work / "verify" / REPORT["verify"], Verification), done
         tail = log_tail(spec.work)
     problem = Problem(status=done.failure.status, message=done.failure.reason)
-    environment = capture_environment(None)
-    found = Verification(config={}, cost=None, problems=[problem], environment=environment, log_tail=tail)
+    found = Verification(config={}, cost=None, problems=[problem], environment=done.environment, log_tail=tail)
     return found, done
 
 
@@ -191,9 +189,8 @@ class Runner:
             shutil.rmtree(job.folder / WORK, ignore_errors=True)  # a finished run is repeated from its first step
         spec, conditions = job.spec(settings), job.conditions(settings)
         self.display.started(job)
-        phases: tuple[Phase, ...] = ("train", "evaluate", "score") if job.generates else ("train", "evaluate")
         done = self.executor.run(
-            spec, phases, lambda event: self.display.progress(job, event), self.stop, conditions
+            spec, job.phases, lambda event: self.display.progress(job, event), self.stop, conditions
         )
         if done.failure is not None:
             self._finish_failed(job, done.failure, done, started_at)
@@ -203,9 +200,7 @@ class Runner:
         except ResultsError:
             raise
         except BenchError as error:
-            broken = isinstance(error, ContractError)
-            failure = Failure(status="contract" if broken else "error", reason=str(error))
-            self._finish_failed(job, failure, done, started_at)
+            self._finish_failed(job, failure_of(error), done, started_at)
             return
         self._finish(job, record, State.DONE)
 

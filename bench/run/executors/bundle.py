@@ -26,11 +26,15 @@ def folder_bytes(folder: Path, leave_out: Iterable[Path] = ()) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for path in sorted(folder.rglob("*")):
             if path.is_file() and not path.is_symlink() and path not in left_out:
-                content = path.read_bytes()
-                info = tarfile.TarInfo(path.relative_to(folder).as_posix())
-                info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
+                add_bytes(tar, path.relative_to(folder).as_posix(), path.read_bytes())
     return buffer.getvalue()
+
+
+def add_bytes(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    """A regular file without an owner and times."""
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    tar.addfile(info, io.BytesIO(content))
 
 
 def write_folder(content: bytes, folder: Path) -> None:

@@ -87,7 +87,8 @@ class RayExecutor:
         self._sandbox, self._gpus_per_run, self._keep_seconds = sandbox, gpus_per_run, keep_seconds
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self._mailbox: Any = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
-        self._repository = capture_environment(None)["repository"]
+        self._environment = capture_environment(None)
+        self._parcels: dict[Path, Parcel] = {}  # of files of data sets and weights: hashed once
         self._objects: dict[str, Any] = {}  # hash of a file -> where it is in the object store
         self._lock = threading.Lock()
         self._listeners: dict[str, OnProgress] = {}
@@ -140,7 +141,7 @@ class RayExecutor:
                 raise Stopped from None
             reason = " ".join(str(error).split())[:300]
             failure = Failure(status="error", reason=f"could not be run on the cluster: {reason}")
-            return Done(failure, capture_environment(None), 1, OPEN)
+            return Done(failure, self._environment, 1, OPEN)
         finally:
             self._listeners.pop(key, None)
             self._mailbox.forget.remote(key)
@@ -176,7 +177,7 @@ class RayExecutor:
             arrays={name: self._array(file) for name, file in arrays.items()},
             data_files=self._files(files_of(data.name, data.root), data.root) if scores else [],
             weights=self._files(weights, weights[0].parent) if weights else [],
-            repository=self._repository,
+            repository=self._environment["repository"],
             keep_seconds=self._keep_seconds,
         )
 
@@ -184,7 +185,10 @@ class RayExecutor:
         return self._sent(Parcel(file.sha256, file.path.name), file.path)
 
     def _files(self, paths: Sequence[Path], root: Path) -> list[tuple[Parcel, Any]]:
-        return [self._sent(parcel_of(path, path.relative_to(root).as_posix()), path) for path in paths]
+        for path in paths:
+            if path not in self._parcels:
+                self._parcels[path] = parcel_of(path, path.relative_to(root).as_posix())
+        return [self._sent(self._parcels[path], path) for path in paths]
 
     def _sent(self, parcel: Parcel, path: Path) -> tuple[Parcel, Any]:
         """The parcel with its place in the object store, to which it goes once."""

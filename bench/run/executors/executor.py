@@ -110,14 +110,17 @@ def _difference(after: float | None, before: float | None) -> float | None:
     return None if after is None or before is None else after - before
 
 
+def failure_of(error: BenchError) -> Failure:
+    """How a run is recorded that ended so."""
+    return Failure(status="contract" if isinstance(error, ContractError) else "error", reason=str(error))
+
+
 def _judge_weights(spec: JobSpec) -> Failure | None:
     """Why what training left must not go on to evaluation; None if it may."""
     folder = spec.work / "train"
     try:
         report = read_report(folder / REPORT["train"], TrainingReport)
         check_weights(folder / WEIGHTS, report.weights_sha256)
-    except ContractError as error:
-        return Failure(status="contract", reason=str(error))
     except BenchError as error:
-        return Failure(status="error", reason=str(error))
+        return failure_of(error)
     return None

@@ -10,7 +10,7 @@ import optuna
 from filelock import FileLock
 from optuna.trial import Trial, TrialState
 
-from bench.contract.jobs import REPORT, WEIGHTS, WORK, Failure, Phase, Verification
+from bench.contract.jobs import REPORT, WEIGHTS, WORK, Failure, Verification
 from bench.contract.manifest import Variant
 from bench.contract.records import Record, fid_name
 from bench.contract.searches import TRIAL_VARIANT, Search
@@ -20,7 +20,7 @@ from bench.files import hash_json, write_bytes
 from bench.run.datasets import DataFacts
 from bench.run.discovery import Found
 from bench.run.display import Display
-from bench.run.executors.executor import Done, Executor
+from bench.run.executors.executor import Done, Executor, failure_of
 from bench.run.executors.local import Stopped
 from bench.run.plan import Entry, Job, Settings, State, make_job
 from bench.run.recording import evaluation_of, now, record_failure, record_success
@@ -126,9 +126,7 @@ class Trials:
         try:
             record = record_success(job, verification, self.settings, started_at, done)
         except (RunFailed, ContractError) as error:
-            broken = isinstance(error, ContractError)
-            failure = Failure(status="contract" if broken else "error", reason=str(error))
-            self._fail(job, failure, done, started_at)
+            self._fail(job, failure_of(error), done, started_at)
             return None
         self._finish(job, record)
         return self._objective_of(record)
@@ -144,11 +142,10 @@ class Trials:
                 shutil.rmtree(work / phase, ignore_errors=True)
             for name in (REPORT["train"], WEIGHTS):
                 (work / "train" / name).unlink(missing_ok=True)
-        phases: tuple[Phase, ...] = ("train", "evaluate", "score") if job.generates else ("train", "evaluate")
         spec = job.spec(self.settings).model_copy(update={"until": until})
         conditions = job.conditions(self.settings)
         return self.executor.run(
-            spec, phases, lambda event: self.display.progress(job, event), self.stop, conditions
+            spec, job.phases, lambda event: self.display.progress(job, event), self.stop, conditions
         )
 
     def _left(self, job: Job) -> float:
