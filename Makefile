@@ -43,7 +43,7 @@ format: .venv/ready
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "capbench needs Python 3.11 or newer: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev,generative,gpu,ray,report,tune]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,generative,gpu,ray,report,slurm,tune]'
 	touch $@
 
 clean:

@@ -43,7 +43,7 @@ Sandbox = Annotated[
 Precision = Annotated[
     str, typer.Option(help="Of training steps: fp32, or bf16 by autocast. Claims are tested at fp32.")
 ]
-Executor = Annotated[str, typer.Option(help="Where runs are carried out: local, or ray for a cluster.")]
+Executor = Annotated[str, typer.Option(help="Where runs are carried out: local, or on a cluster by ray or slurm.")]
 Address = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(help="HOST:PORT of the Ray cluster, or auto; default: this machine.", show_default=False),

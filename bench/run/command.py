@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, Literal, get_args
 
 from bench.contract.jobs import Compile, Precision
 from bench.contract.tracks import load_tracks
@@ -15,14 +15,15 @@ from bench.errors import BenchError, ExitCode, UsageError
 from bench.run.devices import choose_device, choose_jobs
 from bench.run.discovery import Found, discover
 from bench.run.display import choose_display
+from bench.run.executors.cluster import Cluster
 from bench.run.executors.limits import parse_duration, parse_memory
 from bench.run.executors.sandbox import OPEN, choose_walls
 from bench.run.floors import add_floors
 from bench.run.plan import Plan, Settings, State, make_plan
 from bench.run.runner import Runner, check_writable
 
-if TYPE_CHECKING:  # Ray is an extra
-    from bench.run.executors.cluster import RayExecutor
+Where = Literal["local", "ray", "slurm"]
+EXTRAS = {"ray": "ray", "slurm": "submitit"}  # executor, which is an extra's name too -> its package
 
 
 @dataclass(frozen=True)
@@ -83,21 +84,26 @@ def run_command(options: RunOptions) -> Outcome:
             cluster.close()
 
 
-def choose_executor(options: RunOptions, submissions: Sequence[Path]) -> "RayExecutor | None":
-    """The cluster that ``--executor ray`` names; None for this machine.
+def choose_executor(options: RunOptions, submissions: Sequence[Path]) -> Cluster | None:
+    """The cluster that ``--executor`` names; None for this machine.
 
     Raises:
-        UsageError: If there is none, or Ray is not installed.
+        UsageError: If there is none, or what speaks to it is not installed.
     """
-    if options.executor == "local":
-        if options.address is not None:
-            raise UsageError("--address is of a Ray cluster; add --executor ray")
+    where = one_of(Where, options.executor, "--executor")
+    if options.address is not None and where != "ray":
+        raise UsageError("--address is of a Ray cluster; add --executor ray")
+    if where == "local":
         return None
-    if options.executor != "ray":
-        raise UsageError(f"--executor {options.executor!r}: give local or ray")
-    if importlib.util.find_spec("ray") is None:
-        raise UsageError("--executor ray: ray is not installed; `pip install 'capbench[ray]'`")
-    from bench.run.executors.cluster import RayExecutor
+    if importlib.util.find_spec(EXTRAS[where]) is None:
+        raise UsageError(
+            f"--executor {where}: {EXTRAS[where]} is not installed; `pip install 'capbench[{where}]'`"
+        )
+    if where == "slurm":
+        from bench.run.executors.slurm import SlurmExecutor
+
+        return SlurmExecutor(sandbox=options.sandbox)
+    from bench.run.executors.ray_driver import RayExecutor
 
     return RayExecutor(
         options.address,
@@ -112,7 +118,7 @@ def _run(
     options: RunOptions,
     found: list[Found],
     broken: list[tuple[Path, BenchError]],
-    cluster: "RayExecutor | None",
+    cluster: Cluster | None,
 ) -> Outcome:
     plan, unplanned = _plan(options, found, cluster)
     problems = [*(error for _, error in broken), *unplanned]
@@ -152,7 +158,7 @@ def _run(
     )
 
 
-def settings_of(options: RunOptions, cluster: "RayExecutor | None") -> Settings:
+def settings_of(options: RunOptions, cluster: Cluster | None) -> Settings:
     """What the options ask for, but for how many runs go side by side.
 
     Raises:
@@ -179,9 +185,7 @@ def settings_of(options: RunOptions, cluster: "RayExecutor | None") -> Settings:
     )
 
 
-def side_by_side_settings(
-    options: RunOptions, settings: Settings, cluster: "RayExecutor | None", runs: int
-) -> Settings:
+def side_by_side_settings(options: RunOptions, settings: Settings, cluster: Cluster | None, runs: int) -> Settings:
     """The same with as many of ``runs`` runs side by side as there is room for, and threads each."""
     if cluster is not None:
         jobs = options.jobs or cluster.slots(settings.device)
@@ -191,7 +195,7 @@ def side_by_side_settings(
     return settings.with_jobs(jobs, options.threads or threads, crowded=crowded)
 
 
-def _plan(options: RunOptions, found: list[Found], cluster: "RayExecutor | None") -> tuple[Plan, list[BenchError]]:
+def _plan(options: RunOptions, found: list[Found], cluster: Cluster | None) -> tuple[Plan, list[BenchError]]:
     settings = settings_of(options, cluster)
     plan, problems = make_plan(found, settings)
     add_floors(plan)

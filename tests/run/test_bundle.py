@@ -41,7 +41,7 @@ def test_another_file_than_was_sent_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_data_set_lies_in_one_folder_on_a_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    node = pytest.importorskip("bench.run.executors.node", reason="Ray is an extra")
+    node = pytest.importorskip("bench.run.executors.ray_node", reason="Ray is an extra")
     sent = []
     for name in ("set/train", "set/test"):
         path = tmp_path / "driver" / name

@@ -1,11 +1,7 @@
 """Runs on a real Ray cluster: several node processes on this machine, one of them killed while it works."""
 
-import contextlib
-import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
-from bench.contract.records import Record, read_record, record_paths
 from bench.errors import ExitCode
-from tests.making import TRACK, bench, write_submission, write_track
+from tests.making import bench, write_submission
+from tests.run.elsewhere import Contest, content, events, found, in_training, make_contest, start
 
 pytest.importorskip("ray", reason="Ray is an extra: pip install 'capbench[ray]'")
 
 SEEDS = 3
-# Slow enough that a node can be killed while both train: sixteen seconds.
-SLOW = {"loss": "import time; time.sleep(0.18 if 20 < step < 110 else 0)"}
 
 
 @dataclass
@@ -59,70 +53,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     ray.shutdown()
 
 
-@dataclass
-class Contest:
-    """What to run, and where."""
-
-    folder: Path
-    submission: Path
-    track: Path
-
-    def arguments(self, place: str, *more: str) -> list[str]:
-        options = ("--track", self.track, "--device", "cpu", "--seeds", SEEDS, "--profile", "quick")
-        results = self.folder / place
-        return [str(item) for item in (self.submission, *options, "--results", results, *more)]
-
-
 @pytest.fixture(scope="module")
 def contest(tmp_path_factory: pytest.TempPathFactory) -> Contest:
-    folder = tmp_path_factory.mktemp("contest")
-    track = write_track(folder, TRACK.replace("steps: 12", "steps: 150"))
-    return Contest(folder, write_submission(folder, "honest", SLOW), track)
-
-
-def found(results: Path) -> dict[int, Record]:
-    """Seed -> record; a seed that has two would be seen."""
-    records = [read_record(path) for path in record_paths(results)]
-    assert len({record.identity.seed for record in records}) == len(records)
-    return {record.identity.seed: record for record in records}
-
-
-def in_training(said: list[dict[str, Any]]) -> set[int]:
-    """The seeds that were in the middle of their slow steps when something was last heard of them."""
-    last = {event["seed"]: event for event in said if event["event"] == "progress"}
-    return {seed for seed, event in last.items() if event["phase"] == "train" and 30 < event["done"] < 100}
-
-
-def content(record: Record) -> dict[str, Any]:
-    """What has to be the same wherever it ran."""
-    plain = record.without_times()
-    del plain["environment"]["jobs_side_by_side"]  # one on a node of one core
-    return plain
-
-
-def start(arguments: list[str]) -> "subprocess.Popen[str]":
-    """``bench run`` with a checkpoint five times a second."""
-    environment = {**os.environ, "BENCH_CHECKPOINT_SECONDS": "0.2", "BENCH_WEIGHTS": os.devnull}
-    # A suite that runs in the background of a shell inherits a SIGINT that is ignored.
-    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    command = [sys.executable, "-c", f"{heed}; from bench.cli import main; main()", "run", *arguments]
-    return subprocess.Popen(
-        command,
-        env=environment,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    )
-
-
-def events(process: "subprocess.Popen[str]") -> Iterator[list[dict[str, Any]]]:
-    """What the command has said so far, again after each line of it."""
-    assert process.stderr is not None
-    said: list[dict[str, Any]] = []
-    for line in process.stderr:
-        with contextlib.suppress(ValueError):
-            said.append(json.loads(line))
-            yield said
+    return make_contest(tmp_path_factory.mktemp("contest"), SEEDS)
 
 
 def test_a_node_dies_and_every_record_is_there_once_as_if_run_here(cluster: Cluster, contest: Contest) -> None:
@@ -186,7 +119,7 @@ def test_a_search_goes_from_rung_to_rung_there(cluster: Cluster, contest: Contes
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--executor", "moon"), "--executor 'moon': give local or ray"),
+        (("--executor", "moon"), "--executor 'moon': give local, ray or slurm"),
         (("--address", "somewhere:1"), "--address is of a Ray cluster; add --executor ray"),
         (("--executor", "ray", "--gpus-per-run", "0"), "--gpus-per-run 0.0: give more than 0"),
     ],

@@ -12,16 +12,14 @@ from typing import Any
 
 import ray
 
-from bench.contract.jobs import CHECKPOINT, ArrayFile, Failure, JobSpec, Phase, Progress
+from bench.contract.jobs import CHECKPOINT, ArrayFile, JobSpec, Progress
 from bench.data.store import cache_folder
-from bench.errors import UsageError
 from bench.files import REPOSITORY
 from bench.run.devices import usable_cores
 from bench.run.executors.bundle import Parcel, folder_bytes, place, write_folder
-from bench.run.executors.executor import Done, LocalExecutor
-from bench.run.executors.limits import Limits, default_memory
-from bench.run.executors.local import Conditions, Stopped
-from bench.run.executors.sandbox import OPEN, choose_walls
+from bench.run.executors.cluster import Orders, run_on_node
+from bench.run.executors.executor import Done
+from bench.run.executors.local import Stopped
 
 POLL_SECONDS = 1.0
 SUBMISSIONS = "submissions"  # in the folder that travels with the job
@@ -75,13 +73,10 @@ class Errand:
 
     key: str
     spec: JobSpec
-    phases: tuple[Phase, ...]
-    limits: Limits
-    sandbox: str  # as the option has it: which walls there are differs from node to node
+    orders: Orders
     arrays: dict[str, tuple[Parcel, Any]]  # field of JobData -> file
     data_files: list[tuple[Parcel, Any]]  # of the data set itself, for the score phase
     weights: list[tuple[Parcel, Any]]  # of metric networks
-    repository: dict[str, Any] | None  # the driver's checkout, whose code this is
     keep_seconds: float  # between checkpoints that go to the mailbox
 
 
@@ -112,30 +107,17 @@ def run_errand(errand: Errand, given: bytes, mailbox: Any) -> tuple[Done | None,
 
 
 def _run(errand: Errand, work: Path, mailbox: Any) -> Done:
-    slots = _slots()
-    executor = LocalExecutor(errand.spec.device, slots)
-    if errand.repository is not None:
-        executor.environment["repository"] = errand.repository
-    try:
-        walls = choose_walls(errand.sandbox, errand.spec.device)
-    except UsageError as error:
-        failure = Failure(status="error", reason=f"on a node: {error}")
-        return Done(failure, executor.environment, slots, OPEN)
-    spec = _placed(errand, work, default_memory(slots))
-    limits = errand.limits
-    if limits.memory_bytes is None:
-        limits = Limits(limits.seconds, spec.memory_bytes, limits.threads)
+    spec = _placed(errand, work)
     stop, over = threading.Event(), threading.Event()
     latest: list[Progress] = []
 
     def on_progress(event: Progress) -> None:
         latest[:] = [event]
-        executor.tick()
 
     correspondent = threading.Thread(target=_correspond, args=(errand, work, mailbox, latest, stop, over))
     correspondent.start()
     try:
-        return executor.run(spec, errand.phases, on_progress, stop, Conditions(limits, walls))
+        return run_on_node(spec, errand.orders, _slots(), on_progress, stop)
     finally:
         over.set()
         correspondent.join()
@@ -169,7 +151,7 @@ def _slots() -> int:
     return max(1, int(min(fits, default=usable_cores())))
 
 
-def _placed(errand: Errand, work: Path, memory: int) -> JobSpec:
+def _placed(errand: Errand, work: Path) -> JobSpec:
     """The specification with this node's paths."""
     cache = cache_folder() / "carried"
     spec, data = errand.spec, errand.spec.data
@@ -186,7 +168,6 @@ def _placed(errand: Errand, work: Path, memory: int) -> JobSpec:
             "work": work,
             "folder": REPOSITORY / SUBMISSIONS / spec.submission,
             "data": data.model_copy(update={**arrays, "root": root}),
-            "memory_bytes": spec.memory_bytes or memory,
         }
     )
 
