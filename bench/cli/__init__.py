@@ -4,6 +4,7 @@ Nothing here imports torch, and what a command needs is imported when it runs, s
 """
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -96,5 +97,6 @@ def main() -> None:
         show()
         status = int(ExitCode.USAGE)
     if status == ExitCode.INTERRUPTED:  # raised or, by some versions of typer, returned
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # one is enough
         print("interrupted; checkpoints are kept, repeat the command to go on", file=sys.stderr)
     sys.exit(status)

@@ -144,11 +144,10 @@ def reproduction(paths: Paths, check: CheckFile = None, results: Results = Path(
     """
     from bench.report.papers import read_entries
     from bench.report.reproduction import reproduction_text
-    from bench.report.summary import read_all, summarize
+    from bench.report.summary import read_all, say_unreadable, summarize
 
     records, problems = read_all(results)
-    for problem in problems:
-        print(f"bench: {problem}", file=sys.stderr)
+    say_unreadable(problems)
     _print_or_check(reproduction_text(read_entries(paths), summarize(records)), check, "reproduction")
 
 

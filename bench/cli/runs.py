@@ -90,11 +90,10 @@ def run(
 def _print_comparison(results: Path, protocols: set[str], names: set[str]) -> None:
     from bench.contract.records import REAL_IMAGES
     from bench.report.compare import comparison_text
-    from bench.report.summary import read_all, summarize
+    from bench.report.summary import read_all, say_unreadable, summarize
 
     records, problems = read_all(results)
-    for problem in problems:
-        print(problem, file=sys.stderr)
+    say_unreadable(problems)
     names = names | {REAL_IMAGES}
     wanted = [r for r in records if r.protocol.hash in protocols and r.identity.submission in names]
     print(comparison_text(summarize(wanted), table="simple"))

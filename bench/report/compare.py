@@ -1,6 +1,5 @@
 """``bench compare``: the table of submissions, from records alone."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +7,7 @@ from bench.errors import ExitCode, NothingToDo, UsageError
 from bench.report.against import against_paper, against_records
 from bench.report.comparison import Against, comparisons
 from bench.report.formats import render
-from bench.report.summary import Row, read_brief, summarize
+from bench.report.summary import Row, read_brief, say_unreadable, summarize
 from bench.report.tables import FORMATS
 
 
@@ -58,8 +57,7 @@ def compare_command(
         assert against is not None
         beside, more = against_records(against, results)
         problems += more
-    for problem in problems:
-        print(f"bench: {problem}", file=sys.stderr)
+    say_unreadable(problems)
     keys = None if columns is None else [key.strip() for key in columns.split(",") if key.strip()]
     print(comparison_text(summarize(records), table=table, keys=keys, sort=sort, against=beside))
     return ExitCode.USAGE if problems else ExitCode.OK

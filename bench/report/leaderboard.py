@@ -19,7 +19,7 @@ from bench.report.columns import Column
 from bench.report.comparison import Comparison, comparisons
 from bench.report.extras import require
 from bench.report.formats import BEST, comparison_data, titled
-from bench.report.summary import Row, read_all, summarize
+from bench.report.summary import Row, read_all, say_unreadable, summarize
 from bench.report.tables import NOTHING
 from bench.report.verdict import LEGEND, verdict_grid, verdicts
 
@@ -120,8 +120,7 @@ def leaderboard_command(results: Path, submissions: Path, *, check: bool, site: 
         require("jinja2", "bench leaderboard")
         require("matplotlib", "bench leaderboard")
     records, problems = read_all(results)
-    for problem in problems:
-        print(f"bench: {problem}", file=sys.stderr)
+    say_unreadable(problems)
     rows = summarize(records)
     made = {
         MARKDOWN: leaderboard_markdown(rows),

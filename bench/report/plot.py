@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bench.contract.manifest import BASE_VARIANT
 from bench.errors import ExitCode, NothingToDo, UsageError
 from bench.report.extras import require
-from bench.report.summary import Row, read_all, summarize
+from bench.report.summary import Row, read_all, say_unreadable, summarize
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,8 +39,7 @@ def plot_command(kind: str, results: Path, output: Path, selection: Selection) -
         raise UsageError(f"{kind!r}: give {', '.join(KINDS)}")
     require("matplotlib", "bench plot")
     records, problems = read_all(results)
-    for problem in problems:
-        print(f"✗ {problem}")
+    say_unreadable(problems)
     rows = [row for row in summarize(records) if _selected(row, kind, selection)]
     if not rows:
         wanted = " ".join(filter(None, [*selection.names, selection.track, f"profile {selection.profile}"]))

@@ -2,6 +2,7 @@
 
 import gc
 import math
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -126,6 +127,12 @@ def read_all(results: Path) -> tuple[list[Record], list[str]]:
     A copy of a record under another name would count as another seed.
     """
     return _read(results, list(record_paths(results)), read_record)
+
+
+def say_unreadable(problems: Iterable[str]) -> None:
+    """Print on standard error which records a command goes without."""
+    for problem in problems:
+        print(f"bench: {problem}", file=sys.stderr)
 
 
 def read_brief(results: Path) -> tuple[list[Record], list[str]]:

@@ -5,7 +5,6 @@ The claim's own ± is shown and not used: over batches of one run it says nothin
 """
 
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from bench.contract.manifest import Claim
 from bench.contract.records import Record
 from bench.contract.tracks import OFFICIAL
 from bench.errors import ExitCode, NothingToDo
-from bench.report.summary import Row, read_all, summarize
+from bench.report.summary import Row, read_all, say_unreadable, summarize
 from bench.report.tables import NOTHING, check_format, data_text, grid, heading
 from bench.stats import Spread, equivalence
 
@@ -213,8 +212,7 @@ def verdict_command(results: Path, *, table: str, strict: bool) -> ExitCode:
         UsageError: If an option is wrong.
     """
     records, problems = read_all(results)
-    for problem in problems:
-        print(f"bench: {problem}", file=sys.stderr)
+    say_unreadable(problems)
     rows = summarize(records)
     print(verdict_text(rows, table=table))
     if strict and any(item.verdict == FAILED for item in verdicts(rows)):

@@ -1,11 +1,23 @@
 """Several things at once, as many as there is room for."""
 
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import TypeVar
 
 ItemT = TypeVar("ItemT")
 POLL_SECONDS = 0.5
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Without Ctrl-C: what ends here does so by itself, and a second interruption would only break it off."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def side_by_side(
@@ -26,7 +38,7 @@ def side_by_side(
         stop: Called on Ctrl-C, so that what is running ends soon.
 
     Raises:
-        KeyboardInterrupt: After Ctrl-C, once all that was running has ended.
+        KeyboardInterrupt: After Ctrl-C, once all that was running has ended. Another one meanwhile does nothing.
     """
     waiting, running, done = list(items), set[Future[object]](), list[Future[object]]()
     with ThreadPoolExecutor(max_workers=len(items) or 1) as pool:
@@ -39,8 +51,9 @@ def side_by_side(
                 done += ended
                 tick()
         except KeyboardInterrupt:
-            stop()
-            pool.shutdown(wait=True, cancel_futures=True)
+            with _patience():
+                stop()
+                pool.shutdown(wait=True, cancel_futures=True)
             raise
     for future in done:
         future.result()

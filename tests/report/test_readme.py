@@ -1,17 +1,17 @@
 """Numbers in README come from the committed records, and from nowhere else."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from bench.contract.manifest import load_manifest
-from bench.contract.records import REAL_IMAGES, read_record
+from bench.contract.records import REAL_IMAGES
 from bench.report.compare import comparison_text
 from bench.report.leaderboard import leaderboard_data, leaderboard_markdown
 from bench.report.summary import Row, summarize
 from bench.report.verdict import verdict_grid, verdicts
+from tests.report.committed import committed_records
 
 ROOT = Path(__file__).resolve().parents[2]
 VERDICTS = "<!-- bench verdict --table github -->\n"
@@ -20,14 +20,7 @@ BEGIN, END = "<!-- bench compare --table github -->\n", "<!-- end -->"
 
 @pytest.fixture(scope="module")
 def rows() -> list[Row]:
-    """Of the committed records only: whoever ran something here since has more."""
-    listed = subprocess.run(
-        ["git", "-C", ROOT, "ls-files", "results/runs"], capture_output=True, text=True, check=False
-    )
-    if listed.returncode != 0:
-        pytest.skip("not a git checkout")
-    paths = [ROOT / line for line in listed.stdout.splitlines() if line.endswith(".json")]
-    return summarize(read_record(path) for path in paths)
+    return summarize(committed_records("results/runs"))
 
 
 def test_the_table_is_that_of_the_records(rows: list[Row]) -> None:
@@ -56,6 +49,21 @@ def test_the_notes_quote_the_records(name: str, rows: list[Row]) -> None:
     for spread in (row.metric("top1_accuracy"), row.as_published("top1_accuracy")):
         assert spread is not None and spread.std is not None
         assert f"{100 * spread.mean:.2f} ± {100 * spread.std:.2f} %" in notes
+
+
+def test_the_note_on_the_search_quotes_its_trials() -> None:
+    trials = committed_records("results/tuning/cnn6-quick")
+    done = {trial.evaluation.metrics["top1_accuracy"]: trial for trial in trials if trial.evaluation is not None}
+    best, pruned = max(done), sum(trial.status == "pruned" for trial in trials)
+    assert (len(trials), len(done)) == (16, 3) and "sgd" not in {trial.config["optimizer"] for trial in trials}
+    assert (done[best].config["network"], done[best].config["optimizer"]) == ("cnn6", "adagrad")
+    adam = [trial for trial in trials if trial.config["optimizer"] == "adam"]
+    rates = [trial.config["adam_learning_rate"] for trial in adam]
+    assert len(adam) == 3 and {trial.status for trial in adam} == {"pruned"}
+    notes = " ".join((ROOT / "submissions" / "cnn6" / "submission.yaml").read_text().split())
+    assert "sixteen random trials" in notes and f"Three came to the end of their steps, {pruned} were" in notes
+    assert f"had {100 * best:.1f} % on validation" in notes
+    assert f"rates of {min(rates):.3f} to {max(rates):.3f}" in notes
 
 
 def test_the_floor_in_the_docs_is_that_of_the_record(rows: list[Row]) -> None:

@@ -1,18 +1,18 @@
 """docs/reproduction.md: every claim stands there, judged by the records or said not to be run."""
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.contract.records import Record, read_record, record_path, write_record
+from bench.contract.records import Record, record_path, write_record
 from bench.errors import ExitCode
 from bench.files import REPOSITORY
 from bench.report.papers import Entry, read_entries
 from bench.report.reproduction import reproduction_text
 from bench.report.summary import summarize
 from tests.making import bench
+from tests.report.committed import committed_records
 from tests.report.making_records import make_record
 from tests.report.test_papers import write
 
@@ -55,13 +55,7 @@ def cells(text: str, *starts: str) -> list[str]:
 
 
 def test_the_committed_document_is_that_of_the_records() -> None:
-    listed = subprocess.run(
-        ["git", "-C", REPOSITORY, "ls-files", "results/runs"], capture_output=True, text=True, check=False
-    )
-    if listed.returncode != 0:
-        pytest.skip("not a git checkout")
-    paths = [REPOSITORY / line for line in listed.stdout.splitlines() if line.endswith(".json")]
-    rows = summarize(read_record(path) for path in paths)
+    rows = summarize(committed_records("results/runs"))
     text = (REPOSITORY / "docs" / "reproduction.md").read_text(encoding="utf-8")
     renew = "run `bench reproduction submissions/* > docs/reproduction.md`"
     assert text == reproduction_text(read_entries(SUBMISSIONS), rows), renew

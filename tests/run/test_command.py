@@ -378,7 +378,9 @@ def test_interrupted_it_stops_its_children_and_says_how_to_go_on(tmp_path: Path)
         deadline = time.monotonic() + 120
         while not list(tmp_path.rglob("checkpoint.pt")) and time.monotonic() < deadline:
             time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
+        for _ in range(4):  # somebody is in a hurry
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.05)
         rest = process.stderr.read()
         assert process.wait(timeout=60) == 130
     assert "checkpoints are kept, repeat the command to go on" in rest and "Traceback" not in rest

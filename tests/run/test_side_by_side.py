@@ -1,5 +1,6 @@
 """Several things at once: as many as there is room for, in order, and none given up for another's failure."""
 
+import signal
 import threading
 import time
 
@@ -57,3 +58,27 @@ def test_an_interruption_stops_what_runs_and_begins_nothing_more() -> None:
     with pytest.raises(KeyboardInterrupt):
         side_by_side(work, range(5), lambda left: 2, tick=tick, stop=stop.set)
     assert sorted(begun) == [0, 1]
+
+
+def test_a_second_interruption_does_not_break_the_first_one_off() -> None:
+    stop, ended = threading.Event(), list[int]()
+
+    def work(item: int) -> None:
+        assert stop.wait(30)
+        ended.append(item)
+
+    def tick() -> None:
+        raise KeyboardInterrupt
+
+    def stop_it() -> None:
+        signal.raise_signal(signal.SIGINT)
+        stop.set()
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            side_by_side(work, range(2), lambda left: 2, tick=tick, stop=stop_it)
+        assert sorted(ended) == [0, 1]
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)

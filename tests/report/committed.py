@@ -1,0 +1,18 @@
+"""The committed records, and no others: whoever ran something here since has more."""
+
+import subprocess
+
+import pytest
+
+from bench.contract.records import Record, read_record
+from bench.files import REPOSITORY
+
+
+def committed_records(folder: str) -> list[Record]:
+    """Those below a folder of the repository; outside a git checkout the test is skipped, visibly."""
+    listed = subprocess.run(
+        ["git", "-C", REPOSITORY, "ls-files", folder], capture_output=True, text=True, check=False
+    )
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout")
+    return [read_record(REPOSITORY / line) for line in listed.stdout.splitlines() if line.endswith(".json")]
