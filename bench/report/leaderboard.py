@@ -11,16 +11,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.contract.tracks import OFFICIAL, load_tracks
-from bench.errors import ExitCode, NothingToDo, ResultsError
+from bench.contract.tracks import load_tracks
+from bench.errors import ExitCode, ResultsError
 from bench.files import write_bytes
-from bench.report.best import takes_part
-from bench.report.columns import Column
-from bench.report.comparison import Comparison, comparisons
 from bench.report.extras import require
 from bench.report.formats import BEST, comparison_data, titled
+from bench.report.ranking import official, ranks
 from bench.report.summary import Row, read_all, say_unreadable, summarize
-from bench.report.tables import NOTHING
 from bench.report.verdict import LEGEND, verdict_grid, verdicts
 
 MARKDOWN, DATA, SITE = "LEADERBOARD.md", "leaderboard.json", "site"
@@ -32,46 +29,6 @@ Made by `bench leaderboard` from the records in `runs/`; `bench leaderboard --ch
 Submissions rank by the mean over seeds of what the last weights score on the test images. A single seed has no
 place beside submissions that were run over several, nor has one that lost a seed.
 """
-
-
-def ranks(item: Comparison) -> dict[str, int]:
-    """Label -> place, of the rows that rank: every seed finished, within the contest, scored.
-
-    A single seed has no place beside submissions that were run over several: it may have been lucky.
-    """
-    scores = {
-        row.label: score
-        for row in item.rows
-        if takes_part(row) and all(r.ranked for r in row.records) and (score := row.metric(row.score_name))
-    }
-    several = any(score.n > 1 for score in scores.values())
-    labels = [label for label, score in scores.items() if score.n > 1 or not several]
-    return {label: place for place, label in enumerate(labels, 1)}
-
-
-def official(rows: Sequence[Row]) -> list[Comparison]:
-    """The tables of official protocols, each with its ranked rows first.
-
-    Raises:
-        NothingToDo: If there is no official record.
-    """
-    rows = [row for row in rows if row.first.protocol.profile == OFFICIAL]
-    if not rows:
-        raise NothingToDo("no official record; `bench run` without --profile makes one")
-    return [with_places(item) for item in comparisons(rows)]
-
-
-def with_places(item: Comparison) -> Comparison:
-    """The same table, its places in front, and the rows that do not rank at its end."""
-    places = ranks(item)
-    place = Column(
-        "place",
-        "place",
-        lambda row: places.get(row.label),
-        lambda row: str(places.get(row.label, NOTHING)),
-    )
-    order = sorted(item.rows, key=lambda row: row.label not in places)
-    return Comparison(order, [place, *item.columns], {"place": set(), **item.best})
 
 
 def leaderboard_markdown(rows: Sequence[Row]) -> str:

@@ -54,7 +54,11 @@ def test_the_notes_quote_the_records(name: str, rows: list[Row]) -> None:
 def test_the_notes_on_one_generator_quote_its_record(rows: list[Row]) -> None:
     (row,) = [row for row in rows if row.label == "dcgan_002" and row.first.protocol.profile == "official"]
     (floor,) = [row for row in rows if row.label == REAL_IMAGES and row.first.protocol.profile == "official"]
-    sound, published, real = row.metric("fid_10000"), row.as_published("fid_clean_10000"), floor.metric("fid_10000")
+    sound, published, real = (
+        row.metric("fid_10000"),
+        row.as_published("fid_clean_10000"),
+        floor.metric("fid_10000"),
+    )
     assert sound is not None and published is not None and real is not None and sound.n == 1
     notes = " ".join((ROOT / "submissions" / "dcgan_002" / "submission.yaml").read_text().split())
     assert f"gives FID {published.mean:.2f} measured" in notes and f"resize, is {sound.mean:.2f};" in notes

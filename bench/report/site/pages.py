@@ -11,7 +11,7 @@ from bench.contract.records import REAL_IMAGES, Record
 from bench.contract.tracks import OFFICIAL, Track, load_tracks
 from bench.report.comparison import Comparison, comparisons
 from bench.report.formats import BEST
-from bench.report.leaderboard import ranks, with_places
+from bench.report.ranking import ranks, with_places
 from bench.report.site.drawings import pareto_drawings, protocol_curves
 from bench.report.site.views import (
     Cell,

@@ -11,7 +11,6 @@ from PIL import Image
 from bench.contract.records import Curves
 from bench.errors import ExitCode, NothingToDo, UsageError
 from bench.report.comparison import comparisons
-from bench.report.leaderboard import with_places
 from bench.report.plot import Selection, plot_command
 from bench.report.plots import style
 from bench.report.plots.changes import ablation_figure
@@ -19,6 +18,7 @@ from bench.report.plots.classes import class_accuracies, classes_figure, extreme
 from bench.report.plots.curves import band_of, curves_figure
 from bench.report.plots.pareto import PRICES, Point, front, pareto_figure, points_of
 from bench.report.plots.samples import samples_figure
+from bench.report.ranking import with_places
 from bench.report.site.drawings import protocol_curves
 from bench.report.summary import Row, summarize
 from tests.report.making_contest import contest, write_contest
