@@ -38,6 +38,8 @@ A ± over the batches of one evaluation, or over pairs of images, says how few i
 another training may end from this one. Beside it: the same spread in our runs, what pure chance gives for batches
 of that size (binomial), and the spread over seeds, which is what a difference between two networks has to be
 compared with."""
+# What a paper's ± is taken over, as our runs measure it as published.
+SAME_SPREAD = {"top1_accuracy": "std_over_batches", "lpips": "lpips_real_images_std"}
 
 
 @dataclass(frozen=True)
@@ -169,9 +171,10 @@ def _spread_cells(line: Line) -> list[str] | None:
     if line.row is not None and line.verdict is not None and line.verdict.measured is not None:
         std = line.verdict.measured.std
         seeds = NOTHING if std is None else unit.text(std)
+    if line.row is not None and line.quantity in SAME_SPREAD:
+        same = line.row.as_published(SAME_SPREAD[line.quantity])
+        batches = NOTHING if same is None else unit.text(same.mean)
     if line.row is not None and line.quantity == "top1_accuracy":
-        over_batches = line.row.as_published("std_over_batches")
-        batches = NOTHING if over_batches is None else unit.text(over_batches.mean)
         settings = line.row.first.as_published
         if settings is not None:
             chance = unit.text(math.sqrt(claim.mean * (1 - claim.mean) / settings.batch_size))
