@@ -27,7 +27,7 @@ def submission_sections(source: Source, name: str) -> Iterator[Section]:
     rows = [row for _, own in tables for row in own]
     if manifest is not None:
         yield Section("What it is", text=list(_about(manifest)))
-    claims = claims_table(rows)
+    claims = claims_table(sorted(rows, key=lambda row: row.first.identity.variant != BASE_VARIANT))
     if claims is not None:
         yield Section("What the paper claims", tables=[claims])
     for item, own in tables:
