@@ -51,6 +51,17 @@ def test_the_notes_quote_the_records(name: str, rows: list[Row]) -> None:
         assert f"{100 * spread.mean:.2f} ± {100 * spread.std:.2f} %" in notes
 
 
+def test_the_note_on_a_miss_quotes_its_record(rows: list[Row]) -> None:
+    (row,) = [row for row in rows if row.label == "baby_mobilenet" and row.first.protocol.profile == "official"]
+    notes = " ".join((ROOT / "submissions" / "baby_mobilenet" / "submission.yaml").read_text().split())
+    for spread in (row.metric("top1_accuracy"), row.as_published("top1_accuracy")):
+        assert spread is not None and f"{100 * spread.mean:.2f} %" in notes
+    measured = {verdict.quantity: verdict.measured for verdict in verdicts([row])}
+    accuracy, loss = measured["train_accuracy"], measured["train_loss"]
+    assert accuracy is not None and loss is not None
+    assert f"train accuracy is {100 * accuracy.mean:.1f} % and loss {loss.mean:.3f}, against" in notes
+
+
 def test_the_notes_on_one_generator_quote_its_record(rows: list[Row]) -> None:
     (row,) = [row for row in rows if row.label == "dcgan_002" and row.first.protocol.profile == "official"]
     (floor,) = [row for row in rows if row.label == REAL_IMAGES and row.first.protocol.profile == "official"]
