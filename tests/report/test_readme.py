@@ -59,7 +59,7 @@ def test_the_note_on_a_miss_quotes_its_record(rows: list[Row]) -> None:
     measured = {verdict.quantity: verdict.measured for verdict in verdicts([row])}
     accuracy, loss = measured["train_accuracy"], measured["train_loss"]
     assert accuracy is not None and loss is not None
-    assert f"train accuracy is {100 * accuracy.mean:.1f} % and loss {loss.mean:.3f}, against" in notes
+    assert f"train accuracy is {100 * accuracy.mean:.2f} % and loss {loss.mean:.3f}, against" in notes
 
 
 def test_the_notes_on_one_generator_quote_its_record(rows: list[Row]) -> None:
