@@ -91,6 +91,17 @@ def test_the_note_on_the_search_quotes_its_trials() -> None:
     assert f"rates of {min(rates):.3f} to {max(rates):.3f}" in notes
 
 
+def test_the_note_on_the_other_papers_search_quotes_its_trials() -> None:
+    trials = committed_records("results/tuning/inverted_residual_se-quick")
+    done = {trial.evaluation.metrics["top1_accuracy"]: trial for trial in trials if trial.evaluation is not None}
+    pruned = sum(trial.status == "pruned" for trial in trials)
+    assert (len(trials), len(done)) == (16, 2)
+    notes = " ".join((ROOT / "submissions" / "inverted_residual_se" / "submission.yaml").read_text().split())
+    assert "sixteen random trials" in notes and f"Two came to the end of their steps, {pruned} were" in notes
+    assert f"had {100 * max(done):.1f} % on validation" in notes
+    assert f"at a rate of {done[max(done)].config['learning_rate']:.5f};" in notes
+
+
 def test_the_floor_in_the_docs_is_that_of_the_record(rows: list[Row]) -> None:
     (row,) = [row for row in rows if row.label == REAL_IMAGES and row.first.protocol.profile == "official"]
     evaluation = row.first.evaluation
