@@ -62,6 +62,19 @@ def test_the_note_on_a_miss_quotes_its_record(rows: list[Row]) -> None:
     assert f"train accuracy is {100 * accuracy.mean:.2f} % and loss {loss.mean:.3f}, against" in notes
 
 
+def test_the_note_on_ablations_quotes_their_records(rows: list[Row]) -> None:
+    notes = " ".join((ROOT / "submissions" / "se_dsconv" / "submission.yaml").read_text().split())
+    (plain,) = [row for row in rows if row.label == "se_dsconv/no-augmentation"]
+    (shorter,) = summarize(committed_records("results/tuning/se_dsconv-shorter"))
+    learnt, published = plain.end_of_curve("accuracy"), plain.as_published("top1_accuracy")
+    stopped, validated = shorter.end_of_curve("accuracy"), shorter.as_published("top1_accuracy")
+    assert learnt is not None and published is not None and stopped is not None and validated is not None
+    assert f"{100 * learnt.mean:.1f} against 56.2 %, and score {100 * published.mean:.1f} against" in notes
+    assert f"it is {100 * stopped.mean:.1f} %" in notes and validated.std is not None
+    assert f"as published {100 * validated.mean:.1f} ± {100 * validated.std:.1f} %." in notes
+    assert (shorter.first.protocol.profile, validated.n) == ("tuning", 3)
+
+
 def test_the_notes_on_one_generator_quote_its_record(rows: list[Row]) -> None:
     (row,) = [row for row in rows if row.label == "dcgan_002" and row.first.protocol.profile == "official"]
     (floor,) = [row for row in rows if row.label == REAL_IMAGES and row.first.protocol.profile == "official"]
