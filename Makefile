@@ -10,7 +10,7 @@ run: .venv/ready  ## the main job on the embedded data: verify, train over two s
 	$(BIN)/bench run submissions/* --profile smoke --embedded
 
 test: .venv/ready  ## the test suite; tests that need official data or a GPU say why they are skipped
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Hours on a GPU, weeks on a CPU: choose there, e.g. `make reproduce SUBMISSIONS=submissions/se_dsconv SEEDS=3`. Repeat
 # the command after an interruption, here or, with `bench unpack`, elsewhere. A run that fails stops no other.
