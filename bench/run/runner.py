@@ -15,7 +15,7 @@ from bench.errors import BenchError, ExitCode, ResultsError
 from bench.files import write_bytes
 from bench.run.devices import usable_cores
 from bench.run.display import Display
-from bench.run.executors.executor import UNLIMITED, Done, Executor, LocalExecutor, failure_of
+from bench.run.executors.executor import UNLIMITED, Assignment, Done, Executor, LocalExecutor, failure_of
 from bench.run.executors.limits import Limits
 from bench.run.executors.local import Conditions, Stopped, log_tail
 from bench.run.executors.sandbox import Walls
@@ -54,7 +54,7 @@ def verify_in_process(
     with tempfile.TemporaryDirectory(prefix="capbench-verify-") as folder:
         spec = spec.model_copy(update={"work": Path(folder)})
         conditions = Conditions(Limits(VERIFY_SECONDS, spec.memory_bytes), walls)
-        done = executor.run(spec, ("verify",), lambda event: None, stop, conditions)
+        done = executor.run(Assignment(spec, ("verify",), conditions), lambda event: None, stop)
         if done.failure is None:
             return read_report(spec.work / "verify" / REPORT["verify"], Verification), done
         tail = log_tail(spec.work)
@@ -141,9 +141,8 @@ class Runner:
             started_at, settings = now(), self.plan.settings
             spec = job.spec(settings).model_copy(update={"threads": usable_cores()})
             self.display.started(job)
-            done = self.executor.run(
-                spec, ("floor",), lambda event: self.display.progress(job, event), self.stop, UNLIMITED
-            )
+            assignment = Assignment(spec, ("floor",), UNLIMITED)
+            done = self.executor.run(assignment, lambda event: self.display.progress(job, event), self.stop)
             if done.failure is None:
                 self._finish(job, record_floor(job, started_at, done), State.DONE)
             else:
@@ -187,11 +186,9 @@ class Runner:
         assert verification is not None
         if settings.force:
             shutil.rmtree(job.folder / WORK, ignore_errors=True)  # a finished run is repeated from its first step
-        spec, conditions = job.spec(settings), job.conditions(settings)
+        assignment = Assignment(job.spec(settings), job.phases, job.conditions(settings))
         self.display.started(job)
-        done = self.executor.run(
-            spec, job.phases, lambda event: self.display.progress(job, event), self.stop, conditions
-        )
+        done = self.executor.run(assignment, lambda event: self.display.progress(job, event), self.stop)
         if done.failure is not None:
             self._finish_failed(job, done.failure, done, started_at)
             return

@@ -73,6 +73,23 @@ def test_the_note_on_ablations_quotes_their_records(rows: list[Row]) -> None:
     assert f"it is {100 * stopped.mean:.1f} %" in notes and validated.std is not None
     assert f"as published {100 * validated.mean:.1f} ± {100 * validated.std:.1f} %." in notes
     assert (shorter.first.protocol.profile, validated.n) == ("tuning", 3)
+    curves = [record.training.curves for record in plain.finished if record.training is not None]
+    passed = {next(s for s, a in zip(c.steps, c.values["accuracy"], strict=True) if a >= 0.56) for c in curves}
+    assert passed == {4000} and "passes 56 % after 4,000 steps" in notes
+
+
+def test_the_note_on_small_differences_quotes_their_records(rows: list[Row]) -> None:
+    notes = " ".join((ROOT / "submissions" / "se_dsconv" / "submission.yaml").read_text().split())
+    found = [
+        verdict
+        for verdict in verdicts(rows)
+        if verdict.submission in ("se_dsconv/no-rotation", "se_dsconv/no-crop")
+        and verdict.quantity == "top1_accuracy"
+    ]
+    above = sorted(100 * (one.measured.mean - one.claimed) for one in found if one.measured is not None)
+    stds = sorted(100 * (one.measured.std or 0) for one in found if one.measured is not None)
+    assert f"are {above[0]:.1f} to {above[1]:.1f} points above the paper's" in notes
+    assert f"(over seeds the spread is {stds[0]:.1f} to {stds[1]:.1f} points)" in notes
 
 
 def test_the_notes_on_one_generator_quote_its_record(rows: list[Row]) -> None:

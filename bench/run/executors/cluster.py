@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from bench.contract.jobs import Failure, JobSpec, Phase, Progress
 from bench.errors import UsageError
-from bench.run.executors.executor import Done, Executor, LocalExecutor
+from bench.run.executors.executor import Assignment, Done, Executor, LocalExecutor
 from bench.run.executors.limits import Limits, default_memory
 from bench.run.executors.local import Conditions, OnProgress
 from bench.run.executors.sandbox import OPEN, choose_walls
@@ -66,4 +66,4 @@ def run_on_node(spec: JobSpec, orders: Orders, slots: int, on_progress: OnProgre
         on_progress(event)
         executor.tick()
 
-    return executor.run(spec, orders.phases, pass_on, stop, Conditions(limits, walls))
+    return executor.run(Assignment(spec, orders.phases, Conditions(limits, walls)), pass_on, stop)

@@ -6,7 +6,6 @@ specification's work folder on the runner's machine, wherever they ran. It write
 
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,6 +23,15 @@ UNLIMITED = Conditions(Limits(), OPEN)  # of what runs no submission's code
 
 
 @dataclass(frozen=True)
+class Assignment:
+    """What an executor is handed: phases of a job, in order, and the conditions under which they run."""
+
+    spec: JobSpec
+    phases: tuple[Phase, ...]
+    conditions: Conditions
+
+
+@dataclass(frozen=True)
 class Done:
     """How the phases went, as the harness's own process saw it on the machine that ran them."""
 
@@ -38,15 +46,13 @@ class Done:
 class Executor(Protocol):
     """Runs phases. ``run`` is called from several threads at once."""
 
-    def run(
-        self,
-        spec: JobSpec,
-        phases: Sequence[Phase],
-        on_progress: OnProgress,
-        stop: threading.Event,
-        conditions: Conditions,
-    ) -> Done:
+    def run(self, assignment: Assignment, on_progress: OnProgress, stop: threading.Event) -> Done:
         """Run the phases, one after another, until one fails. One whose report is there already is passed over.
+
+        Args:
+            assignment: What to run.
+            on_progress: Called with each event, from any thread.
+            stop: Set to stop.
 
         Raises:
             Stopped: If ``stop`` was set meanwhile; checkpoints are kept.
@@ -70,19 +76,13 @@ class LocalExecutor:
         self._energy_read = time.monotonic()
         adopt_orphans()
 
-    def run(
-        self,
-        spec: JobSpec,
-        phases: Sequence[Phase],
-        on_progress: OnProgress,
-        stop: threading.Event,
-        conditions: Conditions,
-    ) -> Done:
+    def run(self, assignment: Assignment, on_progress: OnProgress, stop: threading.Event) -> Done:
         """As ``Executor.run``."""
+        spec, conditions = assignment.spec, assignment.conditions
         seconds: float | None = None
         joules: float | None = None
         failure: Failure | None = None
-        for phase in phases:
+        for phase in assignment.phases:
             is_done = (spec.work / phase / REPORT[phase]).exists()
             began, energy_before = time.monotonic(), self._energy.read()
             walled = conditions if phase in SANDBOXED else UNLIMITED

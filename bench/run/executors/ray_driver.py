@@ -27,7 +27,7 @@ from bench.measure.weights import ALL, missing
 from bench.run.devices import usable_cores
 from bench.run.executors.bundle import Parcel, folder_bytes, parcel_of, write_folder
 from bench.run.executors.cluster import Orders
-from bench.run.executors.executor import Done
+from bench.run.executors.executor import Assignment, Done
 from bench.run.executors.local import Conditions, OnProgress, Stopped
 from bench.run.executors.ray_node import SUBMISSIONS, Errand, Mailbox, run_errand
 from bench.run.executors.sandbox import OPEN
@@ -114,19 +114,13 @@ class RayExecutor:
             return wanted
         return "cuda" if ray.cluster_resources().get("GPU", 0) > 0 else "cpu"
 
-    def run(
-        self,
-        spec: JobSpec,
-        phases: Sequence[Phase],
-        on_progress: OnProgress,
-        stop: threading.Event,
-        conditions: Conditions,
-    ) -> Done:
+    def run(self, assignment: Assignment, on_progress: OnProgress, stop: threading.Event) -> Done:
         """As ``Executor.run``, on whichever node has room."""
+        spec = assignment.spec
         key = str(spec.work)
         spec.work.mkdir(parents=True, exist_ok=True)
         spec = spec.model_copy(update={"threads": min(spec.threads, self._widest())})
-        errand = self._errand(key, spec, tuple(phases), conditions)
+        errand = self._errand(key, spec, assignment.phases, assignment.conditions)
         self._listeners[key] = on_progress
         task: Any = ray.remote(run_errand)
         reference = task.options(

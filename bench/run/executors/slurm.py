@@ -14,7 +14,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,13 @@ import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError, UncompletedJobError
 from submitit.helpers import DelayedSubmission
 
-from bench.contract.jobs import Failure, JobSpec, Phase, Progress
+from bench.contract.jobs import Failure, JobSpec, Progress
 from bench.errors import UsageError
 from bench.files import write_bytes
 from bench.measure.environment import capture_environment
 from bench.run.executors.cluster import Orders, run_on_node
-from bench.run.executors.executor import Done
-from bench.run.executors.local import Conditions, OnProgress, Stopped
+from bench.run.executors.executor import Assignment, Done
+from bench.run.executors.local import OnProgress, Stopped
 from bench.run.executors.sandbox import OPEN
 
 SLOTS = 64  # jobs in the queue or running at once, if --jobs does not say; which of them run is SLURM's to choose
@@ -41,6 +41,7 @@ QUEUE_SECONDS = 5.0  # between two looks at SLURM's queue
 SIGNAL_SECONDS = 2.0  # within which all processes of a job get a signal
 LOST_SECONDS = 30.0  # that a job is neither queued nor running, nor has left a result
 OVER = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT"}
+WANTED_BACK = "SLURM wants the node back; checkpoints are kept"
 FOLDER, JOB, WORD = "slurm", "job", "word.json"
 
 
@@ -74,10 +75,10 @@ class Task:
         try:
             done = run_on_node(spec, self.orders, _slots(spec), leave_word, wanted_back)
         except Stopped:
-            raise SystemExit("SLURM wants the node back; checkpoints are kept") from None
+            raise SystemExit(WANTED_BACK) from None
         # The signal goes to all processes of a job, and the phase's may have ended first.
         if done.failure is not None and done.failure.status == "signal" and wanted_back.wait(SIGNAL_SECONDS):
-            raise SystemExit("SLURM wants the node back; checkpoints are kept")
+            raise SystemExit(WANTED_BACK)
         return done
 
     def checkpoint(self) -> DelayedSubmission:
@@ -105,6 +106,11 @@ class Queue:
     _alive: set[str] | None = None  # None while SLURM does not answer
     _looked: float = -1e9
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def grow_old(self) -> None:
+        """Have the next question looked up: something was just changed."""
+        with self._lock:
+            self._looked = -1e9
 
     def holds(self, job_id: str) -> bool:
         """Whether a job waits or runs, or may."""
@@ -153,19 +159,15 @@ class SlurmExecutor:
         )
         return "cuda" if "gpu" in answer.stdout else "cpu"
 
-    def run(
-        self,
-        spec: JobSpec,
-        phases: Sequence[Phase],
-        on_progress: OnProgress,
-        stop: threading.Event,
-        conditions: Conditions,
-    ) -> Done:
+    def run(self, assignment: Assignment, on_progress: OnProgress, stop: threading.Event) -> Done:
         """As ``Executor.run``, whenever SLURM finds a node for it."""
-        spec = spec.model_copy(update={"work": spec.work.resolve(), "folder": spec.folder.resolve()})
+        given = assignment.spec
+        spec = given.model_copy(update={"work": given.work.resolve(), "folder": given.folder.resolve()})
         folder = spec.work / FOLDER
         self._end_earlier(folder)
-        orders = Orders(tuple(phases), conditions.limits, self._sandbox, self._environment["repository"])
+        orders = Orders(
+            assignment.phases, assignment.conditions.limits, self._sandbox, self._environment["repository"]
+        )
         try:
             job = _submit(Task(spec, orders), folder)
         except FailedSubmissionError as error:
@@ -209,7 +211,7 @@ class SlurmExecutor:
         """Cancel a job and wait until its processes have ended."""
         subprocess.run(["scancel", job_id], capture_output=True, check=False)
         ends = time.monotonic() + LOST_SECONDS + QUEUE_SECONDS
-        time.sleep(QUEUE_SECONDS)  # so that the look below is one from after it
+        self._queue.grow_old()
         while self._queue.holds(job_id) and time.monotonic() < ends:
             time.sleep(POLL_SECONDS)
 

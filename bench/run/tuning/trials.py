@@ -20,7 +20,7 @@ from bench.files import hash_json, write_bytes
 from bench.run.datasets import DataFacts
 from bench.run.discovery import Found
 from bench.run.display import Display
-from bench.run.executors.executor import Done, Executor, failure_of
+from bench.run.executors.executor import Assignment, Done, Executor, failure_of
 from bench.run.executors.local import Stopped
 from bench.run.plan import Entry, Job, Settings, State, make_job
 from bench.run.recording import evaluation_of, now, record_failure, record_success
@@ -143,10 +143,8 @@ class Trials:
             for name in (REPORT["train"], WEIGHTS):
                 (work / "train" / name).unlink(missing_ok=True)
         spec = job.spec(self.settings).model_copy(update={"until": until})
-        conditions = job.conditions(self.settings)
-        return self.executor.run(
-            spec, job.phases, lambda event: self.display.progress(job, event), self.stop, conditions
-        )
+        assignment = Assignment(spec, job.phases, job.conditions(self.settings))
+        return self.executor.run(assignment, lambda event: self.display.progress(job, event), self.stop)
 
     def _left(self, job: Job) -> float:
         value = evaluation_of(job).metrics.get(self.objective)
