@@ -145,10 +145,13 @@ def reproduction(paths: Paths, check: CheckFile = None, results: Results = Path(
     from bench.report.papers import read_entries
     from bench.report.reproduction import reproduction_text
     from bench.report.summary import read_all, say_unreadable, summarize
+    from bench.report.tried import read_tried
 
     records, problems = read_all(results)
-    say_unreadable(problems)
-    _print_or_check(reproduction_text(read_entries(paths), summarize(records)), check, "reproduction")
+    tried, unreadable = read_tried(results)
+    say_unreadable([*problems, *unreadable])
+    text = reproduction_text(read_entries(paths), summarize(records), tried)
+    _print_or_check(text, check, "reproduction")
 
 
 def _print_or_check(text: str, file: Path | None, command: str) -> None:

@@ -11,9 +11,14 @@ STUDY = "study.db"  # SQLite, as Optuna keeps it
 TRIAL_VARIANT = "trial-"  # what the variants of trials begin with, in a study's own results folder
 
 
+def tuning_folder(results: Path) -> Path:
+    """Where what was tried on validation images lies, apart: each folder is a results folder of its own."""
+    return results / "tuning"
+
+
 def study_folder(results: Path, submission: str, profile: str) -> Path:
     """A results folder of a study's own: its records never stand in a table beside real runs."""
-    return results / "tuning" / f"{submission}-{profile}"
+    return tuning_folder(results) / f"{submission}-{profile}"
 
 
 class Dimension(Strict):

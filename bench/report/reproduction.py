@@ -15,6 +15,7 @@ from bench.report.costs import cost_grid
 from bench.report.papers import Entry, heading_of, paper_key
 from bench.report.summary import Row
 from bench.report.tables import NOTHING, grid, spread_text
+from bench.report.tried import tried_grid
 from bench.report.verdict import OUTCOMES, QUANTITIES, SPREADS, Verdict, verdicts
 
 NOT_RUN = "not run"
@@ -38,6 +39,10 @@ A ± over the batches of one evaluation, or over pairs of images, says how few i
 another training may end from this one. Beside it: the same spread in our runs, what pure chance gives for batches
 of that size (binomial), and the spread over seeds, which is what a difference between two networks has to be
 compared with."""
+ABOUT_TRIED = (
+    "What was tried, scored on validation images (profile `tuning`, records in `results/tuning`); train figures "
+    "are means over the last tenth of the steps:"
+)
 # What a paper's ± is taken over, as our runs measure it as published.
 SAME_SPREAD = {"top1_accuracy": "std_over_batches", "lpips": "lpips_real_images_std"}
 
@@ -58,18 +63,19 @@ class Line:
         return NOT_RUN if self.verdict is None else self.verdict.verdict
 
 
-def reproduction_text(entries: Sequence[Entry], rows: Sequence[Row]) -> str:
+def reproduction_text(entries: Sequence[Entry], rows: Sequence[Row], tried: Sequence[Row] = ()) -> str:
     """The whole document, Markdown.
 
     Args:
         entries: The submissions, by paper, as ``read_entries`` gives them.
         rows: Of whatever records there are; official ones are used.
+        tried: What was tried on validation images, as ``read_tried`` gives it.
     """
     rows = [row for row in rows if row.first.protocol.profile == OFFICIAL]
-    return "\n\n".join(_blocks([entry for entry in entries if entry.manifest.paper], rows)) + "\n"
+    return "\n\n".join(_blocks([entry for entry in entries if entry.manifest.paper], rows, tried)) + "\n"
 
 
-def _blocks(entries: Sequence[Entry], rows: Sequence[Row]) -> Iterator[str]:
+def _blocks(entries: Sequence[Entry], rows: Sequence[Row], tried: Sequence[Row]) -> Iterator[str]:
     lines = {entry.name: list(_lines(entry, rows)) for entry in entries}
     everything = [line for group in lines.values() for line in group]
     yield INTRODUCTION
@@ -83,6 +89,10 @@ def _blocks(entries: Sequence[Entry], rows: Sequence[Row]) -> Iterator[str]:
             yield f"### {entry.name}\n\nTrack `{entry.track.name}`; [audit](papers.md#{entry.name})."
             yield _claims_grid(lines[entry.name])
             yield from _ablation(entry, rows)
+            own = [row for row in tried if row.first.identity.submission == entry.name]
+            if own:
+                yield ABOUT_TRIED
+                yield tried_grid(own, "github")
     spreads = [cells for line in everything if (cells := _spread_cells(line))]
     if spreads:
         titles = ("submission", "claim", "the paper's ±", "taken over", "same in ours", "by chance", "over seeds")

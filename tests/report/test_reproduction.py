@@ -11,6 +11,7 @@ from bench.files import REPOSITORY
 from bench.report.papers import Entry, read_entries
 from bench.report.reproduction import reproduction_text
 from bench.report.summary import summarize
+from bench.report.tried import tried_rows
 from tests.making import bench
 from tests.report.committed import committed_records
 from tests.report.making_records import make_record
@@ -55,10 +56,10 @@ def cells(text: str, *starts: str) -> list[str]:
 
 
 def test_the_committed_document_is_that_of_the_records() -> None:
-    rows = summarize(committed_records("results/runs"))
+    rows, tried = summarize(committed_records("results/runs")), summarize(committed_records("results/tuning"))
     text = (REPOSITORY / "docs" / "reproduction.md").read_text(encoding="utf-8")
     renew = "run `bench reproduction submissions/* > docs/reproduction.md`"
-    assert text == reproduction_text(read_entries(SUBMISSIONS), rows), renew
+    assert text == reproduction_text(read_entries(SUBMISSIONS), rows, tried_rows(tried)), renew
 
 
 def test_each_claim_has_its_verdict(entry: Entry) -> None:
