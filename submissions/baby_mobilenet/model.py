@@ -22,14 +22,19 @@ class Config:
     batch_size: int = 512
     learning_rate: float = 1e-3
     decay: float = 0.7  # of the rate, after each tenth of the budget; 1 for a constant rate
+    weight_decay: float = 0.0  # L2, added to the gradients
     dropout: float = 0.1
+    inner_activation: bool = False  # ReLU between depthwise and pointwise convolution, as in MobileNet
     augment: bool = True
+    rotation: float = 10.0  # degrees, to either side
+    jitter: float = 0.1  # of brightness, contrast and saturation
+    erasing: float = 0.1  # probability
 
 
 class Network(nn.Module):
     """Two convolutions with max-pools, dropout, three depthwise-separable ones, mean over space, linear layer."""
 
-    def __init__(self, data: DataSpec, dropout: float) -> None:
+    def __init__(self, data: DataSpec, config: Config) -> None:
         super().__init__()
         self.norm = Normalize(data.channel_mean, data.channel_std)
         self.layers = nn.Sequential(
@@ -37,10 +42,10 @@ class Network(nn.Module):
             nn.MaxPool2d(2),
             *_normalised(nn.Conv2d(32, 64, 3, padding=1), 64),
             nn.MaxPool2d(2),
-            nn.Dropout(dropout),
-            *_normalised(DepthwiseSeparableConv2d(64, 120, bias=True), 120),
-            *_normalised(DepthwiseSeparableConv2d(120, 220, bias=True), 220),
-            *_normalised(DepthwiseSeparableConv2d(220, 120, bias=True), 120),
+            nn.Dropout(config.dropout),
+            *_normalised(_separable(64, 120, config.inner_activation), 120),
+            *_normalised(_separable(120, 220, config.inner_activation), 220),
+            *_normalised(_separable(220, 120, config.inner_activation), 120),
         )
         self.head = nn.Linear(120, data.num_classes)
 
@@ -53,17 +58,23 @@ def _normalised(convolution: nn.Module, width: int) -> tuple[nn.Module, ...]:
     return convolution, nn.BatchNorm2d(width), nn.ReLU()
 
 
+def _separable(width_in: int, width_out: int, activation: bool) -> nn.Module:
+    layer = DepthwiseSeparableConv2d(width_in, width_out, bias=True)
+    return nn.Sequential(layer.depthwise, nn.ReLU(), layer.pointwise) if activation else layer
+
+
 class BabyMobileNet(Classifier[Config]):
     """Adam with a step decay on plain cross-entropy."""
 
     def build_model(self, data: DataSpec) -> nn.Module:
-        return Network(data, self.config.dropout)
+        return Network(data, self.config)
 
     def init_training(self, model: nn.Module, budget: Budget) -> None:
         assert isinstance(model, Network)
         self.model = model
         self.mean_colour = (model.norm.mean.flatten() * 255).round().to(torch.uint8)
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=self.config.learning_rate)
+        rate, weight_decay = self.config.learning_rate, self.config.weight_decay
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=rate, weight_decay=weight_decay)
         tenth = max(1, budget.steps // 10)  # 1,000 steps of an official run
         self.schedule = torch.optim.lr_scheduler.StepLR(self.optimizer, tenth, gamma=self.config.decay)
 
@@ -77,7 +88,8 @@ class BabyMobileNet(Classifier[Config]):
         """The paper's list in its order; what is erased becomes the mean colour, as after normalisation."""
         images = random_crop(images, padding=4)
         images = random_flip(images)
-        images = random_rotation(images, degrees=10)
-        images = color_jitter(images, brightness=0.1, contrast=0.1, saturation=0.1)
+        images = random_rotation(images, degrees=self.config.rotation)
+        jitter = self.config.jitter
+        images = color_jitter(images, brightness=jitter, contrast=jitter, saturation=jitter)
         images = gaussian_blur(images, kernel_size=3, sigma=(0.1, 1.0))
-        return random_erasing(images, p=0.1, value=self.mean_colour)
+        return random_erasing(images, p=self.config.erasing, value=self.mean_colour)
