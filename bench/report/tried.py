@@ -58,9 +58,15 @@ def _name(row: Row) -> str:
 
 
 def _varying(rows: Sequence[Row]) -> list[str]:
-    """Fields of the config that not all rows have alike, in their order."""
+    """Fields of the config that a variant set, or in which those that have it differ, in their order.
+
+    A field that only some have came with a later version of the code.
+    """
+    if len(rows) == 1:
+        return []
     names = dict.fromkeys(name for row in rows for name in row.first.config)
-    return [name for name in names if len({_value(row, name) for row in rows}) > 1]
+    was_set = {name for row in rows for name in row.first.identity.overrides}
+    return [name for name in names if name in was_set or len({_value(row, name) for row in rows} - {NOTHING}) > 1]
 
 
 def _value(row: Row, name: str) -> str:

@@ -37,6 +37,16 @@ def test_what_differs_is_shown_and_nothing_else() -> None:
     ]
 
 
+def test_a_field_of_later_code_is_shown_where_it_was_set() -> None:
+    early, late = tried("early", 0.4), tried("late", 0.5, noise=0.1, other=7)
+    identity = late.identity.model_copy(update={"overrides": {"noise": 0.1}})
+    late = late.model_copy(update={"identity": identity})
+    titles, _, *rows = cells(tried_grid(summarize([early, late]), "github"))
+    assert titles[:3] == ["tried", "noise", "steps"] and [row[1] for row in rows] == ["–", "0.1"]
+    titles, *_ = cells(tried_grid(summarize([late]), "github"))
+    assert "noise" not in titles  # of one alone the name says it
+
+
 def test_a_precision_is_told_apart() -> None:
     plain = tried("fast", 0.5)
     rounded = plain.model_copy(update={"identity": plain.identity.model_copy(update={"precision": "bf16"})})
