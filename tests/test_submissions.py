@@ -220,7 +220,10 @@ def test_paper_002s_rate_falls_once_after_36_of_50_epochs() -> None:
 
 def test_schedules_are_those_of_the_manifests() -> None:
     assert drops(learning_rates("baby_mobilenet", "base", "optimizer")) == {100 * i: 0.7 for i in range(1, 10)}
-    assert drops(learning_rates("baby_mobilenet", "no-decay", "optimizer")) == {}
+    assert drops(learning_rates("baby_mobilenet", "slower-decay", "optimizer")) == {
+        100 * i: 0.9 for i in range(1, 10)
+    }
+    assert drops(learning_rates("baby_mobilenet", "without-optimisations", "optimizer")) == {}
     assert drops(learning_rates("resnet20", "base", "optimizer")) == {500: 0.1, 750: 0.1}
     assert drops(learning_rates("densenet_bc", "base", "optimizer")) == {}
     cosine = learning_rates("densenet_bc", "cosine", "optimizer")
