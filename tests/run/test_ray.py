@@ -16,7 +16,7 @@ from tests.run.elsewhere import Contest, content, events, found, in_training, ma
 
 pytest.importorskip("ray", reason="Ray is an extra: pip install 'capbench[ray]'")
 
-SEEDS = 2
+SEEDS = 3
 
 
 @dataclass
