@@ -10,7 +10,6 @@ from bench.contract.records import REAL_IMAGES
 from bench.report.compare import comparison_text
 from bench.report.leaderboard import leaderboard_data, leaderboard_markdown
 from bench.report.summary import Row, summarize
-from bench.report.tried import tried_rows
 from bench.report.verdict import verdict_grid, verdicts
 from tests.report.committed import committed_records
 
@@ -61,33 +60,6 @@ def test_the_note_on_a_miss_quotes_its_record(rows: list[Row]) -> None:
     accuracy, loss = measured["train_accuracy"], measured["train_loss"]
     assert accuracy is not None and loss is not None
     assert f"train accuracy is {100 * accuracy.mean:.2f} % and loss {loss.mean:.3f}, against" in notes
-
-
-def test_the_note_on_what_was_tried_quotes_the_records() -> None:
-    notes = " ".join((ROOT / "submissions" / "baby_mobilenet" / "submission.yaml").read_text().split())
-    tried = {
-        row.first.identity.variant: row
-        for row in tried_rows(summarize(committed_records("results/tuning/baby_mobilenet")))
-    }
-
-    def percent(variant: str, *, as_published: bool = True) -> float:
-        row = tried[variant]
-        found = row.as_published("top1_accuracy") if as_published else row.metric("top1_accuracy")
-        assert found is not None
-        return round(100 * found.mean, 2)
-
-    accuracy, loss = (tried["slower-decay"].end_of_curve(name) for name in ("accuracy", "loss"))
-    assert accuracy is not None and loss is not None
-    assert f"{100 * accuracy.mean:.2f} % and {loss.mean:.3f}, but as published" in notes
-    assert f"as published it gets {percent('slower-decay')} %" in notes
-    assert f"(`faster-rate`) gets {percent('faster-rate', as_published=False)} % soundly" in notes
-    without, decayed = percent("faster-rate-no-dropout"), percent("faster-rate-no-dropout-weight-decay")
-    assert f"gets {without} % as published" in notes and f"adds one, {decayed} %" in notes
-    assert 1.5 < percent("faster-rate", as_published=False) - percent("faster-rate") < 2.5  # "two points"
-    assert 0.5 < without - percent("faster-rate-no-dropout-activation") < 1.5  # "a point"
-    assert 0.5 < decayed - without < 1.5
-    erased = percent("faster-rate-more-erasing", as_published=False)
-    assert erased < percent("faster-rate", as_published=False)
 
 
 def test_the_note_on_ablations_quotes_their_records(rows: list[Row]) -> None:
