@@ -1,4 +1,4 @@
-"""The committed records, and no others: whoever ran something here since has more."""
+"""The committed records, and no others, for whoever ran something here since has more; and the notes on them."""
 
 import subprocess
 
@@ -16,3 +16,8 @@ def committed_records(folder: str) -> list[Record]:
     if listed.returncode != 0:
         pytest.skip("not a git checkout")
     return [read_record(REPOSITORY / line) for line in listed.stdout.splitlines() if line.endswith(".json")]
+
+
+def notes_of(submission: str) -> str:
+    """A submission's manifest as one line, for finding what its notes quote."""
+    return " ".join((REPOSITORY / "submissions" / submission / "submission.yaml").read_text().split())

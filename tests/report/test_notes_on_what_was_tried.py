@@ -1,15 +1,12 @@
 """What baby_mobilenet's notes say of the settings that were tried comes from the committed records."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from bench.report.summary import Row, summarize
 from bench.report.tried import tried_rows
-from tests.report.committed import committed_records
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.report.committed import committed_records, notes_of
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ def _tried(row: Row) -> Tried:
 
 @pytest.fixture(scope="module")
 def notes() -> str:
-    return " ".join((ROOT / "submissions" / "baby_mobilenet" / "submission.yaml").read_text().split())
+    return notes_of("baby_mobilenet")
 
 
 def test_the_note_on_the_schedule_and_dropout(notes: str, tried: dict[str, Tried]) -> None:

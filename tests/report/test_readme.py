@@ -11,7 +11,7 @@ from bench.report.compare import comparison_text
 from bench.report.leaderboard import leaderboard_data, leaderboard_markdown
 from bench.report.summary import Row, summarize
 from bench.report.verdict import verdict_grid, verdicts
-from tests.report.committed import committed_records
+from tests.report.committed import committed_records, notes_of
 
 ROOT = Path(__file__).resolve().parents[2]
 VERDICTS = "<!-- bench verdict --table github -->\n"
@@ -45,7 +45,7 @@ def test_the_verdicts_are_those_of_the_records(rows: list[Row]) -> None:
 @pytest.mark.parametrize("name", ["se_dsconv", "inverted_residual_se"])
 def test_the_notes_quote_the_records(name: str, rows: list[Row]) -> None:
     (row,) = [row for row in rows if row.label == name and row.first.protocol.profile == "official"]
-    notes = " ".join((ROOT / "submissions" / name / "submission.yaml").read_text().split())
+    notes = notes_of(name)
     for spread in (row.metric("top1_accuracy"), row.as_published("top1_accuracy")):
         assert spread is not None and spread.std is not None
         assert f"{100 * spread.mean:.2f} ± {100 * spread.std:.2f} %" in notes
@@ -53,7 +53,7 @@ def test_the_notes_quote_the_records(name: str, rows: list[Row]) -> None:
 
 def test_the_note_on_a_miss_quotes_its_record(rows: list[Row]) -> None:
     (row,) = [row for row in rows if row.label == "baby_mobilenet" and row.first.protocol.profile == "official"]
-    notes = " ".join((ROOT / "submissions" / "baby_mobilenet" / "submission.yaml").read_text().split())
+    notes = notes_of("baby_mobilenet")
     for spread in (row.metric("top1_accuracy"), row.as_published("top1_accuracy")):
         assert spread is not None and f"{100 * spread.mean:.2f} %" in notes
     measured = {verdict.quantity: verdict.measured for verdict in verdicts([row])}
@@ -63,7 +63,7 @@ def test_the_note_on_a_miss_quotes_its_record(rows: list[Row]) -> None:
 
 
 def test_the_note_on_ablations_quotes_their_records(rows: list[Row]) -> None:
-    notes = " ".join((ROOT / "submissions" / "se_dsconv" / "submission.yaml").read_text().split())
+    notes = notes_of("se_dsconv")
     (plain,) = [row for row in rows if row.label == "se_dsconv/no-augmentation"]
     (shorter,) = summarize(committed_records("results/tuning/se_dsconv-shorter"))
     learnt, published = plain.end_of_curve("accuracy"), plain.as_published("top1_accuracy")
@@ -79,7 +79,7 @@ def test_the_note_on_ablations_quotes_their_records(rows: list[Row]) -> None:
 
 
 def test_the_note_on_small_differences_quotes_their_records(rows: list[Row]) -> None:
-    notes = " ".join((ROOT / "submissions" / "se_dsconv" / "submission.yaml").read_text().split())
+    notes = notes_of("se_dsconv")
     found = [
         verdict
         for verdict in verdicts(rows)
@@ -101,7 +101,7 @@ def test_the_notes_on_one_generator_quote_its_record(rows: list[Row]) -> None:
         floor.metric("fid_10000"),
     )
     assert sound is not None and published is not None and real is not None and sound.n == 1
-    notes = " ".join((ROOT / "submissions" / "dcgan_002" / "submission.yaml").read_text().split())
+    notes = notes_of("dcgan_002")
     assert f"gives FID {published.mean:.2f} measured" in notes and f"resize, is {sound.mean:.2f};" in notes
     assert f"one run {published.mean - 44.46:.1f} above" in notes and f"real images have {real.mean:.2f}." in notes
 
@@ -115,7 +115,7 @@ def test_the_note_on_the_search_quotes_its_trials() -> None:
     adam = [trial for trial in trials if trial.config["optimizer"] == "adam"]
     rates = [trial.config["adam_learning_rate"] for trial in adam]
     assert len(adam) == 3 and {trial.status for trial in adam} == {"pruned"}
-    notes = " ".join((ROOT / "submissions" / "cnn6" / "submission.yaml").read_text().split())
+    notes = notes_of("cnn6")
     assert "sixteen random trials" in notes and f"Three came to the end of their steps, {pruned} were" in notes
     assert f"had {100 * best:.1f} % on validation" in notes
     assert f"rates of {min(rates):.3f} to {max(rates):.3f}" in notes
@@ -126,7 +126,7 @@ def test_the_note_on_the_other_papers_search_quotes_its_trials() -> None:
     done = {trial.evaluation.metrics["top1_accuracy"]: trial for trial in trials if trial.evaluation is not None}
     pruned = sum(trial.status == "pruned" for trial in trials)
     assert (len(trials), len(done)) == (16, 2)
-    notes = " ".join((ROOT / "submissions" / "inverted_residual_se" / "submission.yaml").read_text().split())
+    notes = notes_of("inverted_residual_se")
     assert "sixteen random trials" in notes and f"Two came to the end of their steps, {pruned} were" in notes
     assert f"had {100 * max(done):.1f} % on validation" in notes
     assert f"at a rate of {done[max(done)].config['learning_rate']:.5f};" in notes
@@ -142,7 +142,7 @@ def test_the_floor_in_the_docs_is_that_of_the_record(rows: list[Row]) -> None:
     assert f"FID {found['fid_10000']:.2f} [{low:.2f}, {high:.2f}] (legacy) or {clean:.2f} (clean)" in text
     assert f"and {found['fid_infinity_from_10000']:.2f} extrapolated" in text
     assert f"have {found['fid_10000_train']:.2f}. " in text
-    audit = " ".join((ROOT / "submissions" / "dcgan_002" / "submission.yaml").read_text().split())
+    audit = notes_of("dcgan_002")
     assert f"real images have {found['lpips_vgg_64']:.3f}" in audit
     assert f"The resize alone makes {clean - found['fid_10000']:.2f}" in text
 
