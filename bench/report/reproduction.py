@@ -41,7 +41,7 @@ of that size (binomial), and the spread over seeds, which is what a difference b
 compared with."""
 ABOUT_TRIED = (
     "What was tried, scored on validation images (profile `tuning`, records in `results/tuning`); train figures "
-    "are means over the last tenth of the steps:"
+    "are means over the last tenth of the steps, and a dash is a setting that the code of the time did not have:"
 )
 # What a paper's ± is taken over, as our runs measure it as published.
 SAME_SPREAD = {"top1_accuracy": "std_over_batches", "lpips": "lpips_real_images_std"}

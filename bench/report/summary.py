@@ -30,9 +30,17 @@ class Row:
     @property
     def label(self) -> str:
         """The submission's name, with the variant's if it is not the base, and the precision's if not float32."""
-        identity = self.first.identity
-        label = label_of(identity.submission, identity.variant)
-        return label if identity.precision == "fp32" else f"{label} {identity.precision}"
+        return label_of(self.first.identity.submission, self.first.identity.variant) + self._at_precision
+
+    @property
+    def setting(self) -> str:
+        """The variant's name, with the precision's if not float32."""
+        return self.first.identity.variant + self._at_precision
+
+    @property
+    def _at_precision(self) -> str:
+        precision = self.first.identity.precision
+        return "" if precision == "fp32" else f" {precision}"
 
     @property
     def key(self) -> tuple[str, ...]:

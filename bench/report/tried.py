@@ -38,7 +38,7 @@ def tried_grid(rows: Sequence[Row], table: str) -> str:
     Accuracy and loss of train are means over the last tenth of the steps. A column that nothing has is left out.
     """
     measure = measure_of(rows[0])
-    columns: dict[str, list[str]] = {"tried": [_name(row) for row in rows]}
+    columns: dict[str, list[str]] = {"tried": [row.setting for row in rows]}
     for field in _varying(rows):
         columns[field] = [_value(row, field) for row in rows]
     columns["steps"] = [f"{row.steps:,}" for row in rows]
@@ -50,11 +50,6 @@ def tried_grid(rows: Sequence[Row], table: str) -> str:
     columns["train loss"] = [spread_text(row.end_of_curve("loss"), digits=3, with_n=False) for row in rows]
     shown = {title: cells for title, cells in columns.items() if set(cells) != {NOTHING}}
     return grid(list(shown), list(zip(*shown.values(), strict=True)), table)
-
-
-def _name(row: Row) -> str:
-    identity = row.first.identity
-    return identity.variant if identity.precision == "fp32" else f"{identity.variant}, {identity.precision}"
 
 
 def _varying(rows: Sequence[Row]) -> list[str]:

@@ -51,7 +51,7 @@ def test_a_precision_is_told_apart() -> None:
     plain = tried("fast", 0.5)
     rounded = plain.model_copy(update={"identity": plain.identity.model_copy(update={"precision": "bf16"})})
     text = tried_grid(summarize([plain, rounded]), "github")
-    assert [row[0] for row in cells(text)[2:]] == ["fast, bf16", "fast"]
+    assert [row[0] for row in cells(text)[2:]] == ["fast bf16", "fast"]
 
 
 def test_searches_short_runs_failures_and_strangers_are_left_out(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_the_first_tab_skips_to_the_content(site: Path, page: "Page") -> None:
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.innerText") == "Skip to the content"
     page.keyboard.press("Enter")
-    assert page.url.endswith("#content")
+    page.wait_for_url("**/index.html#content")
 
 
 def test_from_the_front_page_to_a_run(site: Path, page: "Page") -> None:
