@@ -24,6 +24,7 @@ from bench.job.execution import compile_modules, precision_of
 from bench.job.generation import Sampler
 from bench.job.guard import Guard
 from bench.job.loading import AnySubmission, build_network, data_spec, load_submission, seed_everything
+from bench.job.parts import earlier_parts, with_part
 from bench.job.prediction import rebuild
 from bench.job.state import capture_state, restore_state
 from bench.measure.environment import capture_environment, peak_memory_bytes
@@ -39,6 +40,7 @@ class Progress:
     seconds: float = 0.0
     resumes: int = 0
     updates: dict[str, int] = field(default_factory=dict)  # optimizer -> steps that it has taken
+    parts: list[dict[str, Any]] = field(default_factory=list)  # see bench/job/parts.py
 
 
 class Trainer:
@@ -76,6 +78,8 @@ class Trainer:
         learned = LearnedStateCheck(model)
         self._count_updates(model)
         self._resume(model)
+        conditions = {**self.environment, "execution": self.spec.execution.model_dump()}
+        self.progress.parts = with_part(self.progress.parts, self.progress.step, conditions)
         self._train(model)
         state = TrainingState(self.submission, model)
         state.refuse_hidden()
@@ -157,8 +161,13 @@ class Trainer:
             seconds=self.progress.seconds,
             resumes=self.progress.resumes,
             peak_memory_bytes=peak_memory_bytes(self.spec.device),
-            environment=self.environment,
+            environment={**self.environment, **self._earlier()},
         )
+
+    def _earlier(self) -> dict[str, Any]:
+        """What of the training was computed under other conditions than the rest, if anything was."""
+        earlier = earlier_parts(self.progress.parts)
+        return {"earlier_parts": earlier} if earlier else {}
 
 
 def start_training(submission: AnySubmission, spec: JobSpec, budget: Budget, device: torch.device) -> nn.Module:

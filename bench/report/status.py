@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -189,7 +190,10 @@ def _sections(path: Path, record: Record) -> Iterator[str]:
     yield from _table("timing", {k: f"{v:.5g}" if isinstance(v, float) else v for k, v in timing.items()})
     environment = record.environment
     shown = {name: environment.get(name) for name in ("device", "threads", "python", "packages", "repository")}
-    yield from _table("environment", shown)
+    earlier = {
+        f"from step {part['from_step']:,}": _otherwise(part) for part in environment.get("earlier_parts", [])
+    }
+    yield from _table("environment", shown | earlier)
     yield from _table(
         "hashes", {"identity": identity.hash, "protocol": protocol.hash, "source": identity.source_hash}
     )
@@ -198,6 +202,11 @@ def _sections(path: Path, record: Record) -> Iterator[str]:
     if record.log_tail:
         yield "\nlast lines that it printed"
         yield from (f"  {line}" for line in record.log_tail)
+
+
+def _otherwise(part: dict[str, Any]) -> str:
+    """What of the environment was otherwise while that part of a training ran."""
+    return ", ".join(f"{name} {value}" for name, value in part.items() if name != "from_step")
 
 
 def _table(title: str, values: dict[str, object] | dict[str, str]) -> Iterator[str]:

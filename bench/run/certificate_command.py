@@ -144,7 +144,9 @@ def _within_spread(certificate: Certificate, record: Record) -> tuple[ExitCode, 
     name = "top1_accuracy" if record.task == "classification" else fid_name(record.protocol.samples)
     assert record.evaluation is not None
     certified, found = certificate.metrics.get(name), record.evaluation.metrics.get(name)
-    lines = ["the trained weights are not the same to the last bit (another device, thread count or version)"]
+    in_parts = "earlier_parts" in certificate.environment
+    why = "it was trained in parts, not all alike" if in_parts else "another device, thread count or version"
+    lines = [f"the trained weights are not the same to the last bit ({why})"]
     if certified is None or found is None:
         why = record.not_measured.get(name, "the certificate has none")
         return ExitCode.NOTHING, [*lines, f"it cannot be told whether it holds: {name} is not measured: {why}"]

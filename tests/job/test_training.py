@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bench.contract.jobs import CHECKPOINT, REPORT, WEIGHTS, TrainingReport, read_report
+from bench.contract.jobs import CHECKPOINT, REPORT, WEIGHTS, Execution, TrainingReport, read_report
 from bench.job.checkpoint import run_id
 from bench.job.training import Trainer, seed_generators, train
 from tests.job.making_jobs import make_spec
@@ -68,6 +68,27 @@ def test_a_resumed_run_is_bit_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     reports = [read_report(spec.work / REPORT["train"], TrainingReport) for spec in (calm, shaken)]
     assert reports[0].curves == reports[1].curves
     assert reports[1].resumes == len(stops)
+    assert reports[1].environment == reports[0].environment  # all of it here: no part stands out
+
+
+def test_parts_under_other_conditions_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = make_spec(tmp_path, checkpoint_seconds=0.0)
+    for threads, steps in ((4, 3), (4, 2), (2, 4)):  # cores are not asked for: the number alone is told
+        trainer = Trainer(spec)
+        trainer.environment["threads"] = threads
+        interrupt_after(trainer, steps, monkeypatch)
+        with pytest.raises(Interrupted):
+            trainer.run()
+    compiled = spec.model_copy(update={"execution": Execution(compiled=False, precision="bf16")})
+    last = Trainer(compiled)
+    last.environment["threads"] = 2
+    environment = last.run().environment
+    assert environment["threads"] == 2
+    plain = {"precision": "fp32", "compiled": False, "memory_format": "channels_last"}
+    assert environment["earlier_parts"] == [
+        {"from_step": 0, "execution": plain, "threads": 4},
+        {"from_step": 5, "execution": plain},
+    ]
 
 
 def test_other_seeds_and_other_order_give_other_weights(tmp_path: Path) -> None:

@@ -1,0 +1,16 @@
+"""Parts of a training: what is one, and what is told of it."""
+
+from bench.job.parts import earlier_parts, with_part
+
+
+def test_like_parts_are_one() -> None:
+    parts = with_part([], 0, {"threads": 1})
+    assert with_part(parts, 40, {"threads": 1}) == parts
+    assert earlier_parts(parts) == []
+
+
+def test_unlike_parts_are_told_by_what_was_otherwise() -> None:
+    parts = with_part([], 0, {"threads": 1, "python": "3.11", "cuda": "12"})
+    parts = with_part(parts, 40, {"threads": 2, "python": "3.11"})
+    parts = with_part(parts, 90, {"threads": 1, "python": "3.11"})
+    assert earlier_parts(parts) == [{"from_step": 0, "cuda": "12"}, {"from_step": 40, "threads": 2}]
