@@ -4,6 +4,7 @@ The last process alone writes the report; without the others a record would say 
 version had trained what two did.
 """
 
+from itertools import pairwise
 from typing import Any
 
 
@@ -15,12 +16,15 @@ def with_part(parts: list[dict[str, Any]], step: int, conditions: dict[str, Any]
 
 
 def earlier_parts(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """All but the last, each as its first step and what of its conditions was otherwise than in the last."""
-    *earlier, last = parts
+    """All but the last, each as its steps and what of its conditions was otherwise than in the last.
+
+    The step that a part ends at is the first of the next.
+    """
+    last = parts[-1]["conditions"]
     return [
-        {"from_step": part["from_step"]}
-        | {name: part["conditions"].get(name) for name in _different(part["conditions"], last["conditions"])}
-        for part in earlier
+        {"from_step": part["from_step"], "to_step": following["from_step"]}
+        | {name: part["conditions"].get(name) for name in _different(part["conditions"], last)}
+        for part, following in pairwise(parts)
     ]
 
 

@@ -190,9 +190,7 @@ def _sections(path: Path, record: Record) -> Iterator[str]:
     yield from _table("timing", {k: f"{v:.5g}" if isinstance(v, float) else v for k, v in timing.items()})
     environment = record.environment
     shown = {name: environment.get(name) for name in ("device", "threads", "python", "packages", "repository")}
-    earlier = {
-        f"from step {part['from_step']:,}": _otherwise(part) for part in environment.get("earlier_parts", [])
-    }
+    earlier = dict(map(_part, environment.get("earlier_parts", [])))
     yield from _table("environment", shown | earlier)
     yield from _table(
         "hashes", {"identity": identity.hash, "protocol": protocol.hash, "source": identity.source_hash}
@@ -204,9 +202,10 @@ def _sections(path: Path, record: Record) -> Iterator[str]:
         yield from (f"  {line}" for line in record.log_tail)
 
 
-def _otherwise(part: dict[str, Any]) -> str:
-    """What of the environment was otherwise while that part of a training ran."""
-    return ", ".join(f"{name} {value}" for name, value in part.items() if name != "from_step")
+def _part(part: dict[str, Any]) -> tuple[str, str]:
+    """Which steps of a training ran under other conditions than the last, and what was otherwise."""
+    otherwise = [f"{name} {value}" for name, value in part.items() if name not in ("from_step", "to_step")]
+    return f"steps {part['from_step']:,} to {part['to_step']:,}", ", ".join(otherwise)
 
 
 def _table(title: str, values: dict[str, object] | dict[str, str]) -> Iterator[str]:

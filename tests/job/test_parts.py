@@ -13,4 +13,7 @@ def test_unlike_parts_are_told_by_what_was_otherwise() -> None:
     parts = with_part([], 0, {"threads": 1, "python": "3.11", "cuda": "12"})
     parts = with_part(parts, 40, {"threads": 2, "python": "3.11"})
     parts = with_part(parts, 90, {"threads": 1, "python": "3.11"})
-    assert earlier_parts(parts) == [{"from_step": 0, "cuda": "12"}, {"from_step": 40, "threads": 2}]
+    assert earlier_parts(parts) == [
+        {"from_step": 0, "to_step": 40, "cuda": "12"},
+        {"from_step": 40, "to_step": 90, "threads": 2},
+    ]

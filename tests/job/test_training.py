@@ -86,8 +86,8 @@ def test_parts_under_other_conditions_are_named(tmp_path: Path, monkeypatch: pyt
     assert environment["threads"] == 2
     plain = {"precision": "fp32", "compiled": False, "memory_format": "channels_last"}
     assert environment["earlier_parts"] == [
-        {"from_step": 0, "execution": plain, "threads": 4},
-        {"from_step": 5, "execution": plain},
+        {"from_step": 0, "to_step": 5, "execution": plain, "threads": 4},
+        {"from_step": 5, "to_step": 9, "execution": plain},
     ]
 
 

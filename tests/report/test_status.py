@@ -101,10 +101,13 @@ def test_show(tmp_path: Path) -> None:
 
 def test_show_tells_parts_of_a_training_apart(tmp_path: Path) -> None:
     record = make_record("net", 0)
-    earlier = [{"from_step": 0, "threads": 4}, {"from_step": 1500, "threads": 2, "python": "3.11.7"}]
+    earlier = [
+        {"from_step": 0, "to_step": 1500, "threads": 4},
+        {"from_step": 1500, "to_step": 1501, "threads": 2, "python": "3.11.7"},
+    ]
     put(tmp_path, record.model_copy(update={"environment": {**record.environment, "earlier_parts": earlier}}))
     lines = [" ".join(line.split()) for line in show_text(tmp_path, "net").splitlines()]
-    assert "from step 0 threads 4" in lines and "from step 1,500 threads 2, python 3.11.7" in lines
+    assert "steps 0 to 1,500 threads 4" in lines and "steps 1,500 to 1,501 threads 2, python 3.11.7" in lines
 
 
 def test_as_commands(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_from_one_seed_it_cannot_be_told() -> None:
 
 def test_a_run_in_unlike_parts_is_not_expected_to_repeat_to_the_bit() -> None:
     certificate, record = certified(0.45, 0.46, 0.47)
-    environment = {**certificate.environment, "earlier_parts": [{"from_step": 0, "threads": 4}]}
+    environment = {**certificate.environment, "earlier_parts": [{"from_step": 0, "to_step": 9, "threads": 4}]}
     in_parts = certificate.model_copy(update={"environment": environment})
     assert "in parts" in judge(in_parts, repeated(record, 0.46))[1][0]
     assert "in parts" not in judge(certificate, repeated(record, 0.46))[1][0]
