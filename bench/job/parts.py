@@ -7,9 +7,13 @@ version had trained what two did.
 from itertools import pairwise
 from typing import Any
 
+NOT_RECORDED = {"conditions": "not recorded"}
+
 
 def with_part(parts: list[dict[str, Any]], step: int, conditions: dict[str, Any]) -> list[dict[str, Any]]:
     """``parts`` and one that begins at ``step``, which is none of its own under the conditions of the last."""
+    if not parts and step > 0:  # a checkpoint of a version that did not keep them
+        parts = [{"from_step": 0, "conditions": NOT_RECORDED}]
     if parts and parts[-1]["conditions"] == conditions:
         return parts
     return [*parts, {"from_step": step, "conditions": conditions}]
@@ -22,11 +26,13 @@ def earlier_parts(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     last = parts[-1]["conditions"]
     return [
-        {"from_step": part["from_step"], "to_step": following["from_step"]}
-        | {name: part["conditions"].get(name) for name in _different(part["conditions"], last)}
+        {"from_step": part["from_step"], "to_step": following["from_step"], **_otherwise(part["conditions"], last)}
         for part, following in pairwise(parts)
     ]
 
 
-def _different(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    return [name for name in sorted(one.keys() | other.keys()) if one.get(name) != other.get(name)]
+def _otherwise(conditions: dict[str, Any], last: dict[str, Any]) -> dict[str, Any]:
+    if conditions == NOT_RECORDED:
+        return conditions
+    names = sorted(conditions.keys() | last.keys())
+    return {name: conditions.get(name) for name in names if conditions.get(name) != last.get(name)}

@@ -17,3 +17,8 @@ def test_unlike_parts_are_told_by_what_was_otherwise() -> None:
         {"from_step": 0, "to_step": 40, "cuda": "12"},
         {"from_step": 40, "to_step": 90, "threads": 2},
     ]
+
+
+def test_of_an_older_checkpoint_it_is_told_that_nothing_is_known() -> None:
+    parts = with_part([], 40, {"threads": 2})
+    assert earlier_parts(parts) == [{"from_step": 0, "to_step": 40, "conditions": "not recorded"}]
