@@ -51,15 +51,21 @@ def test_the_notes_quote_the_records(name: str, rows: list[Row]) -> None:
         assert f"{100 * spread.mean:.2f} ± {100 * spread.std:.2f} %" in notes
 
 
-def test_the_note_on_a_miss_quotes_its_record(rows: list[Row]) -> None:
-    (row,) = [row for row in rows if row.label == "baby_mobilenet" and row.first.protocol.profile == "official"]
+def test_the_note_on_the_old_and_the_new_default_quotes_their_records() -> None:
+    records = committed_records("results/runs/cifar100-classification/baby_mobilenet/base")
     notes = notes_of("baby_mobilenet")
-    for spread in (row.metric("top1_accuracy"), row.as_published("top1_accuracy")):
-        assert spread is not None and f"{100 * spread.mean:.2f} %" in notes
-    measured = {verdict.quantity: verdict.measured for verdict in verdicts([row])}
-    accuracy, loss = measured["train_accuracy"], measured["train_loss"]
-    assert accuracy is not None and loss is not None
-    assert f"train accuracy is {100 * accuracy.mean:.2f} % and loss {loss.mean:.3f}, against" in notes
+    old, new = ([one for one in records if one.config["learning_rate"] == rate] for rate in (1e-3, 3e-3))
+    for row, words in (
+        (*summarize(new), "train accuracy is {} and loss {}, against"),
+        (*summarize(old), "{} and {}:"),
+    ):
+        measured = {verdict.quantity: verdict.measured for verdict in verdicts([row])}
+        accuracy, loss = measured["train_accuracy"], measured["train_loss"]
+        assert accuracy is not None and loss is not None
+        assert words.format(f"{100 * accuracy.mean:.2f} %", f"{loss.mean:.3f}") in notes
+        for spread in (row.metric("top1_accuracy"), row.as_published("top1_accuracy")):
+            assert spread is None or f"{100 * spread.mean:.2f} %" in notes
+    assert [len(old), len(new)] == [1, 1]  # "one official run"
 
 
 def test_the_note_on_ablations_quotes_their_records(rows: list[Row]) -> None:
