@@ -184,8 +184,18 @@ def _spread_cells(line: Line) -> list[str] | None:
     if line.row is not None and line.quantity in SAME_SPREAD:
         same = line.row.as_published(SAME_SPREAD[line.quantity])
         batches = NOTHING if same is None else unit.text(same.mean)
-    if line.row is not None and line.quantity == "top1_accuracy":
-        settings = line.row.first.as_published
-        if settings is not None:
-            chance = unit.text(math.sqrt(claim.mean * (1 - claim.mean) / settings.batch_size))
+    batch_size = _batch_size(line)
+    if batch_size is not None:
+        chance = unit.text(math.sqrt(claim.mean * (1 - claim.mean) / batch_size))
     return [line.label, unit.title, unit.text(claim.std), claim.over or "not said", batches, chance, seeds]
+
+
+def _batch_size(line: Line) -> int | None:
+    """Of the batches that an accuracy's ± is over: the author's in evaluation if it is known, else training's."""
+    if line.row is None or line.quantity not in ("top1_accuracy", "train_accuracy"):
+        return None
+    record = line.row.first
+    if line.quantity == "top1_accuracy" and record.as_published is not None:
+        return record.as_published.batch_size
+    size = record.config.get("batch_size")
+    return size if isinstance(size, int) else None

@@ -99,6 +99,14 @@ def test_what_a_spread_is(entry: Entry) -> None:
     assert cells(text, "net", "top-1", "4.20") == row
 
 
+def test_without_an_own_way_of_measuring_chance_is_for_the_batches_of_training(tmp_path: Path) -> None:
+    claims = {name: {"mean": 0.5, "std": 0.04, "over": "batches"} for name in ("top1_accuracy", "train_accuracy")}
+    (entry,) = read_entries([write(tmp_path, "net", track="cifar100-classification", claims=claims)])
+    text = reproduction_text([entry], summarize([make_record("net", 0, 0.45, claims=claims)]))
+    for name in ("top-1", "train accuracy"):  # √(0.5 · 0.5 / 128), in points
+        assert cells(text, "net", name, "4.00") == ["net", name, "4.00", "batches", "–", "4.42", "–"]
+
+
 def test_what_it_cost(entry: Entry) -> None:
     records = runs(entry, [0.45, 0.46], training_seconds=3590.0, training_joules=80_000.0)
     alone, beside = records
