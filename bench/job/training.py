@@ -78,8 +78,7 @@ class Trainer:
         learned = LearnedStateCheck(model)
         self._count_updates(model)
         self._resume(model)
-        conditions = {**self.environment, "execution": self.spec.execution.model_dump()}
-        self.progress.parts = with_part(self.progress.parts, self.progress.step, conditions)
+        self._begin_part()
         self._train(model)
         state = TrainingState(self.submission, model)
         state.refuse_hidden()
@@ -144,6 +143,10 @@ class Trainer:
         self.log.restore(content["log"])
         self.progress = Progress(**content["progress"])
         self.progress.resumes += 1
+
+    def _begin_part(self) -> None:
+        conditions = {**self.environment, "execution": self.spec.execution.model_dump()}
+        self.progress.parts = with_part(self.progress.parts, self.progress.step, conditions)
 
     def _report(self, model: nn.Module, params: int) -> TrainingReport:
         weights = final_weights(self.submission, model)

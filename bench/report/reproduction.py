@@ -197,5 +197,4 @@ def _batch_size(line: Line) -> int | None:
     record = line.row.first
     if line.quantity == "top1_accuracy" and record.as_published is not None:
         return record.as_published.batch_size
-    size = record.config.get("batch_size")
-    return size if isinstance(size, int) else None
+    return None if record.training is None else record.training.batch_size

@@ -55,17 +55,20 @@ def test_the_note_on_the_old_and_the_new_default_quotes_their_records() -> None:
     records = committed_records("results/runs/cifar100-classification/baby_mobilenet/base")
     notes = notes_of("baby_mobilenet")
     old, new = ([one for one in records if one.config["learning_rate"] == rate] for rate in (1e-3, 3e-3))
-    for row, words in (
-        (*summarize(new), "train accuracy is {} and loss {}, against"),
-        (*summarize(old), "{} and {}:"),
+    for row, words, ways in (  # new: as in eval mode; old: in train mode too
+        (*summarize(new), "train accuracy is {} and loss {}, against", 1),
+        (*summarize(old), "{} and {}:", 2),
     ):
         measured = {verdict.quantity: verdict.measured for verdict in verdicts([row])}
         accuracy, loss = measured["train_accuracy"], measured["train_loss"]
         assert accuracy is not None and loss is not None
         assert words.format(f"{100 * accuracy.mean:.2f} %", f"{loss.mean:.3f}") in notes
-        for spread in (row.metric("top1_accuracy"), row.as_published("top1_accuracy")):
-            assert spread is None or f"{100 * spread.mean:.2f} %" in notes
+        measures = (row.metric("top1_accuracy"), row.as_published("top1_accuracy"))
+        shown = [f"{100 * spread.mean:.2f} %" for spread in measures if spread is not None]
+        assert len(shown) == ways and all(figure in notes for figure in shown)
     assert [len(old), len(new)] == [1, 1]  # "one official run"
+    before = summarize(old)[0].metric("top1_accuracy")
+    assert before is not None and round(56.3 - 100 * before.mean) == 7  # "seven points"
 
 
 def test_the_note_on_ablations_quotes_their_records(rows: list[Row]) -> None:
