@@ -19,6 +19,7 @@ from bench.errors import ResultsError
 from bench.files import hash_json
 
 SCHEMA_VERSION = 2
+DISTURBING = 0.1  # share of the machine's processors that others may have while a speed is measured
 COPIES = 0.9  # of pairs of a sample and a held-out image; where nothing is copied it is about a half
 REAL_IMAGES = "real-images"  # the name under which real images are scored as if they were samples
 Status = Literal["ok", "pruned", "cap", "contract", "oom", "timeout", "limit", "signal", "nan", "error"]
@@ -114,6 +115,12 @@ class Rate(Strict):
     calls_per_block: int
     items_per_call: int
     dtype: str
+    neighbours: float | None = None  # share of the machine's processors that other programs had; None: not known
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether others had more of the machine than a measurement of speed bears."""
+        return self.neighbours is not None and self.neighbours > DISTURBING
 
 
 class Timing(Strict):

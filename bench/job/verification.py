@@ -298,6 +298,7 @@ class Verifier:
             calls_per_block=measured.calls_per_block,
             items_per_call=items,
             dtype=dtype,
+            neighbours=measured.neighbours,
         )
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch.utils.benchmark import Timer
 
+from bench.measure.neighbours import Neighbours
+
 
 @dataclass(frozen=True)
 class Throughput:
@@ -16,6 +18,7 @@ class Throughput:
     blocks: int
     calls_per_block: int
     items_per_call: int
+    neighbours: float  # share of the machine's processors that other programs had meanwhile
 
 
 def measure_throughput(
@@ -48,7 +51,8 @@ def measure_throughput(
     timer = Timer("function()", globals={"function": function}, num_threads=torch.get_num_threads())
     once = timer.timeit(1).median
     calls = max(1, int(max_seconds / blocks / max(once, 1e-9)))
+    neighbours = Neighbours()
     seconds = torch.tensor([timer.timeit(calls).median for _ in range(blocks)], dtype=torch.float64)
     quartiles = (items_per_call / seconds).quantile(torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64))
     low, median, high = quartiles.tolist()
-    return Throughput(median, high - low, blocks, calls, items_per_call)
+    return Throughput(median, high - low, blocks, calls, items_per_call, neighbours.share())

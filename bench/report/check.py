@@ -7,7 +7,7 @@ one judge, are outcomes of their own (exit code 5).
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.contract.records import REAL_IMAGES, Record
+from bench.contract.records import REAL_IMAGES, Rate
 from bench.contract.speeds import SpeedRatio
 from bench.errors import ExitCode, UsageError
 from bench.report.baseline import reference_records
@@ -16,6 +16,8 @@ from bench.report.findings import FAIL, OPEN, PASS, SKIPPED, Finding, Limit, par
 from bench.report.summary import Row, read_all, summarize
 from bench.report.tables import NOTHING
 from bench.stats import paired_by_seed
+
+BUSY = "other programs kept the machine busy"
 
 
 def findings(before: list[Row], now: list[Row], limits: dict[str, Limit]) -> Iterator[Finding]:
@@ -95,26 +97,29 @@ def _speed(name: str, old: Row, new: Row, limit: Limit) -> Finding:
     before, now = old.images_per_s, new.images_per_s
     if before is None or now is None:
         return Finding(name, "throughput", NOTHING, NOTHING, NOTHING, OPEN, "not measured")
-    noise = max(_scatter(row.finished) for row in (old, new))
+    noise = max(_scatter(row.speeds) for row in (old, new))
     slower = before - now
-    worse = slower > limit.allowed(before) and slower > noise
-    why = f"within its scatter of {noise:,.0f}" if slower > limit.allowed(before) and not worse else ""
+    too_slow = slower > limit.allowed(before)
+    why = ""
+    if too_slow and slower <= noise:
+        why = f"within its scatter of {noise:,.0f}"
+    elif too_slow and new.disturbed:
+        why = f"{BUSY} now; compare with --measure"
+    elif not too_slow and old.disturbed and not new.disturbed:
+        why = f"{BUSY} then, so it may have been faster; compare with --measure"
     return Finding(
         name,
         "throughput",
         f"{before:,.0f}/s",
         f"{now:,.0f}/s",
         f"{100 * (now / before - 1):+.1f} %",
-        FAIL if worse else OPEN if why else PASS,
+        OPEN if why else FAIL if too_slow else PASS,
         why,
     )
 
 
-def _scatter(records: list[Record]) -> float:
+def _scatter(rates: list[Rate]) -> float:
     """The larger of the spread among runs' medians and of that within one measurement."""
-    rates = [r.timing.inference_images_per_s for r in records if r.timing.inference_images_per_s]
-    if not rates:
-        return 0.0
     medians = [rate.median_per_s for rate in rates]
     return max(max(medians) - min(medians), *(rate.iqr_per_s for rate in rates))
 

@@ -72,12 +72,14 @@ def _params(row: Row) -> str:
 
 
 def _speed(shared: str | None) -> Callable[[Row], str]:
-    """Images a second; with the device, unless all share it."""
+    """Images a second; with the device, unless all share it, and whether it was busy with something else."""
 
     def text(row: Row) -> str:
         if row.images_per_s is None:
             return NOTHING
-        return f"{row.images_per_s:,.0f}" + ("" if shared else f" ({device_of(row)})")
+        notes = ["" if shared else device_of(row), "busy machine" if row.disturbed else ""]
+        said = ", ".join(filter(None, notes))
+        return f"{row.images_per_s:,.0f} ({said})" if said else f"{row.images_per_s:,.0f}"
 
     return text
 

@@ -102,6 +102,7 @@ def _row_data(item: Comparison, row: Row) -> dict[str, Any]:
         "macs_per_image": record.cost.macs_per_image if record.cost else None,
         "steps": row.steps,
         "inference_images_per_s": row.images_per_s,
+        "inference_disturbed": row.disturbed,
         "device": record.environment.get("device"),
         "metrics": {name: _plain(row.metric(name)) for name in names},
         "as_published": {name: _plain(row.as_published(name)) for name in published},

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from bench.contract.jobs import SPEC, WORK
 from bench.contract.manifest import BASE_VARIANT, label_of
-from bench.contract.records import REAL_IMAGES, Record, read_record, record_paths
+from bench.contract.records import REAL_IMAGES, Rate, Record, Timing, read_record, record_paths
 from bench.errors import ExitCode, NothingToDo, ResultsError, UsageError
 from bench.report.tables import NOTHING, grid
 
@@ -184,10 +184,7 @@ def _sections(path: Path, record: Record) -> Iterator[str]:
                 "training FLOPs a step": f"{cost.training_flops_per_step:,}",
             },
         )
-    timing = record.timing.model_dump(
-        exclude={"training_steps_per_s", "inference_images_per_s"}, exclude_none=True
-    )
-    yield from _table("timing", {k: f"{v:.5g}" if isinstance(v, float) else v for k, v in timing.items()})
+    yield from _table("timing", _timing(record.timing))
     environment = record.environment
     shown = {name: environment.get(name) for name in ("device", "threads", "python", "packages", "repository")}
     earlier = dict(map(_part, environment.get("earlier_parts", [])))
@@ -206,6 +203,21 @@ def _part(part: dict[str, Any]) -> tuple[str, str]:
     """Which steps of a training ran under other conditions than the last, and what was otherwise."""
     otherwise = [f"{name} {value}" for name, value in part.items() if name not in ("from_step", "to_step")]
     return f"steps {part['from_step']:,} to {part['to_step']:,}", ", ".join(otherwise)
+
+
+def _timing(timing: Timing) -> dict[str, object]:
+    """All that was taken; of rates also how far blocks scatter, and what other programs had of the machine."""
+    shown: dict[str, object] = {}
+    for name in Timing.model_fields:
+        value = getattr(timing, name)
+        if isinstance(value, Rate):
+            others = ""
+            if value.neighbours is not None:
+                others = f"; other programs had {value.neighbours:.0%} of the processors"
+            shown[name] = f"{value.median_per_s:,.5g} (interquartile range {value.iqr_per_s:.3g}{others})"
+        elif value is not None:
+            shown[name] = f"{value:.5g}" if isinstance(value, float) else value
+    return shown
 
 
 def _table(title: str, values: dict[str, object] | dict[str, str]) -> Iterator[str]:

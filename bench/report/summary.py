@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.contract.manifest import label_of
-from bench.contract.records import REAL_IMAGES, Record, exceeded, fid_name, read_record, record_name, record_paths
+from bench.contract.records import (
+    REAL_IMAGES,
+    Rate,
+    Record,
+    exceeded,
+    fid_name,
+    read_record,
+    record_name,
+    record_paths,
+)
 from bench.errors import ResultsError
 from bench.files import canonical_json
 from bench.report.index import WORTH, brief, record_index
@@ -104,10 +113,21 @@ class Row:
         return [] if cost is None else list(exceeded(self.first.protocol, cost, self.steps))
 
     @property
+    def speeds(self) -> list[Rate]:
+        """Inference throughputs, slowest first: those measured undisturbed if there are any, else all."""
+        rates = [r.timing.inference_images_per_s for r in self.finished if r.timing.inference_images_per_s]
+        undisturbed = [rate for rate in rates if not rate.disturbed]
+        return sorted(undisturbed or rates, key=lambda rate: rate.median_per_s)
+
+    @property
     def images_per_s(self) -> float | None:
         """Inference throughput: the median over seeds' measurements."""
-        rates = [r.timing.inference_images_per_s for r in self.finished if r.timing.inference_images_per_s]
-        return sorted(rate.median_per_s for rate in rates)[len(rates) // 2] if rates else None
+        return self.speeds[len(self.speeds) // 2].median_per_s if self.speeds else None
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether every speed was measured while other programs kept the machine busy."""
+        return bool(self.speeds) and self.speeds[0].disturbed
 
     @property
     def status(self) -> str:

@@ -1,6 +1,7 @@
 """What a command shows while it works: a live table on a terminal, one JSON line an event elsewhere."""
 
 import json
+import math
 import sys
 import threading
 import time
@@ -19,6 +20,8 @@ from bench.run.plan import Entry, Job, Plan, State
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+THINNING = 0.02  # of the time that a job has taken: between two lines of its progress; some 240 in three hours
 
 
 def duration(seconds: float | None) -> str:
@@ -88,9 +91,10 @@ class JsonLines(Display):
 
     def __init__(self, stream: TextIO | None = None, interval: float = 5.0) -> None:
         self._stream = stream or sys.stderr
-        self._interval = interval  # seconds between progress lines of one job
+        self._interval = interval  # seconds between progress lines of one job, at first
         self._lock = threading.Lock()
         self._last: dict[str, float] = {}
+        self._began: dict[str, float] = {}
 
     def _emit(self, event: str, **fields: Any) -> None:
         with self._lock:
@@ -125,7 +129,9 @@ class JsonLines(Display):
 
     def progress(self, job: Job, event: Progress) -> None:
         now = time.monotonic()
-        if event.done == event.total or now - self._last.get(job.label, 0.0) >= self._interval:
+        # As a job goes on its lines become rarer, so that hours of training do not fill a log.
+        interval = max(self._interval, THINNING * (now - self._began.setdefault(job.label, now)))
+        if event.done == event.total or now - self._last.get(job.label, -math.inf) >= interval:
             self._last[job.label] = now
             self._emit("progress", **self._job(job), **event.model_dump())
 

@@ -75,6 +75,11 @@ class Settings:
         return left if self.crowded and left < 2 * self.jobs else self.jobs
 
     @property
+    def verified_at_once(self) -> int:
+        """How many verifications go on at once: one where speeds are measured to be reported."""
+        return 1 if self.profile == OFFICIAL and not self.elsewhere else self.jobs
+
+    @property
     def memory_per_run(self) -> int | None:
         """What a run may use, if nothing is said: its share when most are at work."""
         if self.memory_bytes is not None or self.elsewhere:

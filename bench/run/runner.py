@@ -81,7 +81,8 @@ class Runner:
     def verify(self, *, record_failures: bool) -> None:
         """Verify every entry that has something to run; those that fail get their records at once, if wanted."""
         entries = [entry for entry in self.plan.entries if any(job.state is State.TO_DO for job in entry.jobs)]
-        self._side_by_side(lambda entry: self._verify(entry, record_failures), entries)
+        at_once = self.plan.settings.verified_at_once
+        self._side_by_side(lambda entry: self._verify(entry, record_failures), entries, lambda left: at_once)
 
     def run_floors(self) -> None:
         """Score real images first, with all cores: every run compares with the features that this leaves."""
@@ -100,11 +101,10 @@ class Runner:
         self._side_by_side(lambda job: self._run(job, wait_for_lock=True), busy, at_once)
 
     def _side_by_side(
-        self, function: Callable[[ItemT], object], items: Sequence[ItemT], room: Callable[[int], int] | None = None
+        self, function: Callable[[ItemT], object], items: Sequence[ItemT], room: Callable[[int], int]
     ) -> None:
-        """``function`` on every item, as many at a time as the settings say, unless ``room`` does."""
-        jobs = self.plan.settings.jobs
-        side_by_side(function, items, room or (lambda left: jobs), tick=self._tick, stop=self.stop.set)
+        """``function`` on every item, as many at a time as there is ``room`` for."""
+        side_by_side(function, items, room, tick=self._tick, stop=self.stop.set)
 
     def _tick(self) -> None:
         self.display.tick()

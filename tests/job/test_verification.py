@@ -34,6 +34,8 @@ def test_speed_is_measured_beyond_a_schedule_that_ends(tmp_path: Path) -> None:
     assert found.problems == []
     assert found.training_steps_per_s is not None and found.training_steps_per_s.blocks >= 10
     assert found.inference_images_per_s is not None and found.inference_images_per_s.items_per_call == 64
+    for rate in (found.training_steps_per_s, found.inference_images_per_s):
+        assert rate.neighbours is not None and 0 <= rate.neighbours <= 1
 
 
 def test_overrides_change_the_config(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ def test_calls_are_warmed_up_and_spread_over_ten_blocks() -> None:
     # Warm-up, one timed call, ten blocks; torch's timer runs up to two calls of its own before each.
     assert 3 + 1 + 10 <= len(calls) <= 3 + 3 * 11
     assert found.median_per_s > 0 and found.iqr_per_s >= 0
+    assert 0 <= found.neighbours <= 1
 
 
 def test_a_slow_function_is_still_timed_ten_times() -> None:

@@ -19,6 +19,7 @@ def make_record(
     source: str = "s",
     finished_at: str = "2026-01-01T00:00:00+00:00",
     reason: str = "",
+    neighbours: float | None = None,
 ) -> Record:
     """One run; without an accuracy it is one that failed."""
     protocol = protocol_of(load_tracks()["cifar100-classification"], profile, "cifar100")
@@ -29,6 +30,7 @@ def make_record(
         calls_per_block=2,
         items_per_call=256,
         dtype="float32",
+        neighbours=neighbours,
     )
     finished: dict[str, Any] = {
         "status": "error",

@@ -17,8 +17,13 @@ from tests.report.making_records import make_record
 BEFORE = [0.500, 0.503, 0.497]
 
 
-def runs(accuracies: list[float | None], *, params: int = 84_194, source: str = "s") -> list[Record]:
-    return [make_record("net", seed, value, params=params, source=source) for seed, value in enumerate(accuracies)]
+def runs(
+    accuracies: list[float | None], *, params: int = 84_194, source: str = "s", neighbours: float | None = None
+) -> list[Record]:
+    return [
+        make_record("net", seed, value, params=params, source=source, neighbours=neighbours)
+        for seed, value in enumerate(accuracies)
+    ]
 
 
 def with_speed(records: list[Record], factor: float, iqr: float = 10.0, device: str = "A CPU") -> list[Record]:
@@ -89,6 +94,27 @@ def test_a_fifth_slower() -> None:
     assert noisy.outcome == "open" and "scatter" in noisy.why
     elsewhere = judge(with_speed(runs(BEFORE), 0.5, device="Another"))["throughput"]
     assert elsewhere.outcome == "not compared"
+
+
+@pytest.mark.parametrize(
+    ("factor", "then", "now", "outcome"),
+    [
+        (0.8, None, 0.09, "FAIL"),  # a tenth of the machine is borne
+        (0.8, None, 0.5, "open"),  # slower, and perhaps for that reason
+        (0.8, 0.5, None, "FAIL"),  # slower than when it was disturbed
+        (0.8, 0.5, 0.5, "open"),
+        (1.0, None, 0.5, "pass"),  # as fast though it is disturbed
+        (1.0, 0.5, None, "open"),  # as fast as when it was disturbed
+        (1.0, 0.5, 0.5, "pass"),
+    ],
+)
+def test_a_speed_measured_beside_other_programs(
+    factor: float, then: float | None, now: float | None, outcome: str
+) -> None:
+    before, after = runs(BEFORE, neighbours=then), with_speed(runs(BEFORE, neighbours=now), factor)
+    found = judge(after, with_speed(before, 1.0))["throughput"]
+    assert found.outcome == outcome
+    assert ("kept the machine busy" in found.why and "--measure" in found.why) == (outcome == "open")
 
 
 @pytest.mark.parametrize(

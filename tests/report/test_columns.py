@@ -51,3 +51,11 @@ def test_one_that_no_record_has(records: list[Record]) -> None:
         UsageError, match=r"column 'config\.speed': no record has it; there are submission, params.*nll"
     ):
         table(records, "submission,config.speed")
+
+
+def test_a_speed_says_that_the_machine_was_busy_unless_one_was_measured_in_quiet() -> None:
+    busy = [make_record("busy", seed, neighbours=0.4) for seed in range(3)]
+    some = [make_record("some", seed, neighbours=0.4 if seed < 2 else 0.01) for seed in range(3)]
+    text = comparison_text(summarize([*busy, *some]), table="github", keys=["submission", "images_per_s"])
+    assert "4,001 (busy machine)" in text and text.count("busy machine") == 1
+    assert "4,002" in text  # of the one seed whose speed nothing disturbed, not the median of all three

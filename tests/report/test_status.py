@@ -110,6 +110,14 @@ def test_show_tells_parts_of_a_training_apart(tmp_path: Path) -> None:
     assert "steps 0 to 1,500 threads 4" in lines and "steps 1,500 to 1,501 threads 2, python 3.11.7" in lines
 
 
+def test_show_tells_how_a_speed_was_measured(tmp_path: Path) -> None:
+    put(tmp_path / "a", make_record("net", 0, neighbours=0.48))
+    put(tmp_path / "b", make_record("net", 0))  # of before this was asked
+    said = "4,000 (interquartile range 10; other programs had 48% of the processors)"
+    assert said in show_text(tmp_path / "a", "net")
+    assert "4,000 (interquartile range 10)" in show_text(tmp_path / "b", "net")
+
+
 def test_as_commands(tmp_path: Path) -> None:
     put(tmp_path, make_record("net", 0))
     assert bench("status", "--results", tmp_path).returncode == 0

@@ -1,6 +1,7 @@
 """What is shown while a command works: a live table on a terminal, JSON lines elsewhere."""
 
 import io
+import itertools
 import json
 from types import SimpleNamespace
 from typing import Any
@@ -74,6 +75,21 @@ def test_progress_is_thinned_out() -> None:
     stream = io.StringIO()
     play(JsonLines(stream, interval=1000.0))
     assert stream.getvalue().count('"progress"') == 2  # the first of each job
+
+
+def test_lines_of_a_long_run_become_rarer(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter(range(10_000))
+    monkeypatch.setattr("bench.run.display.time.monotonic", lambda: float(next(seconds)))
+    stream, found = io.StringIO(), SimpleNamespace(name="net")
+    job: Any = SimpleNamespace(entry=SimpleNamespace(found=found, variant="base"), seed=0, label="net seed 0")
+    display = JsonLines(stream)
+    for done in range(10_000):
+        display.progress(job, Progress(phase="train", done=done, total=9_999))
+    at = [json.loads(line)["done"] for line in stream.getvalue().splitlines()]
+    assert at[:4] == [0, 5, 10, 15] and at[-1] == 9_999
+    gaps = [later - earlier for earlier, later in itertools.pairwise(at[:-1])]
+    assert gaps == sorted(gaps) and 150 < len(at) < 300  # 5 s at first, a fiftieth of what has passed at last
+    assert gaps[-1] == pytest.approx(0.02 * at[-2], abs=1.5)
 
 
 def test_the_table_shows_entry_seed_steps_rate_loss_and_what_is_left() -> None:

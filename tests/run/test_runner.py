@@ -1,15 +1,25 @@
 """What happens before any run starts, and what the runner measures while one goes on."""
 
+import io
 import itertools
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from bench.contract.jobs import Failure
 from bench.contract.records import read_record, record_paths
+from bench.contract.tracks import load_tracks
 from bench.errors import ExitCode, ResultsError
 from bench.run.command import RunOptions, run_command
-from bench.run.runner import check_writable
+from bench.run.discovery import discover
+from bench.run.display import JsonLines
+from bench.run.executors.executor import Assignment, Done
+from bench.run.executors.local import OnProgress
+from bench.run.executors.sandbox import OPEN
+from bench.run.plan import Settings, make_plan
+from bench.run.runner import Runner, check_writable
 from tests.making import write_submission, write_track
 
 
@@ -24,6 +34,55 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file")
     with pytest.raises(ResultsError, match=r"results: cannot be written .*; choose another --results"):
         check_writable(tmp_path / "results")
+
+
+class Watched:
+    """An executor that does nothing but count how many are at it, and waits a little for company."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+        self.change = threading.Condition()
+
+    def run(self, assignment: Assignment, on_progress: OnProgress, stop: threading.Event) -> Done:
+        with self.change:
+            self.now += 1
+            self.most = max(self.most, self.now)
+            self.change.notify_all()
+            self.change.wait_for(lambda: self.most > 1, timeout=1.0)
+            self.now -= 1
+        return Done(Failure(status="error", reason="nothing was done"), {}, 1, OPEN)
+
+    def tick(self) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@pytest.mark.parametrize(
+    ("profile", "elsewhere", "most"), [("official", False, 1), ("official", True, 2), ("quick", False, 2)]
+)
+def test_speeds_that_are_reported_are_measured_one_at_a_time(
+    profile: str, elsewhere: bool, most: int, tmp_path: Path
+) -> None:
+    found, _ = discover(
+        [write_submission(tmp_path, name) for name in ("one", "another")], load_tracks(write_track(tmp_path))
+    )
+    settings = Settings(
+        profile=profile,
+        seeds="1",
+        variants="base",
+        device="cpu",
+        results=tmp_path / "results",
+        data_root=tmp_path,
+        jobs=2,
+        elsewhere=elsewhere,
+    )
+    plan, problems = make_plan(found, settings)
+    assert not problems and len(plan.entries) == 2
+    executor = Watched()
+    Runner(plan, JsonLines(io.StringIO()), executor).verify(record_failures=False)
+    assert executor.most == most
 
 
 @pytest.mark.parametrize("joules", [7.0, None])
