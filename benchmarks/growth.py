@@ -51,7 +51,8 @@ def seeds(folder: Path, size: int) -> Callable[[], object]:
 def plan(folder: Path, count: int, seeds_each: int) -> object:
     from bench.contract.tracks import load_tracks
     from bench.run.discovery import discover
-    from bench.run.plan import Settings, make_plan
+    from bench.run.plan import make_plan
+    from bench.run.settings import Settings
     from tests.making import write_submission, write_track
 
     tracks = load_tracks(write_track(folder))

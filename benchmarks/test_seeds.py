@@ -9,7 +9,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench.files import REPOSITORY
 from bench.run.devices import choose_jobs, usable_cores
 from bench.run.executors.local import environment
-from bench.run.plan import Settings
+from bench.run.settings import Settings
 from bench.run.side_by_side import side_by_side
 from benchmarks.versus import versus
 

@@ -19,8 +19,9 @@ from bench.run.executors.cluster import Cluster
 from bench.run.executors.limits import parse_duration, parse_memory
 from bench.run.executors.sandbox import OPEN, choose_walls
 from bench.run.floors import add_floors
-from bench.run.plan import Plan, Settings, State, make_plan
+from bench.run.plan import Plan, State, make_plan
 from bench.run.runner import Runner, check_writable
+from bench.run.settings import Settings
 
 Where = Literal["local", "ray", "slurm"]
 EXTRAS = {"ray": "ray", "slurm": "submitit"}  # executor, which is an extra's name too -> its package

@@ -10,8 +10,9 @@ from bench.run.datasets import DataSets, choose_data
 from bench.run.devices import choose_device
 from bench.run.display import choose_display
 from bench.run.floors import floor_job
-from bench.run.plan import Plan, Settings, State
+from bench.run.plan import Plan, State
 from bench.run.runner import Runner, check_writable
+from bench.run.settings import Settings
 
 
 def floor_command(

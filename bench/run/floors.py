@@ -9,7 +9,8 @@ from bench.contract.tracks import Protocol, Track
 from bench.measure.weights import ALL, missing
 from bench.run.datasets import DataFacts
 from bench.run.discovery import Found
-from bench.run.plan import Entry, Job, Plan, Settings, State, make_job
+from bench.run.plan import Entry, Job, Plan, State, make_job
+from bench.run.settings import Settings
 
 
 def add_floors(plan: Plan) -> None:

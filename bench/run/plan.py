@@ -2,89 +2,34 @@
 
 import contextlib
 import enum
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.contract.jobs import (
     SPEC,
     WORK,
-    Compile,
     Execution,
     JobSpec,
     Phase,
-    Precision,
     Verification,
     read_report,
 )
 from bench.contract.manifest import Claims, label_of
 from bench.contract.records import Identity, Record, read_record, record_path
-from bench.contract.tracks import OFFICIAL, Protocol, protocol_of
-from bench.errors import BenchError, ResultsError, RunFailed, UsageError
+from bench.contract.tracks import Protocol, protocol_of
+from bench.errors import BenchError, ResultsError, RunFailed
 from bench.measure.weights import ALL as ALL_WEIGHTS
 from bench.measure.weights import missing
 from bench.run.datasets import DataFacts, DataSets, choose_data
 from bench.run.discovery import Found, variants_of
-from bench.run.executors.limits import Limits, default_memory
+from bench.run.executors.limits import Limits
 from bench.run.executors.local import Conditions
-from bench.run.executors.sandbox import OPEN, Walls
+from bench.run.settings import Settings, parse_seeds
 
-# Seconds of each of two measurements of speed, and images a call. Those of other profiles are for the estimate
-# of time only.
-OFFICIAL_SPEED = (2.0, 256)
-ROUGH_SPEED = (0.5, 32)
 # Without --timeout: a run that takes twenty times as long as was estimated hangs.
 PATIENCE, LEAST_SECONDS, UNKNOWN_SECONDS = 20.0, 1800.0, 7 * 86400.0
 SCORING_SECONDS = 0.2  # a sample, on one CPU thread: mostly two passes through Inception; for the estimate only
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the command line asks for."""
-
-    profile: str
-    seeds: str | None  # as given: a count, or a list
-    variants: str
-    device: str
-    results: Path
-    data_root: Path
-    embedded: bool = False
-    jobs: int = 1
-    crowded: bool = False  # whether the last runs may be more than there are cores
-    threads: int = 1
-    checkpoint_seconds: float = 30.0
-    force: bool = False
-    retry_failed: bool = False
-    timeout_seconds: float | None = None  # of a run; None for many times what it should take
-    memory_bytes: int | None = None  # of a run; None for its share of the machine
-    walls: Walls = OPEN
-    elsewhere: bool = False  # whether other machines carry out the runs: each shares its own memory out
-    precision: Precision = "fp32"
-    compile: Compile = "auto"
-
-    def with_jobs(self, jobs: int, threads: int, *, crowded: bool) -> "Settings":
-        """The same with so many runs side by side, and threads each."""
-        return replace(self, jobs=jobs, threads=threads, crowded=crowded)
-
-    def jobs_at_once(self, left: int) -> int:
-        """How many runs go on at once while ``left`` are not done.
-
-        Where the last ones would leave cores idle, they share them all instead: five runs on two cores take the
-        time of two and a half, not of three. Runs of one thread each lose nothing by that.
-        """
-        return left if self.crowded and left < 2 * self.jobs else self.jobs
-
-    @property
-    def verified_at_once(self) -> int:
-        """How many verifications go on at once: one where speeds are measured to be reported."""
-        return 1 if self.profile == OFFICIAL and not self.elsewhere else self.jobs
-
-    @property
-    def memory_per_run(self) -> int | None:
-        """What a run may use, if nothing is said: its share when most are at work."""
-        if self.memory_bytes is not None or self.elsewhere:
-            return self.memory_bytes
-        return default_memory(self.jobs_at_once(2 * self.jobs - 1))
 
 
 class State(enum.Enum):
@@ -138,7 +83,7 @@ class Job:
     def spec(self, settings: Settings) -> JobSpec:
         """What the job's processes are told."""
         found = self.entry.found
-        speed_seconds, speed_images = OFFICIAL_SPEED if settings.profile == OFFICIAL else ROUGH_SPEED
+        speed_seconds, speed_images = settings.speed
         return JobSpec(
             submission=found.name,
             folder=found.folder,
@@ -229,31 +174,6 @@ class Plan:
             if job.generates and self.settings.device == "cpu":
                 total += SCORING_SECONDS * (job.entry.protocol.samples or 0)
         return total / max(1, min(self.settings.jobs, len(self.jobs(State.TO_DO))))
-
-
-def parse_seeds(text: str | None, default: int) -> list[int]:
-    """``5`` means seeds 0 to 4, ``0,3,7`` those three, ``3-5`` a range, and None the profile's number.
-
-    Raises:
-        UsageError: If it is none of these, or names a seed twice.
-    """
-    if text is None:
-        return list(range(default))
-    try:
-        if text.strip().isdigit():
-            seeds = list(range(int(text)))
-        else:
-            seeds = [seed for part in text.split(",") if part.strip() for seed in _seed_range(part)]
-    except ValueError:
-        raise UsageError(f"--seeds {text!r}: give a count (5), a list (0,3,7) or a range (0-4)") from None
-    if not seeds or len(set(seeds)) != len(seeds) or len(seeds) > 10_000:
-        raise UsageError(f"--seeds {text!r}: names {len(seeds)} seeds, {len(set(seeds))} of them distinct")
-    return seeds
-
-
-def _seed_range(part: str) -> Iterator[int]:
-    first, dash, last = part.strip().partition("-")
-    yield from range(int(first), (int(last) if dash else int(first)) + 1)
 
 
 def make_plan(found: list[Found], settings: Settings) -> tuple[Plan, list[BenchError]]:

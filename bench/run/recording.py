@@ -40,7 +40,8 @@ from bench.measure.classification import per_batch_accuracy, score
 from bench.pictures import save_sheet
 from bench.run.executors.executor import Done
 from bench.run.executors.local import LOG, log_tail
-from bench.run.plan import Job, Settings
+from bench.run.plan import Job
+from bench.run.settings import Settings
 
 
 def now() -> str:

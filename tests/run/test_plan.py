@@ -1,4 +1,4 @@
-"""Seeds, which data set is used where the real one is absent, real images beside samples, the estimate."""
+"""Which data set is used where the real one is absent, real images beside samples, the estimate."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,31 +13,10 @@ from bench.files import write_bytes
 from bench.run.datasets import choose_data
 from bench.run.devices import choose_device, choose_jobs, usable_cores
 from bench.run.discovery import discover
-from bench.run.executors.limits import default_memory
 from bench.run.floors import add_floors
-from bench.run.plan import Plan, Settings, State, make_plan, parse_seeds
+from bench.run.plan import Plan, State, make_plan
+from bench.run.settings import Settings
 from tests.making import write_generator, write_generator_track
-
-
-@pytest.mark.parametrize(
-    ("text", "seeds"),
-    [
-        (None, [0, 1, 2]),
-        ("5", [0, 1, 2, 3, 4]),
-        ("0,3,7", [0, 3, 7]),
-        ("4,", [4]),
-        ("2-4", [2, 3, 4]),
-        ("0-1,9", [0, 1, 9]),
-    ],
-)
-def test_seeds(text: str | None, seeds: list[int]) -> None:
-    assert parse_seeds(text, 3) == seeds
-
-
-@pytest.mark.parametrize("text", ["", "0", "a", "1,1", "3-", "-3", "4-2", "1.5", "99999"])
-def test_bad_seeds(text: str) -> None:
-    with pytest.raises(UsageError, match="--seeds"):
-        parse_seeds(text, 3)
 
 
 def test_only_smoke_falls_back_to_drawn_images(tmp_path: Path) -> None:
@@ -114,15 +93,6 @@ def test_the_estimate_has_training_sampling_and_scoring(tmp_path: Path) -> None:
         )
     # Twelve steps at two a second, forty samples at ten, a fifth of a second each to score them, and the start.
     assert plan.estimate_seconds() == pytest.approx(4 * (6 + 4 + 8 + 10))
-
-
-def test_the_last_runs_share_the_cores_instead_of_leaving_one_idle(tmp_path: Path) -> None:
-    plan, _ = generators(tmp_path, tmp_path / "results")
-    shared, fixed = (plan.settings.with_jobs(2, 1, crowded=crowded) for crowded in (True, False))
-    assert [shared.jobs_at_once(left) for left in (7, 4, 3, 2, 1)] == [2, 2, 3, 2, 1]
-    assert [fixed.jobs_at_once(left) for left in (7, 4, 3, 2, 1)] == [2, 2, 2, 2, 2]
-    assert shared.memory_per_run == default_memory(3)
-    assert fixed.memory_per_run == default_memory(2)
 
 
 def test_a_run_goes_on_as_it_was_begun(tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ from bench.run.display import JsonLines
 from bench.run.executors.executor import Assignment, Done
 from bench.run.executors.local import OnProgress
 from bench.run.executors.sandbox import OPEN
-from bench.run.plan import Settings, make_plan
+from bench.run.plan import make_plan
 from bench.run.runner import Runner, check_writable
+from bench.run.settings import Settings
 from tests.making import write_submission, write_track
 
 

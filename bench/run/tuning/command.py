@@ -14,8 +14,8 @@ from bench.run.datasets import DataSets, choose_data
 from bench.run.discovery import Found, discover
 from bench.run.display import choose_display
 from bench.run.executors.executor import Executor, LocalExecutor
-from bench.run.plan import Settings
 from bench.run.runner import check_writable
+from bench.run.settings import Settings
 from bench.run.side_by_side import side_by_side
 
 

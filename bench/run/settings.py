@@ -1,0 +1,95 @@
+"""What a command line asks for, once its options are understood."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.contract.jobs import Compile, Precision
+from bench.contract.tracks import OFFICIAL
+from bench.errors import UsageError
+from bench.run.executors.limits import default_memory
+from bench.run.executors.sandbox import OPEN, Walls
+
+# Seconds of each of two measurements of speed, and images a call. Those of other profiles are for the estimate
+# of time only.
+OFFICIAL_SPEED = (2.0, 256)
+ROUGH_SPEED = (0.5, 32)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line asks for."""
+
+    profile: str
+    seeds: str | None  # as given: a count, or a list
+    variants: str
+    device: str
+    results: Path
+    data_root: Path
+    embedded: bool = False
+    jobs: int = 1
+    crowded: bool = False  # whether the last runs may be more than there are cores
+    threads: int = 1
+    checkpoint_seconds: float = 30.0
+    force: bool = False
+    retry_failed: bool = False
+    timeout_seconds: float | None = None  # of a run; None for many times what it should take
+    memory_bytes: int | None = None  # of a run; None for its share of the machine
+    walls: Walls = OPEN
+    elsewhere: bool = False  # whether other machines carry out the runs: each shares its own memory out
+    precision: Precision = "fp32"
+    compile: Compile = "auto"
+
+    def with_jobs(self, jobs: int, threads: int, *, crowded: bool) -> "Settings":
+        """The same with so many runs side by side, and threads each."""
+        return replace(self, jobs=jobs, threads=threads, crowded=crowded)
+
+    def jobs_at_once(self, left: int) -> int:
+        """How many runs go on at once while ``left`` are not done.
+
+        Where the last ones would leave cores idle, they share them all instead: five runs on two cores take the
+        time of two and a half, not of three. Runs of one thread each lose nothing by that.
+        """
+        return left if self.crowded and left < 2 * self.jobs else self.jobs
+
+    @property
+    def speed(self) -> tuple[float, int]:
+        """Seconds of each of two measurements of speed, and images a call."""
+        return OFFICIAL_SPEED if self.profile == OFFICIAL else ROUGH_SPEED
+
+    @property
+    def verified_at_once(self) -> int:
+        """How many verifications go on at once: one where speeds are measured to be reported."""
+        return 1 if self.profile == OFFICIAL and not self.elsewhere else self.jobs
+
+    @property
+    def memory_per_run(self) -> int | None:
+        """What a run may use, if nothing is said: its share when most are at work."""
+        if self.memory_bytes is not None or self.elsewhere:
+            return self.memory_bytes
+        return default_memory(self.jobs_at_once(2 * self.jobs - 1))
+
+
+def parse_seeds(text: str | None, default: int) -> list[int]:
+    """``5`` means seeds 0 to 4, ``0,3,7`` those three, ``3-5`` a range, and None the profile's number.
+
+    Raises:
+        UsageError: If it is none of these, or names a seed twice.
+    """
+    if text is None:
+        return list(range(default))
+    try:
+        if text.strip().isdigit():
+            seeds = list(range(int(text)))
+        else:
+            seeds = [seed for part in text.split(",") if part.strip() for seed in _seed_range(part)]
+    except ValueError:
+        raise UsageError(f"--seeds {text!r}: give a count (5), a list (0,3,7) or a range (0-4)") from None
+    if not seeds or len(set(seeds)) != len(seeds) or len(seeds) > 10_000:
+        raise UsageError(f"--seeds {text!r}: names {len(seeds)} seeds, {len(set(seeds))} of them distinct")
+    return seeds
+
+
+def _seed_range(part: str) -> Iterator[int]:
+    first, dash, last = part.strip().partition("-")
+    yield from range(int(first), (int(last) if dash else int(first)) + 1)
