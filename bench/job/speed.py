@@ -19,20 +19,18 @@ from pydantic import BaseModel
 from bench.contract.jobs import JobSpec
 from bench.contract.submission import Classifier
 from bench.job.main import die_with_parent
-from bench.job.training import start_training
-from bench.job.verification import Verifier
+from bench.job.workload import Workload
 
 
 def work_of(spec: JobSpec) -> dict[str, Callable[[], object]]:
     """What can be asked for."""
-    verifier = Verifier(spec)
-    model = start_training(verifier.submission, verifier.spec, verifier.budget, verifier.device)
+    work = Workload(spec)
+    model = work.start()
     model.eval()
-    classifies = isinstance(verifier.submission, Classifier)
-    evaluations = 1 if classifies else verifier.sampling_cost(model).evaluations
+    evaluations = 1 if isinstance(work.submission, Classifier) else work.sampling_cost(model).evaluations
     return {
-        "train": verifier.training_step(spec.execution),
-        "infer": verifier.inference_call(model, evaluations).run,
+        "train": work.training_step(spec.execution),
+        "infer": work.inference_call(model, evaluations).run,
     }
 
 

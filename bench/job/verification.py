@@ -1,36 +1,28 @@
 """The verify phase: contract, caps and cost in seconds, on made-up images, before anything is trained."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from bench.contract.jobs import REPORT, Execution, JobSpec, Problem, Verification
+from bench.contract.jobs import REPORT, JobSpec, Problem, Verification
 from bench.contract.manifest import BASE_VARIANT
-from bench.contract.records import Cost, Rate, over_caps
-from bench.contract.submission import Budget, Classifier
-from bench.data.batches import BatchStream
+from bench.contract.records import Cost, over_caps
+from bench.contract.submission import Classifier
 from bench.errors import ContractError
 from bench.files import write_bytes
 from bench.job.accounting import LearnedStateCheck, TrainingState
 from bench.job.curves import check_step_values
-from bench.job.execution import Choice, Step, choose_execution
 from bench.job.foreign import refuse_foreign
 from bench.job.guard import Guard
-from bench.job.loading import config_values, load_submission
-from bench.job.prediction import batch_dependence, decode, latent, predict, rebuild, sample
+from bench.job.loading import config_values
+from bench.job.prediction import batch_dependence, decode, latent, predict, rebuild
 from bench.job.state import capture_state, restore_state
-from bench.job.training import final_weights, start_training, train_one_step
+from bench.job.training import final_weights, train_one_step
+from bench.job.workload import DRY_IMAGES, Workload
 from bench.measure.cost import macs_per_image, measured_flops, stored_scalars
 from bench.measure.environment import capture_environment
-from bench.measure.sampling import SamplingCost, recorded_calls, sampling_cost
-from bench.measure.throughput import Throughput, measure_throughput
-
-UNLIMITED_STEPS = 10**6
-DRY_IMAGES = 16
-MANY_EVALUATIONS = 8  # from here on the speed of sampling is that of one network evaluation
+from bench.measure.sampling import recorded_calls
 
 
 class _Predict(nn.Module):
@@ -45,39 +37,20 @@ class _Predict(nn.Module):
         return self._predict(self.model, images)
 
 
-@dataclass(frozen=True)
-class InferenceCall:
-    """What is timed as inference."""
-
-    run: Callable[[], object]
-    images: int  # a call
-    one_evaluation: bool = False  # of the network, of which a sample takes many
-
-
 class Verifier:
     """One verification. ``run`` reads as its own summary."""
 
     def __init__(self, spec: JobSpec) -> None:
-        plain = Execution(precision=spec.execution.precision)  # counters cannot look into what is compiled
-        self.spec = spec = spec.model_copy(update={"execution": plain})
-        self.device = torch.device(spec.device)
         self.problems: list[Problem] = []
         self.over_caps: list[str] = []
-        self.guard = Guard()
-        self.submission = load_submission(spec.folder, spec.protocol.task, spec.overrides)
+        self.guard = Guard()  # before the submission's code is loaded
+        self.work = Workload(spec)
+        self.spec, self.submission = self.work.spec, self.work.submission
         self.config = config_values(self.submission)
-        self.budget = Budget(steps=spec.steps, batch_size=self.submission.config.batch_size, train_images=50_000)
-        generator = torch.Generator().manual_seed(0)
-        shape, classes = spec.data.image_shape, spec.data.num_classes
-        count = max(DRY_IMAGES, self.budget.batch_size)
-        images = torch.randint(0, 256, (count, *shape), generator=generator, dtype=torch.uint8)
-        labels = torch.randint(0, classes, (count,), generator=generator)
-        self.images, self.labels = images.to(self.device), labels.to(self.device)
-        self.batches = BatchStream(self.images, self.labels, batch_size=self.budget.batch_size, seed=spec.seed)
 
     def run(self) -> Verification:
         """Build, take two steps, rebuild, and compare; a problem that leaves nothing to measure is raised."""
-        model = start_training(self.submission, self.spec, self.budget, self.device)
+        model = self.work.start()
         state, flops = self._dry_training(model)
         cost = self._cost(model, state, flops)
         self._check_caps(cost)
@@ -86,7 +59,9 @@ class Verifier:
         self.guard.refuse_changes()
         training = inference = None
         if self.spec.speed_seconds > 0 and not self.problems:
-            inference, training = self._inference_speed(model, cost), self._training_speed()
+            model.eval()
+            inference = self.work.inference_speed(model, cost.evaluations_per_sample)
+            training = self.work.training_speed()
         return Verification(
             config=self.config,
             cost=cost,
@@ -105,14 +80,14 @@ class Verifier:
         state.refuse_hidden()
         learned, attributes = LearnedStateCheck(model), set(vars(self.submission))
         hooks = state.watch_gradients()
-        values = train_one_step(self.submission, self.batches, self.spec, 0)
+        values = train_one_step(self.submission, self.work.batches, self.spec, 0)
         for hook in hooks:
             hook.remove()
         check_step_values(values)
         if not torch.isfinite(values["loss"]):
             raise ContractError(f"train_step returned a loss of {values['loss'].item()} in its first step")
         state.refuse_hidden()
-        flops = measured_flops(lambda: train_one_step(self.submission, self.batches, self.spec, 1))
+        flops = measured_flops(lambda: train_one_step(self.submission, self.work.batches, self.spec, 1))
         learned.refuse_changes(model)
         TrainingState(self.submission, model).refuse_hidden()
         for name in sorted(set(vars(self.submission)) - attributes):
@@ -126,9 +101,9 @@ class Verifier:
         self._refuse_foreign(model)
         params, stored = state.count(), stored_scalars(model)
         if isinstance(self.submission, Classifier):
-            evaluations, macs = 1, macs_per_image(_Predict(self.submission, model), (self.images[:1],))
+            evaluations, macs = 1, macs_per_image(_Predict(self.submission, model), (self.work.images[:1],))
         else:
-            sampling = self.sampling_cost(model)
+            sampling = self.work.sampling_cost(model)
             evaluations, macs = sampling.evaluations, sampling.macs
         model.train(was_training)
         return Cost(
@@ -146,17 +121,13 @@ class Verifier:
         )
 
     def _refuse_foreign(self, model: nn.Module) -> None:
-        images, labels = self.images[:1], self.labels[:1]
+        images, labels = self.work.images[:1], self.work.labels[:1]
         if isinstance(self.submission, Classifier):
             submission = self.submission
             refuse_foreign(model, [images], lambda: submission.predict(model, images))
             return
         with recorded_calls(model, real=1):
-            refuse_foreign(model, [labels], lambda: self._sample(model, labels))
-
-    def sampling_cost(self, model: nn.Module) -> SamplingCost:
-        """Of one image, by a generator's ``model`` in eval mode."""
-        return sampling_cost(model, lambda: self._sample(model, self.labels[:1]))
+            refuse_foreign(model, [labels], lambda: self.work.sample(model, labels))
 
     def _check_caps(self, cost: Cost) -> None:
         """A submission has to keep the caps; a variant of it may leave them, and is measured and marked."""
@@ -172,7 +143,7 @@ class Verifier:
         rebuilt = rebuild(self.submission, self.spec, weights)
         again = rebuild(self.submission, self.spec, weights)
         if isinstance(self.submission, Classifier):
-            classes, images = self.spec.data.num_classes, self.images[:DRY_IMAGES]
+            classes, images = self.spec.data.num_classes, self.work.images[:DRY_IMAGES]
             same = torch.equal(
                 predict(self.submission, rebuilt, images, classes),
                 predict(self.submission, again, images, classes),
@@ -207,21 +178,17 @@ class Verifier:
         model.train(was_training)
         return logits
 
-    def _sample(self, model: nn.Module, labels: Tensor) -> Tensor:
-        assert not isinstance(self.submission, Classifier)
-        return sample(self.submission, model, labels, 0, self.spec.data.image_shape)
-
     def _few_evaluations(self, model: nn.Module) -> Tensor:
         """Four samples whose network is evaluated twice and then repeats itself: enough to see what differs."""
         with recorded_calls(model, real=2):
-            return self._sample(model, self.labels[:4])
+            return self.work.sample(model, self.work.labels[:4])
 
     def _check_latents(self, model: nn.Module) -> None:
         """Interpolations are made with ``latent`` and ``decode``, which have to be what ``sample`` does."""
-        submission, labels = self.submission, self.labels[:4]
+        submission, labels = self.submission, self.work.labels[:4]
         if isinstance(submission, Classifier) or not submission.interpolates():
             return
-        generator = torch.Generator(self.device).manual_seed(0)
+        generator = torch.Generator(self.work.device).manual_seed(0)
         with recorded_calls(model, real=2):
             latents = latent(submission, model, labels, generator)
             decoded = decode(submission, model, latents, labels, generator, self.spec.data.image_shape)
@@ -231,75 +198,6 @@ class Verifier:
     def _check_checkpoint(self, model: nn.Module) -> None:
         """Saving and restoring must work before anybody waits an hour for it."""
         restore_state(self.submission, model, capture_state(self.submission, model))
-
-    def _training_speed(self) -> Choice:
-        dtype = {"fp32": "float32", "bf16": "bfloat16"}[self.spec.execution.precision]
-        return choose_execution(self.spec, self.training_step, lambda step: self._rate(step, items=1, dtype=dtype))
-
-    def training_step(self, execution: Execution | None = None) -> Step:
-        """What takes one step of a training of its own, as often as it is called.
-
-        Its budget cannot run out: some schedules refuse a step beyond theirs.
-        """
-        submission = load_submission(self.spec.folder, self.spec.protocol.task, self.spec.overrides)
-        budget = replace(self.budget, steps=UNLIMITED_STEPS)
-        spec = self.spec.model_copy(update={"execution": execution or self.spec.execution})
-        start_training(submission, spec, budget, self.device)
-        step = iter(range(UNLIMITED_STEPS))
-
-        def one_step() -> dict[str, Tensor]:
-            return train_one_step(submission, self.batches, spec, next(step))
-
-        return one_step
-
-    def _inference_speed(self, model: nn.Module, cost: Cost) -> Rate:
-        model.eval()
-        evaluations = cost.evaluations_per_sample
-        call = self.inference_call(model, evaluations)
-        rate = self._rate(call.run, items=call.images)
-        if not call.one_evaluation:
-            return rate
-        return rate.model_copy(
-            update={"median_per_s": rate.median_per_s / evaluations, "iqr_per_s": rate.iqr_per_s / evaluations}
-        )
-
-    def inference_call(self, model: nn.Module, evaluations: int) -> "InferenceCall":
-        """A prediction or sampling of a batch by ``model``, which is in eval mode.
-
-        Of a sampler of many network evaluations it is one of them: a thousand would take minutes.
-        """
-        submission = self.submission
-        if isinstance(submission, Classifier):
-            classes, count = self.spec.data.num_classes, self.spec.speed_images
-            images = self.images[torch.arange(count, device=self.device) % len(self.images)]
-            return InferenceCall(lambda: predict(submission, model, images, classes), count)
-        count = min(self.spec.speed_images, self.spec.protocol.evaluation_batch_size)
-        labels = torch.arange(count, device=self.device) % self.spec.data.num_classes
-        if evaluations <= MANY_EVALUATIONS:
-            return InferenceCall(lambda: self._sample(model, labels), count)
-        with recorded_calls(model, real=1) as calls:
-            self._sample(model, labels)
-        call = max(calls.by_size.values(), key=lambda call: call.count)
-
-        def evaluate() -> object:
-            with torch.no_grad():
-                return model(*call.args, **call.kwargs)
-
-        return InferenceCall(evaluate, call.images, one_evaluation=True)
-
-    def _rate(self, function: Callable[[], object], items: int, dtype: str = "float32") -> Rate:
-        measured: Throughput = measure_throughput(
-            function, items_per_call=items, warmup_calls=1, max_seconds=self.spec.speed_seconds
-        )
-        return Rate(
-            median_per_s=measured.median_per_s,
-            iqr_per_s=measured.iqr_per_s,
-            blocks=measured.blocks,
-            calls_per_block=measured.calls_per_block,
-            items_per_call=items,
-            dtype=dtype,
-            neighbours=measured.neighbours,
-        )
 
 
 def verify(spec: JobSpec) -> None:
