@@ -1,4 +1,4 @@
-"""From what a job's processes left to its record: scoring, sealing, writing, clearing up."""
+"""From what a job's processes left to its record: checking, writing, clearing up."""
 
 import contextlib
 import shutil
@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.contract.jobs import (
-    AS_PUBLISHED_LOGITS,
     CHECKPOINT,
-    LOGITS,
     PICTURES,
     PROGRESS_FOLDER,
     REPORT,
@@ -28,7 +25,6 @@ from bench.contract.jobs import (
 )
 from bench.contract.records import (
     Cost,
-    Evaluation,
     Record,
     Timing,
     Training,
@@ -36,10 +32,10 @@ from bench.contract.records import (
     write_record,
 )
 from bench.errors import ContractError, RunFailed
-from bench.measure.classification import per_batch_accuracy, score
 from bench.pictures import save_sheet
 from bench.run.executors.executor import Done
 from bench.run.executors.local import LOG, log_tail
+from bench.run.figures import classification_figures, generation_figures, load_array
 from bench.run.plan import Job
 from bench.run.settings import Settings
 
@@ -78,7 +74,7 @@ def record_success(
     _check_evaluations(report, verification.cost)
     check_training(training, job.entry.steps, done.train_seconds)
     scores = read_report(work / "score" / REPORT["score"], Scores) if job.generates else None
-    evaluation = _classification(job, work, report) if scores is None else _generation(scores)
+    evaluation = classification_figures(job, report) if scores is None else generation_figures(scores)
     _keep_artifacts(job, work)
     trained = Training(**training.model_dump(include=set(Training.model_fields)))
     record = _record(
@@ -121,18 +117,6 @@ def record_success(
     return record
 
 
-def evaluation_of(job: Job) -> Evaluation:
-    """The figures of what the job's phases left so far, without a record.
-
-    Raises:
-        RunFailed: If they left predictions of a wrong shape or kind.
-    """
-    work = job.folder / WORK
-    if job.generates:
-        return _generation(read_report(work / "score" / REPORT["score"], Scores))
-    return _classification(job, work, read_report(work / "evaluate" / REPORT["evaluate"], EvaluationReport))
-
-
 def record_floor(job: Job, started_at: str, done: Done) -> Record:
     """Write the record of real images that were scored as if they were samples.
 
@@ -146,7 +130,7 @@ def record_floor(job: Job, started_at: str, done: Done) -> Record:
         job,
         None,
         status="ok",
-        evaluation=_generation(scores),
+        evaluation=generation_figures(scores),
         not_measured=scores.not_measured,
         metric_weights=scores.weights,
         unranked_because=["real images"],
@@ -228,38 +212,11 @@ def _write(job: Job, record: Record) -> None:
     write_record(job.path, record)
 
 
-def _generation(scores: Scores) -> Evaluation:
-    return Evaluation(metrics=scores.metrics, intervals=scores.intervals, as_published=scores.as_published)
-
-
 def _sampling_times(report: EvaluationReport) -> dict[str, float]:
     if not report.sampling_seconds:
         return {}
     rate = report.images / report.sampling_seconds
     return {"sampling_images_per_s": rate, "seconds_per_10000_samples": 10_000 / rate}
-
-
-def _classification(job: Job, work: Path, report: EvaluationReport) -> Evaluation:
-    facts = job.entry.facts
-    logits = _load(work / "evaluate" / LOGITS)
-    scores = score(logits, facts.evaluation_labels)
-    metrics = {
-        "top1_accuracy": scores.top1_accuracy,
-        "top5_accuracy": scores.top5_accuracy,
-        "nll": scores.nll,
-        "ece_15": scores.ece_15,
-    }
-    if facts.also_in_train.any():
-        distinct = ~facts.also_in_train
-        alone = score(logits[distinct], facts.evaluation_labels[distinct])
-        metrics["top1_accuracy_without_train_duplicates"] = alone.top1_accuracy
-    return Evaluation(
-        metrics=metrics,
-        per_class_accuracy=list(scores.per_class_accuracy),
-        as_published=_as_published(job, work),
-        batch_independent=report.batch_independent,
-        batch_dependence=report.batch_dependence,
-    )
 
 
 def _check_evaluations(report: EvaluationReport, cost: Cost) -> None:
@@ -283,29 +240,6 @@ def check_training(training: TrainingReport, steps: int, phase_seconds: float | 
         )
 
 
-def _as_published(job: Job, work: Path) -> dict[str, float]:
-    """Accuracy as the paper's author measured it, with the ± that is a spread over batches, not seeds."""
-    settings = job.entry.found.manifest.as_published
-    if settings is None:
-        return {}
-    logits, labels = _load(work / "evaluate" / AS_PUBLISHED_LOGITS), job.entry.facts.evaluation_labels
-    mean, std, _ = per_batch_accuracy(logits, labels, settings.batch_size, drop_last=False)
-    top1 = score(logits, labels).top1_accuracy
-    return {
-        "top1_accuracy": mean if settings.average == "batches" else top1,
-        "mean_of_batch_accuracies": mean,
-        "std_over_batches": std,
-    }
-
-
-def _load(path: Path) -> NDArray[Any]:
-    try:
-        array: NDArray[Any] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise RunFailed(f"{path.name}: cannot be read ({error})") from None
-    return array
-
-
 def _keep_artifacts(job: Job, work: Path) -> None:
     """Copy what outlives the run out of the work folder, so that a crash before the record loses nothing."""
     for path in (work / "train" / WEIGHTS, work / LOG):
@@ -315,7 +249,7 @@ def _keep_artifacts(job: Job, work: Path) -> None:
         for path in (work / phase / picture.array for phase in ("evaluate", "score")):
             if not path.exists():
                 continue
-            images = _load(path)
+            images = load_array(path)
             if images.shape[1:] != job.entry.facts.used.image_shape or images.dtype != np.uint8:
                 raise RunFailed(
                     f"{picture.array}: found {images.shape} {images.dtype}, not uint8 images of the data"

@@ -22,8 +22,9 @@ from bench.run.discovery import Found
 from bench.run.display import Display
 from bench.run.executors.executor import Assignment, Done, Executor, failure_of
 from bench.run.executors.local import Stopped
+from bench.run.figures import evaluation_of
 from bench.run.plan import Entry, Job, State, make_job
-from bench.run.recording import evaluation_of, now, record_failure, record_success
+from bench.run.recording import now, record_failure, record_success
 from bench.run.runner import verify_in_process
 from bench.run.settings import Settings
 from bench.run.tuning.study import draw
