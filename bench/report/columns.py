@@ -16,6 +16,7 @@ Better = Literal["higher", "lower"]
 Value = Spread | PairedDifference | float | str | None
 ACCURACY_LIKE = ("top1_accuracy", "top5_accuracy", "precision", "recall")
 ERROR_LIKE = ("fid", "kid", "nll", "ece")
+BUSY = "busy machine"  # other programs had much of it while speeds were measured
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,12 @@ def device_of(row: Row) -> str:
 
 
 def common_device(rows: Iterable[Row]) -> str | None:
-    """The device of all rows that have a speed, if it is one: then it stands in the title, once."""
-    devices = {device_of(row) for row in rows if row.images_per_s is not None}
-    return devices.pop() if len(devices) == 1 else None
+    """The device of all rows that have a speed, if it is one, and whether it was busy for all: for the title."""
+    timed = [row for row in rows if row.images_per_s is not None]
+    devices = {device_of(row) for row in timed}
+    if len(devices) != 1:
+        return None
+    return devices.pop() + (f", {BUSY}" if all(row.disturbed for row in timed) else "")
 
 
 def claim_of(row: Row) -> Claim | None:
@@ -72,14 +76,14 @@ def _params(row: Row) -> str:
 
 
 def _speed(shared: str | None) -> Callable[[Row], str]:
-    """Images a second; with the device, unless all share it, and whether it was busy with something else."""
+    """Images a second; with the device, and whether other programs kept it busy, unless the title says so."""
 
     def text(row: Row) -> str:
         if row.images_per_s is None:
             return NOTHING
-        notes = ["" if shared else device_of(row), "busy machine" if row.disturbed else ""]
-        said = ", ".join(filter(None, notes))
-        return f"{row.images_per_s:,.0f} ({said})" if said else f"{row.images_per_s:,.0f}"
+        said = ["" if shared else device_of(row), BUSY if row.disturbed and BUSY not in (shared or "") else ""]
+        notes = ", ".join(filter(None, said))
+        return f"{row.images_per_s:,.0f} ({notes})" if notes else f"{row.images_per_s:,.0f}"
 
     return text
 

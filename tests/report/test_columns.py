@@ -59,3 +59,9 @@ def test_a_speed_says_that_the_machine_was_busy_unless_one_was_measured_in_quiet
     text = comparison_text(summarize([*busy, *some]), table="github", keys=["submission", "images_per_s"])
     assert "4,001 (busy machine)" in text and text.count("busy machine") == 1
     assert "4,002" in text  # of the one seed whose speed nothing disturbed, not the median of all three
+
+
+def test_a_machine_that_was_busy_for_all_is_said_once() -> None:
+    busy = [make_record(name, 0, neighbours=0.4) for name in ("one", "another")]
+    text = comparison_text(summarize(busy), table="github", keys=["submission", "images_per_s"])
+    assert "images/s on A CPU, 1 thr, busy machine" in text and text.count("busy machine") == 1

@@ -87,6 +87,26 @@ def test_the_note_on_ablations_quotes_their_records(rows: list[Row]) -> None:
     assert passed == {4000} and "passes 56 % after 4,000 steps" in notes
 
 
+def test_the_note_on_pooling_quotes_its_record(rows: list[Row]) -> None:
+    notes = notes_of("se_dsconv")
+    found = {row.label: row for row in rows}
+    row, pooled = found["se_dsconv/no-pooling-no-augmentation"], found["se_dsconv/no-augmentation"]
+    learnt, published = row.end_of_curve("accuracy"), row.as_published("top1_accuracy")
+    assert learnt is not None and published is not None and published.n == 1  # "one official run", "one seed"
+    assert f"gives {100 * published.mean:.2f} % as published" in notes
+    assert f"a train accuracy of {100 * learnt.mean:.2f} %, against 41.2 and 43.0 %" in notes
+    assert row.first.training is not None
+    curves = row.first.training.curves
+    passed = next(s for s, a in zip(curves.steps, curves.values["accuracy"], strict=True) if a >= 0.43)
+    assert f"passes 43 % of train after {passed:,} steps" in notes
+    assert f"ten epochs ({10 * 50_000 // row.first.training.batch_size:,} steps)" in notes
+    with_it = pooled.as_published("top1_accuracy")
+    assert with_it is not None and published.mean > with_it.mean
+    assert f"{100 * with_it.mean:.1f} % without augmentation" in notes
+    hours = [(one.first.timing.training_seconds or 0) / 3600 for one in (row, found["se_dsconv"])]
+    assert [round(hours[0]), round(4 * hours[1])] == [4, 1]  # "four hours", "a quarter of an hour"
+
+
 def test_the_note_on_small_differences_quotes_their_records(rows: list[Row]) -> None:
     notes = notes_of("se_dsconv")
     found = [
