@@ -1,7 +1,7 @@
 """A submission on made-up images: what verifying watches, and what is timed: a training step and inference."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -120,12 +120,4 @@ class Workload:
         measured = measure_throughput(
             function, items_per_call=items, warmup_calls=1, max_seconds=self.spec.speed_seconds
         )
-        return Rate(
-            median_per_s=measured.median_per_s,
-            iqr_per_s=measured.iqr_per_s,
-            blocks=measured.blocks,
-            calls_per_block=measured.calls_per_block,
-            items_per_call=items,
-            dtype=dtype,
-            neighbours=measured.neighbours,
-        )
+        return Rate(**asdict(measured), dtype=dtype)

@@ -17,7 +17,7 @@ from bench.report.summary import Row, read_all, summarize
 from bench.report.tables import NOTHING
 from bench.stats import paired_by_seed
 
-BUSY = "other programs kept the machine busy"
+DISTURBED = "other programs kept the machine busy"
 
 
 def findings(before: list[Row], now: list[Row], limits: dict[str, Limit]) -> Iterator[Finding]:
@@ -104,9 +104,9 @@ def _speed(name: str, old: Row, new: Row, limit: Limit) -> Finding:
     if too_slow and slower <= noise:
         why = f"within its scatter of {noise:,.0f}"
     elif too_slow and new.disturbed:
-        why = f"{BUSY} now; compare with --measure"
+        why = f"{DISTURBED} now; compare with --measure"
     elif not too_slow and old.disturbed and not new.disturbed:
-        why = f"{BUSY} then, so it may have been faster; compare with --measure"
+        why = f"{DISTURBED} then, so it may have been faster; compare with --measure"
     return Finding(
         name,
         "throughput",

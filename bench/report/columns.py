@@ -16,7 +16,6 @@ Better = Literal["higher", "lower"]
 Value = Spread | PairedDifference | float | str | None
 ACCURACY_LIKE = ("top1_accuracy", "top5_accuracy", "precision", "recall")
 ERROR_LIKE = ("fid", "kid", "nll", "ece")
-BUSY = "busy machine"  # other programs had much of it while speeds were measured
 
 
 @dataclass(frozen=True)
@@ -49,13 +48,19 @@ def device_of(row: Row) -> str:
     return f"{environment.get('device')}{threads}"
 
 
-def common_device(rows: Iterable[Row]) -> str | None:
-    """The device of all rows that have a speed, if it is one, and whether it was busy for all: for the title."""
+def conditions_of(row: Row) -> str:
+    """The device, and whether other programs kept it busy."""
+    return device_of(row) + (", busy machine" if row.disturbed else "")
+
+
+def common_conditions(rows: Iterable[Row]) -> str | None:
+    """What is the same of all rows that have a speed, if their device is: then it stands in the title, once."""
     timed = [row for row in rows if row.images_per_s is not None]
-    devices = {device_of(row) for row in timed}
-    if len(devices) != 1:
-        return None
-    return devices.pop() + (f", {BUSY}" if all(row.disturbed for row in timed) else "")
+    for said in (conditions_of, device_of):
+        found = {said(row) for row in timed}
+        if len(found) == 1:
+            return found.pop()
+    return None
 
 
 def claim_of(row: Row) -> Claim | None:
@@ -76,14 +81,13 @@ def _params(row: Row) -> str:
 
 
 def _speed(shared: str | None) -> Callable[[Row], str]:
-    """Images a second; with the device, and whether other programs kept it busy, unless the title says so."""
+    """Images a second, and of the conditions what the title does not say."""
 
     def text(row: Row) -> str:
         if row.images_per_s is None:
             return NOTHING
-        said = ["" if shared else device_of(row), BUSY if row.disturbed and BUSY not in (shared or "") else ""]
-        notes = ", ".join(filter(None, said))
-        return f"{row.images_per_s:,.0f} ({notes})" if notes else f"{row.images_per_s:,.0f}"
+        said = conditions_of(row).removeprefix(shared or "").removeprefix(", ")
+        return f"{row.images_per_s:,.0f} ({said})" if said else f"{row.images_per_s:,.0f}"
 
     return text
 
@@ -155,7 +159,9 @@ def _named(rows: Sequence[Row]) -> tuple[Column, ...]:
             lambda row: row.first.cost.macs_per_image if row.first.cost else None,
             lambda row: f"{row.first.cost.macs_per_image / 1e6:.2f}" if row.first.cost else NOTHING,
         ),
-        Column("images_per_s", "images/s", lambda row: row.images_per_s, _speed(common_device(rows)), "higher"),
+        Column(
+            "images_per_s", "images/s", lambda row: row.images_per_s, _speed(common_conditions(rows)), "higher"
+        ),
         Column(
             "score",
             f"{score} ({protocol.evaluate})",

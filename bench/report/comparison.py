@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.contract.tracks import OFFICIAL, Protocol
 from bench.report.best import best_rows
-from bench.report.columns import Column, check_keys, columns_of, common_device
+from bench.report.columns import Column, check_keys, columns_of, common_conditions
 from bench.report.summary import Row
 from bench.report.tables import NOTHING, data_text
 
@@ -36,7 +36,7 @@ class Comparison:
     @property
     def title(self) -> str:
         """What was run, and what speeds were measured on if it is one device."""
-        device = common_device(self.rows)
+        device = common_conditions(self.rows)
         return self.subject + ("" if device is None else f"; images/s on {device}")
 
 

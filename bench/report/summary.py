@@ -122,12 +122,13 @@ class Row:
     @property
     def images_per_s(self) -> float | None:
         """Inference throughput: the median over seeds' measurements."""
-        return self.speeds[len(self.speeds) // 2].median_per_s if self.speeds else None
+        speeds = self.speeds
+        return speeds[len(speeds) // 2].median_per_s if speeds else None
 
     @property
     def disturbed(self) -> bool:
         """Whether every speed was measured while other programs kept the machine busy."""
-        return bool(self.speeds) and self.speeds[0].disturbed
+        return any(rate.disturbed for rate in self.speeds)
 
     @property
     def status(self) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.contract.manifest import load_manifest
-from bench.contract.records import REAL_IMAGES
+from bench.contract.records import REAL_IMAGES, Record
 from bench.report.compare import comparison_text
 from bench.report.leaderboard import leaderboard_data, leaderboard_markdown
 from bench.report.summary import Row, summarize
@@ -71,6 +71,13 @@ def test_the_note_on_the_old_and_the_new_default_quotes_their_records() -> None:
     assert before is not None and round(56.3 - 100 * before.mean) == 7  # "seven points"
 
 
+def step_of(record: Record, accuracy: float) -> int:
+    """Where the curve of train accuracy first reaches ``accuracy``."""
+    assert record.training is not None
+    curves = record.training.curves
+    return next(s for s, a in zip(curves.steps, curves.values["accuracy"], strict=True) if a >= accuracy)
+
+
 def test_the_note_on_ablations_quotes_their_records(rows: list[Row]) -> None:
     notes = notes_of("se_dsconv")
     (plain,) = [row for row in rows if row.label == "se_dsconv/no-augmentation"]
@@ -82,9 +89,9 @@ def test_the_note_on_ablations_quotes_their_records(rows: list[Row]) -> None:
     assert f"it is {100 * stopped.mean:.1f} %" in notes and validated.std is not None
     assert f"as published {100 * validated.mean:.1f} ± {100 * validated.std:.1f} %." in notes
     assert (shorter.first.protocol.profile, validated.n) == ("tuning", 3)
-    curves = [record.training.curves for record in plain.finished if record.training is not None]
-    passed = {next(s for s, a in zip(c.steps, c.values["accuracy"], strict=True) if a >= 0.56) for c in curves}
-    assert passed == {4000} and "passes 56 % after 4,000 steps" in notes
+    assert {step_of(record, 0.56) for record in plain.finished} == {
+        4000
+    } and "passes 56 % after 4,000 steps" in notes
 
 
 def test_the_note_on_pooling_quotes_its_record(rows: list[Row]) -> None:
@@ -95,14 +102,15 @@ def test_the_note_on_pooling_quotes_its_record(rows: list[Row]) -> None:
     assert learnt is not None and published is not None and published.n == 1  # "one official run", "one seed"
     assert f"gives {100 * published.mean:.2f} % as published" in notes
     assert f"a train accuracy of {100 * learnt.mean:.2f} %, against 41.2 and 43.0 %" in notes
+    assert f"passes 43 % of train after {step_of(row.first, 0.43):,} steps" in notes
     assert row.first.training is not None
-    curves = row.first.training.curves
-    passed = next(s for s, a in zip(curves.steps, curves.values["accuracy"], strict=True) if a >= 0.43)
-    assert f"passes 43 % of train after {passed:,} steps" in notes
     assert f"ten epochs ({10 * 50_000 // row.first.training.batch_size:,} steps)" in notes
     with_it = pooled.as_published("top1_accuracy")
     assert with_it is not None and published.mean > with_it.mean
     assert f"{100 * with_it.mean:.1f} % without augmentation" in notes
+    claims = [one.first.claims.top1_accuracy for one in (pooled, row)]
+    with_pooling, without = (claim.mean for claim in claims if claim is not None)
+    assert f"has it {100 * (with_pooling - without):.1f} points below" in notes
     hours = [(one.first.timing.training_seconds or 0) / 3600 for one in (row, found["se_dsconv"])]
     assert [round(hours[0]), round(4 * hours[1])] == [4, 1]  # "four hours", "a quarter of an hour"
 
