@@ -23,7 +23,7 @@ class ExitCode(IntEnum):
     RUN_FAILED = 3
     CONTRACT = 4
     NOTHING = 5
-    INTERRUPTED = 130
+    INTERRUPTED = 130  # by Ctrl-C; after SIGTERM the command ends with 143
 
 
 class BenchError(Exception):

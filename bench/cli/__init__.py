@@ -4,7 +4,6 @@ Nothing here imports torch, and what a command needs is imported when it runs, s
 """
 
 import os
-import signal
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -13,6 +12,7 @@ import typer
 
 from bench import __version__
 from bench.cli import carry, data, reports, runs, searches, start
+from bench.cli.signals import ending_in_order
 from bench.errors import BenchError, ExitCode
 
 COMMANDS: tuple[Callable[..., None], ...] = (
@@ -78,25 +78,31 @@ def build_app() -> typer.Typer:
 
 def main() -> None:
     """Run the command; a user's mistake ends in one line and its exit code, never in a traceback."""
+    with ending_in_order() as received:
+        status = _run()
+        if status == ExitCode.INTERRUPTED:
+            status = received.exit_status
+            print("interrupted; checkpoints are kept, repeat the command to go on", file=sys.stderr)
+    sys.exit(status)
+
+
+def _run() -> int:
+    """The command's exit code."""
     try:
         code = build_app()(standalone_mode=False)
-        status = int(code) if isinstance(code, int) else int(ExitCode.OK)
     except (KeyboardInterrupt, typer.Abort):
-        status = int(ExitCode.INTERRUPTED)
+        return ExitCode.INTERRUPTED
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
-        status = int(error.exit_code)
+        return error.exit_code
     except BrokenPipeError:
         # The reader went away, as in `bench compare | head`; nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = int(ExitCode.OK)
+        return ExitCode.OK
     except Exception as error:
         show = getattr(error, "show", None)  # click's own usage errors
         if show is None:
             raise
         show()
-        status = int(ExitCode.USAGE)
-    if status == ExitCode.INTERRUPTED:  # raised or, by some versions of typer, returned
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # one is enough
-        print("interrupted; checkpoints are kept, repeat the command to go on", file=sys.stderr)
-    sys.exit(status)
+        return ExitCode.USAGE
+    return int(code) if isinstance(code, int) else ExitCode.OK  # some versions of typer return 130 themselves

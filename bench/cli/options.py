@@ -25,6 +25,17 @@ Jobs = Annotated[
     Optional[int],  # noqa: UP045
     typer.Option(min=1, help="Runs side by side; default: one a core, one a GPU.", show_default=False),
 ]
+Threads = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(min=1, help="CPU threads per run; default: the cores, shared out.", show_default=False),
+]
+LogFormat = Annotated[
+    str,
+    typer.Option(
+        envvar="BENCH_LOG_FORMAT",
+        help="auto (a live table on a terminal, lines elsewhere), lines, or json: one object per line.",
+    ),
+]
 Retry = Annotated[str, typer.Option(help="Which earlier runs to repeat: none or failed.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Timeout = Annotated[

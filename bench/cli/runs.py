@@ -15,6 +15,7 @@ from bench.cli.options import (
     Executor,
     GpusPerRun,
     Jobs,
+    LogFormat,
     Memory,
     Paths,
     Precision,
@@ -23,6 +24,7 @@ from bench.cli.options import (
     Retry,
     Sandbox,
     Seeds,
+    Threads,
     Timeout,
     TrackFile,
 )
@@ -41,6 +43,7 @@ def run(
     results: Results = Path("results"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Verify and print the plan; train nothing.")] = False,
     jobs: Jobs = None,
+    threads: Threads = None,
     retry: Retry = "none",
     force: Annotated[bool, typer.Option("--force", help="Repeat finished runs too.")] = False,
     timeout: Timeout = None,
@@ -51,6 +54,7 @@ def run(
     executor: Executor = "local",
     address: Address = None,
     gpus_per_run: GpusPerRun = 1.0,
+    log_format: LogFormat = "auto",
 ) -> None:
     """Verify submissions, then train and evaluate each over several seeds.
 
@@ -70,6 +74,7 @@ def run(
         results=results,
         dry_run=dry_run,
         jobs=jobs,
+        threads=threads,
         retry_failed=_retry_failed(retry),
         force=force,
         timeout=timeout,
@@ -80,6 +85,7 @@ def run(
         executor=executor,
         address=address,
         gpus_per_run=gpus_per_run,
+        log_format=log_format,
     )
     outcome = run_command(options)
     if not dry_run and outcome.names:
@@ -112,6 +118,7 @@ def ablate(
     track: TrackFile = None,
     results: Results = Path("results"),
     jobs: Jobs = None,
+    threads: Threads = None,
     retry: Retry = "none",
     table: Annotated[str, typer.Option(help="markdown, github, latex, html, json or simple.")] = "simple",
     timeout: Timeout = None,
@@ -122,6 +129,7 @@ def ablate(
     executor: Executor = "local",
     address: Address = None,
     gpus_per_run: GpusPerRun = 1.0,
+    log_format: LogFormat = "auto",
 ) -> None:
     """Run a submission's variants on the seeds and data order of its base, and print what each change does.
 
@@ -147,6 +155,7 @@ def ablate(
         results=results,
         dry_run=False,
         jobs=jobs,
+        threads=threads,
         retry_failed=_retry_failed(retry),
         force=False,
         timeout=timeout,
@@ -157,6 +166,7 @@ def ablate(
         executor=executor,
         address=address,
         gpus_per_run=gpus_per_run,
+        log_format=log_format,
     )
     outcome = run_command(options)
     if outcome.names:
@@ -177,6 +187,9 @@ def verify(
     device: Device = "auto",
     track: TrackFile = None,
     sandbox: Sandbox = "auto",
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Also show all that submissions print, and tracebacks.")
+    ] = False,
 ) -> None:
     """Check contract, caps and cost of submissions in seconds, without data and without training.
 
@@ -184,7 +197,7 @@ def verify(
     """
     from bench.run.verify_command import verify_command
 
-    raise typer.Exit(verify_command(paths, variants, device, track, sandbox))
+    raise typer.Exit(verify_command(paths, variants, device, track, sandbox, debug=debug))
 
 
 def profile(
@@ -243,6 +256,7 @@ def floor(
     data_root: DataRoot = None,
     embedded: Embedded = False,
     results: Results = Path("results"),
+    log_format: LogFormat = "auto",
 ) -> None:
     """Score real training images as if they were samples: what a perfect generator would get.
 
@@ -250,9 +264,9 @@ def floor(
 
     Example: bench floor --profile quick
     """
-    from bench.run.floor_command import floor_command
+    from bench.run.floor_command import FloorOptions, floor_command
 
-    raise typer.Exit(floor_command(track, profile, device, data_root, embedded, results))
+    raise typer.Exit(floor_command(FloorOptions(track, profile, device, data_root, embedded, results, log_format)))
 
 
 def verify_certificate(
@@ -265,6 +279,7 @@ def verify_certificate(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Keep the repeated run in this results folder; default: nowhere.", show_default=False),
     ] = None,
+    log_format: LogFormat = "auto",
 ) -> None:
     """Repeat the run that a certificate is of; exit code 0 if it holds, 1 if not, 5 if it cannot be told.
 
@@ -272,5 +287,5 @@ def verify_certificate(
     """
     from bench.run.certificate_command import CertificateOptions, certificate_command
 
-    options = CertificateOptions(path, submissions, device, data_root, track, results)
+    options = CertificateOptions(path, submissions, device, data_root, track, results, log_format)
     raise typer.Exit(certificate_command(options))

@@ -13,9 +13,11 @@ from bench.cli.options import (
     Executor,
     GpusPerRun,
     Jobs,
+    LogFormat,
     Memory,
     Results,
     Sandbox,
+    Threads,
     Timeout,
     TrackFile,
 )
@@ -41,12 +43,14 @@ def tune(
     track: TrackFile = None,
     results: Results = Path("results"),
     jobs: Jobs = None,
+    threads: Threads = None,
     timeout: Timeout = None,
     memory: Memory = None,
     sandbox: Sandbox = "auto",
     executor: Executor = "local",
     address: Address = None,
     gpus_per_run: GpusPerRun = 1.0,
+    log_format: LogFormat = "auto",
 ) -> None:
     """Search the space in submission.yaml on the validation split; the same command goes on where it was left.
 
@@ -74,6 +78,7 @@ def tune(
         results=results,
         dry_run=False,
         jobs=jobs,
+        threads=threads,
         retry_failed=True,
         force=False,
         timeout=timeout,
@@ -83,6 +88,7 @@ def tune(
         executor=executor,
         address=address,
         gpus_per_run=gpus_per_run,
+        log_format=log_format,
     )
     code = tune_command(TuneOptions(options, trials, search, scheduler))
     print(study_text(results, name, profile))

@@ -148,13 +148,13 @@ class Verification(Strict):
     config: dict[str, Any]
     cost: Cost | None
     problems: list[Problem]
+    tested: list[str] = []  # what was tried on this kind of submission, and held
     over_caps: list[str] = []  # by what a variant leaves the contest: it is measured, and never ranks
     training_steps_per_s: Rate | None = None
     inference_images_per_s: Rate | None = None
     execution: Execution = Execution()  # what was fastest
     tried: dict[str, float] = {}  # way of computing a step -> steps a second
     environment: dict[str, Any]
-    log_tail: list[str] = []  # the last lines printed by a verification that ended without a report
 
 
 class TrainingReport(Strict):

@@ -43,6 +43,7 @@ class Verifier:
     def __init__(self, spec: JobSpec) -> None:
         self.problems: list[Problem] = []
         self.over_caps: list[str] = []
+        self.tested: list[str] = []
         self.guard = Guard()  # before the submission's code is loaded
         self.work = Workload(spec)
         self.spec, self.submission = self.work.spec, self.work.submission
@@ -66,6 +67,7 @@ class Verifier:
             config=self.config,
             cost=cost,
             problems=self.problems,
+            tested=self.tested,
             over_caps=self.over_caps,
             training_steps_per_s=training and training.rate,
             inference_images_per_s=inference,
@@ -92,6 +94,7 @@ class Verifier:
         TrainingState(self.submission, model).refuse_hidden()
         for name in sorted(set(vars(self.submission)) - attributes):
             raise ContractError(f"self.{name} is created in train_step; a resumed run needs it from init_training")
+        self.tested.append("two training steps")
         return state, flops
 
     def _cost(self, model: nn.Module, state: TrainingState, training_flops: int) -> Cost:
@@ -151,13 +154,11 @@ class Verifier:
             reference = self._trained_copy_predicts(model, weights, images)
             same = same and torch.equal(reference, predict(self.submission, rebuilt, images, classes))
             independent, change = batch_dependence(self.submission, rebuilt, images, classes)
-            if not independent:
-                self.problems.append(
-                    Problem(
-                        status="contract",
-                        message=f"predictions depend on the rest of the batch: a logit moved by {change:.3g}",
-                    )
-                )
+            if independent:
+                self.tested.append("batch independence")
+            else:
+                message = f"predictions depend on the rest of the batch: a logit moved by {change:.3g}"
+                self.problems.append(Problem(status="contract", message=message))
         else:
             same = torch.equal(*(self._few_evaluations(network) for network in (rebuilt, again)))
         if not same:
@@ -165,6 +166,8 @@ class Verifier:
                 "a network rebuilt from final_weights behaves otherwise: something that matters is in no "
                 "state dict (a plain tensor, or randomness in predict or sample)"
             )
+        kind = "predictions" if isinstance(self.submission, Classifier) else "samples"
+        self.tested.append(f"the same {kind} from a network rebuilt from the weights")
         self._check_latents(rebuilt)
 
     def _trained_copy_predicts(self, model: nn.Module, weights: dict[str, Tensor], images: Tensor) -> Tensor:
@@ -194,10 +197,12 @@ class Verifier:
             decoded = decode(submission, model, latents, labels, generator, self.spec.data.image_shape)
         if not torch.equal(decoded, self._few_evaluations(model)):
             raise ContractError("decode of latent gives other images than sample does with the same generator")
+        self.tested.append("decode of latent as sample")
 
     def _check_checkpoint(self, model: nn.Module) -> None:
         """Saving and restoring must work before anybody waits an hour for it."""
         restore_state(self.submission, model, capture_state(self.submission, model))
+        self.tested.append("checkpoint")
 
 
 def verify(spec: JobSpec) -> None:

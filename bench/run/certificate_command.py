@@ -27,6 +27,7 @@ class CertificateOptions:
     data_root: Path | None
     track_file: Path | None
     results: Path | None  # where the repeated run is kept; None for nowhere
+    log_format: str = "auto"
 
 
 def certificate_command(options: CertificateOptions) -> ExitCode:
@@ -80,6 +81,7 @@ def _repeat(certificate: Certificate, found: Found, options: CertificateOptions,
             threads=certificate.environment.get("threads"),  # sums in another order end in other bits
             precision=identity.precision,
             compile="on" if certificate.environment.get("execution", {}).get("compiled") else "off",
+            log_format=options.log_format,
         )
     )
     record = _record(certificate, results)

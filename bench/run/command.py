@@ -14,12 +14,12 @@ from bench.data.store import data_root
 from bench.errors import BenchError, ExitCode, UsageError
 from bench.run.devices import choose_device, choose_jobs
 from bench.run.discovery import Found, discover
-from bench.run.display import choose_display
 from bench.run.executors.cluster import Cluster
 from bench.run.executors.limits import parse_duration, parse_memory
 from bench.run.executors.sandbox import OPEN, choose_walls
 from bench.run.floors import add_floors
 from bench.run.plan import Plan, State, make_plan
+from bench.run.progress.choose import choose_display
 from bench.run.runner import Runner, check_writable
 from bench.run.settings import Settings
 
@@ -53,6 +53,7 @@ class RunOptions:
     executor: str = "local"
     address: str | None = None  # of a Ray cluster
     gpus_per_run: float = 1.0  # on one
+    log_format: str = "auto"  # of what is shown while it works
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def _run(
     problems = [*(error for _, error in broken), *unplanned]
     if not options.dry_run:
         check_writable(options.results)
-    display = choose_display()
+    display = choose_display(options.log_format)
     if cluster is not None:
         cluster.on_retry = display.message
     runner = Runner(plan, display, cluster)

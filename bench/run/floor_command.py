@@ -1,5 +1,6 @@
 """What ``bench floor`` does."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.contract.tracks import load_tracks, protocol_of
@@ -8,16 +9,27 @@ from bench.errors import DataError, ExitCode, UsageError
 from bench.measure.weights import ALL, missing
 from bench.run.datasets import DataSets, choose_data
 from bench.run.devices import choose_device
-from bench.run.display import choose_display
 from bench.run.floors import floor_job
 from bench.run.plan import Plan, State
+from bench.run.progress.choose import choose_display
 from bench.run.runner import Runner, check_writable
 from bench.run.settings import Settings
 
 
-def floor_command(
-    track_name: str, profile_name: str, device: str, root: Path | None, embedded: bool, results: Path
-) -> ExitCode:
+@dataclass(frozen=True)
+class FloorOptions:
+    """The command line of ``bench floor``."""
+
+    track: str
+    profile: str
+    device: str
+    data_root: Path | None
+    embedded: bool
+    results: Path
+    log_format: str = "auto"
+
+
+def floor_command(options: FloorOptions) -> ExitCode:
     """Score real images under one profile of a track, unless that is done.
 
     Raises:
@@ -25,33 +37,33 @@ def floor_command(
         DataError: If data or weights are not there.
     """
     tracks = load_tracks()
-    track = tracks.get(track_name)
+    track = tracks.get(options.track)
     if track is None or track.task != "generation":
         known = ", ".join(sorted(name for name, item in tracks.items() if item.task == "generation"))
-        raise UsageError(f"--track {track_name!r}: give a generation track: {known}")
+        raise UsageError(f"--track {options.track!r}: give a generation track: {known}")
     reason = missing(*ALL)
     if reason is not None:
         raise DataError(reason)
-    check_writable(results)
+    check_writable(options.results)
     settings = Settings(
-        profile=profile_name,
+        profile=options.profile,
         seeds=None,
         variants="base",
-        device=choose_device(device),
-        results=results,
-        data_root=resolve_root(root),
-        embedded=embedded,
+        device=choose_device(options.device),
+        results=options.results,
+        data_root=resolve_root(options.data_root),
+        embedded=options.embedded,
     )
-    profile = track.profile(profile_name)
-    data = choose_data(track, profile_name, settings.data_root, embedded)
+    profile = track.profile(options.profile)
+    data = choose_data(track, options.profile, settings.data_root, options.embedded)
     facts = DataSets(settings.data_root).facts(track, profile, data)
     plan = Plan([], settings)
-    job = floor_job(track, protocol_of(track, profile_name, data), facts, settings, plan.notices.append)
+    job = floor_job(track, protocol_of(track, options.profile, data), facts, settings, plan.notices.append)
     if job.state is not State.TO_DO:
         print(f"nothing to do: {job.path} is there")
         return ExitCode.OK
     plan.floors.append(job)
-    display = choose_display()
+    display = choose_display(options.log_format)
     runner = Runner(plan, display)
     try:
         runner.run_floors()

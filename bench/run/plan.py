@@ -24,7 +24,7 @@ from bench.measure.weights import missing
 from bench.run.datasets import DataFacts, DataSets, choose_data
 from bench.run.discovery import Found, variants_of
 from bench.run.executors.limits import Limits
-from bench.run.executors.local import Conditions
+from bench.run.executors.local import LOG, Conditions
 from bench.run.settings import Settings, parse_seeds
 
 # Without --timeout: a run that takes twenty times as long as was estimated hangs.
@@ -70,6 +70,11 @@ class Job:
     def folder(self) -> Path:
         """Beside the record: weights, samples, log, and while it runs its work folder."""
         return self.path.with_suffix("")
+
+    @property
+    def log(self) -> Path:
+        """All that its processes printed, once it has its record."""
+        return self.folder / LOG
 
     def conditions(self, settings: Settings) -> Conditions:
         """Under which its phases run."""

@@ -16,7 +16,7 @@ from bench.run.command import one_of
 from bench.run.devices import choose_device, usable_cores
 from bench.run.discovery import Found, discover, variants_of
 from bench.run.executors.limits import Limits
-from bench.run.executors.local import Conditions, log_tail, run_phase
+from bench.run.executors.local import Conditions, read_log, run_phase, tail_of
 from bench.run.executors.sandbox import Walls, choose_walls
 from bench.run.verify_command import verification_spec
 
@@ -75,7 +75,7 @@ def _profile(spec: JobSpec, walls: Walls, trace: Path | None) -> StepProfile:
         conditions = Conditions(Limits(LIMIT_SECONDS, spec.memory_bytes), walls)
         failure = run_phase(spec, "profile", lambda event: None, threading.Event(), conditions)
         if failure is not None:
-            last = log_tail(spec.work, 1)
+            last = tail_of(read_log(spec.work), 1)
             raise RunFailed(failure.reason + (f" (last line printed: {last[0]})" if last else ""))
         if trace is not None:
             try:

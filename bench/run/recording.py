@@ -32,9 +32,10 @@ from bench.contract.records import (
     write_record,
 )
 from bench.errors import ContractError, RunFailed
+from bench.files import write_bytes
 from bench.pictures import save_sheet
 from bench.run.executors.executor import Done
-from bench.run.executors.local import LOG, log_tail
+from bench.run.executors.local import LOG, read_log, tail_of
 from bench.run.figures import classification_figures, generation_figures, load_array
 from bench.run.plan import Job
 from bench.run.settings import Settings
@@ -151,24 +152,36 @@ def record_floor(job: Job, started_at: str, done: Done) -> Record:
 
 def record_failure(
     job: Job,
-    verification: Verification | None,
     settings: Settings,
     failure: Failure,
     started_at: str,
     done: Done,
+    log: str | None = None,
 ) -> Record:
     """Write the record of a job that ended without a result. Its work folder stays, to be looked at or resumed.
+
+    Args:
+        job: What was run, or was to be run.
+        settings: Of the command.
+        failure: Why it ended.
+        started_at: When its first phase began.
+        done: How its phases went.
+        log: What was printed, if that was in a verification; None for what is in the work folder.
 
     Raises:
         ResultsError: If the results folder cannot be written.
     """
+    verification = job.entry.verification
     environment = {} if verification is None else verification.environment
+    log = read_log(job.folder / WORK) if log is None else log
+    with contextlib.suppress(OSError):  # the record matters more
+        write_bytes(job.log, log.encode())
     record = _record(
         job,
         verification,
         status=failure.status,
         reason=failure.reason,
-        log_tail=log_tail(job.folder / WORK) or (verification.log_tail if verification else []),
+        log_tail=tail_of(log),
         unranked_because=[f"failed: {failure.status}"],
         environment={**environment, **done.environment, **_surroundings(job, settings, done)},
         timing=Timing(started_at=started_at, finished_at=now(), attempt=_attempt(job), resumes=0),

@@ -5,21 +5,22 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from bench.contract.jobs import REPORT, WORK, Failure, JobSpec, Problem, Verification, read_report
-from bench.contract.records import Record
+from bench.contract.records import Record, Status
 from bench.errors import BenchError, ExitCode, ResultsError
 from bench.files import write_bytes
 from bench.run.devices import usable_cores
-from bench.run.display import Display
 from bench.run.executors.executor import UNLIMITED, Assignment, Done, Executor, LocalExecutor, failure_of
 from bench.run.executors.limits import Limits
-from bench.run.executors.local import Conditions, Stopped, log_tail
+from bench.run.executors.local import LOG, Conditions, Stopped, read_log
 from bench.run.executors.sandbox import Walls
 from bench.run.plan import Entry, Job, Plan, State, read_existing
+from bench.run.progress.base import Display
 from bench.run.recording import now, record_failure, record_floor, record_success
 from bench.run.side_by_side import ItemT, side_by_side
 
@@ -41,9 +42,16 @@ def check_writable(results: Path) -> None:
         raise ResultsError(f"{results}: cannot be written ({error.strerror}); choose another --results") from None
 
 
-def verify_in_process(
-    executor: Executor, spec: JobSpec, stop: threading.Event, walls: Walls
-) -> tuple[Verification, Done]:
+@dataclass(frozen=True)
+class Verified:
+    """How a verification went."""
+
+    found: Verification
+    done: Done
+    log: str  # what the submission printed, and the traceback if it raised
+
+
+def verify_in_process(executor: Executor, spec: JobSpec, stop: threading.Event, walls: Walls) -> Verified:
     """Verify one (submission, variant) in a process of its own.
 
     A submission that cannot be built at all gives a verification without a cost, and with the problem.
@@ -55,17 +63,17 @@ def verify_in_process(
         spec = spec.model_copy(update={"work": Path(folder)})
         conditions = Conditions(Limits(VERIFY_SECONDS, spec.memory_bytes), walls)
         done = executor.run(Assignment(spec, ("verify",), conditions), lambda event: None, stop)
+        log = read_log(spec.work)
         if done.failure is None:
-            return read_report(spec.work / "verify" / REPORT["verify"], Verification), done
-        tail = log_tail(spec.work)
+            return Verified(read_report(spec.work / "verify" / REPORT["verify"], Verification), done, log)
     problem = Problem(status=done.failure.status, message=done.failure.reason)
-    found = Verification(config={}, cost=None, problems=[problem], environment=done.environment, log_tail=tail)
-    return found, done
+    found = Verification(config={}, cost=None, problems=[problem], environment=done.environment)
+    return Verified(found, done, log)
 
 
-def exit_code_of(failure: Failure) -> ExitCode:
+def exit_code_of(status: Status) -> ExitCode:
     """4 for a broken cap or contract, 3 for everything else that ends a run."""
-    return ExitCode.CONTRACT if failure.status in ("cap", "contract") else ExitCode.RUN_FAILED
+    return ExitCode.CONTRACT if status in ("cap", "contract") else ExitCode.RUN_FAILED
 
 
 class Runner:
@@ -116,22 +124,22 @@ class Runner:
     def _verify(self, entry: Entry, record_failures: bool) -> None:
         settings = self.plan.settings
         try:
-            found, done = verify_in_process(self.executor, entry.jobs[0].spec(settings), self.stop, settings.walls)
+            verified = verify_in_process(self.executor, entry.jobs[0].spec(settings), self.stop, settings.walls)
         except Stopped:
             return
-        entry.verification = found
+        entry.verification = verified.found
         self.display.verified(entry)
-        if not found.problems:
+        if not verified.found.problems:
             return
-        problem = found.problems[0]
+        problem = verified.found.problems[0]
         failure = Failure(status=problem.status, reason=problem.message)
         for job in entry.jobs:
             if job.state is State.TO_DO:
                 job.state = State.FAILED
-                self._fail(exit_code_of(failure))
+                self._fail(exit_code_of(failure.status))
                 if record_failures:
                     with self._costing_this_run_only(job):
-                        self._finish_failed(job, failure, done, now())
+                        self._finish_failed(job, failure, verified.done, now(), verified.log)
 
     def _run_floor(self, job: Job) -> None:
         """Score real images. If that fails it is said, and the runs go on without a floor beside them."""
@@ -146,7 +154,7 @@ class Runner:
             if done.failure is None:
                 self._finish(job, record_floor(job, started_at, done), State.DONE)
             else:
-                self.display.message(f"{job.label}: {done.failure.reason}")
+                self.display.message(f"✗ {job.label}: {done.failure.reason}; log: {spec.work / LOG}")
 
     def _run(self, job: Job, *, wait_for_lock: bool) -> bool:
         """Run one job to its record; False if another command holds it and we are not to wait."""
@@ -179,7 +187,7 @@ class Runner:
         if current is not None and (job.earlier is None or current.checksum != job.earlier.checksum):
             # Another command did it while we waited.
             if current.status != "ok":
-                self._fail(exit_code_of(Failure(status=current.status, reason="")))
+                self._fail(exit_code_of(current.status))
             self._finish(job, current, State.DONE if current.status == "ok" else State.FAILED)
             return
         started_at, settings, verification = now(), self.plan.settings, job.entry.verification
@@ -201,10 +209,11 @@ class Runner:
             return
         self._finish(job, record, State.DONE)
 
-    def _finish_failed(self, job: Job, failure: Failure, done: Done, started_at: str) -> None:
-        self._fail(exit_code_of(failure))
-        settings, found = self.plan.settings, job.entry.verification
-        record = record_failure(job, found, settings, failure, started_at, done)
+    def _finish_failed(
+        self, job: Job, failure: Failure, done: Done, started_at: str, log: str | None = None
+    ) -> None:
+        self._fail(exit_code_of(failure.status))
+        record = record_failure(job, self.plan.settings, failure, started_at, done, log)
         self._finish(job, record, State.FAILED)
 
     def _finish(self, job: Job, record: Record, state: State) -> None:

@@ -13,7 +13,7 @@ from bench.run.executors.sandbox import OPEN, Walls
 # Seconds of each of two measurements of speed, and images a call. Those of other profiles are for the estimate
 # of time only.
 OFFICIAL_SPEED = (2.0, 256)
-ROUGH_SPEED = (0.5, 32)
+ROUGH_SPEED = (0.2, 32)
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ POLL_SECONDS = 0.5
 
 @contextmanager
 def _patience() -> Iterator[None]:
-    """Without Ctrl-C: what ends here does so by itself, and a second interruption would only break it off."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Without interruptions: what ends here does so by itself, and a second one would only break it off."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def side_by_side(
@@ -35,10 +36,10 @@ def side_by_side(
         items: In the order in which they are begun.
         room: How many at a time, of how many that are left.
         tick: Called while there is nothing to do but wait.
-        stop: Called on Ctrl-C, so that what is running ends soon.
+        stop: Called on Ctrl-C or SIGTERM, so that what is running ends soon.
 
     Raises:
-        KeyboardInterrupt: After Ctrl-C, once all that was running has ended. Another one meanwhile does nothing.
+        KeyboardInterrupt: After one of these, once all that was running has ended. Another meanwhile does nothing.
     """
     waiting, running, done = list(items), set[Future[object]](), list[Future[object]]()
     with ThreadPoolExecutor(max_workers=len(items) or 1) as pool:

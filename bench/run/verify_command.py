@@ -1,7 +1,8 @@
 """What ``bench verify`` does: every count in a table, every problem in a line."""
 
+import contextlib
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 
 from tabulate import tabulate
@@ -15,51 +16,92 @@ from bench.errors import ExitCode
 from bench.run.devices import choose_device, usable_cores
 from bench.run.discovery import Found, discover, variants_of
 from bench.run.executors.executor import LocalExecutor
+from bench.run.executors.local import Stopped
 from bench.run.executors.sandbox import choose_walls
-from bench.run.runner import verify_in_process
+from bench.run.runner import Verified, exit_code_of, verify_in_process
+from bench.run.side_by_side import side_by_side
 
 
 def verify_command(
-    paths: list[Path], variants: str, device: str, track_file: Path | None, sandbox: str = "auto"
+    paths: list[Path],
+    variants: str,
+    device: str,
+    track_file: Path | None,
+    sandbox: str = "auto",
+    *,
+    debug: bool = False,
 ) -> ExitCode:
     """Verify submissions and print what was found.
 
+    Args:
+        paths: Of submissions, or of folders that hold some.
+        variants: As ``bench run`` takes them.
+        device: Likewise.
+        track_file: Of the user's own contest.
+        sandbox: Likewise.
+        debug: Whether to print all that submissions print, and the traceback of one that raises.
+
     Returns:
-        0, or the gravest code of what is wrong.
+        0, or the most severe exit code of any submission.
 
     Raises:
         BenchError: If a path or option is wrong.
+        KeyboardInterrupt: After Ctrl-C, once all processes have ended.
     """
     found, broken = discover(paths, load_tracks(track_file))
     chosen_device = choose_device(device)
     walls = choose_walls(sandbox, chosen_device)
     entries = [(submission, variant) for submission in found for variant in variants_of(submission, variants)]
-    code, stop, executor = ExitCode.OK, threading.Event(), LocalExecutor(chosen_device, usable_cores())
+    stop, executor = threading.Event(), LocalExecutor(chosen_device, usable_cores())
+    verified: dict[int, Verified] = {}
+    printed: list[int] = []
 
-    def verify(entry: tuple[Found, str]) -> Verification:
-        return verify_in_process(executor, verification_spec(*entry, chosen_device), stop, walls)[0]
+    def verify(number: int) -> None:
+        with contextlib.suppress(Stopped):
+            spec = verification_spec(*entries[number], chosen_device)
+            verified[number] = verify_in_process(executor, spec, stop, walls)
 
-    with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
-        results = pool.map(verify, entries)
-        verified: list[tuple[Found, str, Verification]] = []
-        try:
-            for (submission, variant), verification in zip(entries, results, strict=True):
-                print(report_text(submission, variant, verification), end="\n\n", flush=True)
-                verified.append((submission, variant, verification))
-                if verification.problems:
-                    broke_contract = verification.problems[0].status in ("cap", "contract")
-                    code = max(code, ExitCode.CONTRACT if broke_contract else ExitCode.RUN_FAILED)
-        except KeyboardInterrupt:
-            stop.set()
-            raise
+    def print_what_is_next() -> None:
+        """In the order of the submissions, whichever was done first."""
+        while len(printed) in verified:
+            number = len(printed)
+            text = report_text(*entries[number], verified[number].found)
+            print(text + (debug_text(verified[number].log) if debug else ""), end="\n\n", flush=True)
+            printed.append(number)
+
+    numbers, at_once = range(len(entries)), usable_cores()
+    side_by_side(verify, numbers, lambda left: at_once, tick=print_what_is_next, stop=stop.set)
+    print_what_is_next()
     for _, error in broken:
         print(f"✗ {error}")
-        code = max(code, error.exit_code)
-    if len(verified) > 1:
-        print(summary_text(verified), end="\n\n")
-    wrong = sum(1 for _ in broken)
-    print(f"{len(entries)} verified, {wrong} unreadable" if wrong else f"{len(entries)} verified")
-    return code
+    results = [(*entry, verified[number].found) for number, entry in enumerate(entries)]
+    if len(results) > 1:
+        print(summary_text(results), end="\n\n")
+    print(count_text([result for *_, result in results], unreadable=len(broken), debug=debug))
+    codes = [_exit_code(result) for *_, result in results] + [error.exit_code for _, error in broken]
+    return max(codes, default=ExitCode.OK)
+
+
+def _exit_code(verification: Verification) -> ExitCode:
+    if not verification.problems:
+        return ExitCode.OK
+    return exit_code_of(verification.problems[0].status)
+
+
+def debug_text(log: str) -> str:
+    """What was printed, set apart from what the harness says."""
+    lines = log.splitlines() or ["(nothing was printed)"]
+    return "".join(f"\n  | {line}" for line in lines)
+
+
+def count_text(results: Sequence[Verification], *, unreadable: int, debug: bool) -> str:
+    """How many were verified, and how many of them failed."""
+    failed = sum(1 for result in results if result.problems)
+    parts = [f"{len(results) - failed} verified"]
+    parts += [f"{failed} failed"] if failed else []
+    parts += [f"{unreadable} unreadable"] if unreadable else []
+    hint = "; --debug shows what they print, and tracebacks" if failed and not debug else ""
+    return ", ".join(parts) + hint
 
 
 def verification_spec(found: Found, variant: str, device: str) -> JobSpec:
@@ -101,7 +143,7 @@ def report_text(found: Found, variant: str, verification: Verification) -> str:
     ]
     lines += [f"✗ {label}: {problem.message}" for problem in verification.problems]
     if not verification.problems:
-        lines.append("✓ two training steps, strict rebuild from the weights, batch independence, checkpoint")
+        lines.append(f"✓ {', '.join(verification.tested)}")
     return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,13 @@ import pytest
 import yaml
 
 from bench.errors import ExitCode
-from tests.making import bench, write_submission
+from tests.making import HUNG_SECONDS, bench, write_submission
 from tests.run.elsewhere import Contest, content, events, found, in_training, make_contest, start
 
 pytest.importorskip("ray", reason="Ray is an extra: pip install 'capbench[ray]'")
 
-SEEDS = 3
+SEEDS = 2
+KEEP_SECONDS = 2.0  # between checkpoints that a node sends away, if they are saved more often
 
 
 @dataclass
@@ -59,13 +61,16 @@ def contest(tmp_path_factory: pytest.TempPathFactory) -> Contest:
 
 
 def test_a_node_dies_and_every_record_is_there_once_as_if_run_here(cluster: Cluster, contest: Contest) -> None:
-    options = ("--executor", "ray", "--address", cluster.address)
+    options = ("--executor", "ray", "--address", cluster.address, "--sandbox", "none")  # so that they see it
+    contest.go.unlink(missing_ok=True)
     doomed = [cluster.nodes[0]]
     with start(contest.arguments("cluster", *options)) as process:
         for said in events(process):
             if doomed and in_training(said) == {0, 1}:
+                time.sleep(2 * KEEP_SECONDS)  # slow steps go on, and at least one checkpoint has left the node
                 cluster.ray.remove_node(doomed.pop(), allow_graceful=False)
-        assert process.wait(timeout=300) == 0, said
+                contest.go.touch()
+        assert process.wait(timeout=HUNG_SECONDS) == 0, said
     assert not doomed and any("its node was lost" in event.get("text", "") for event in said)
     here = bench("run", *contest.arguments("here", "--jobs", "2"))
     assert here.returncode == 0
@@ -81,14 +86,16 @@ def test_a_node_dies_and_every_record_is_there_once_as_if_run_here(cluster: Clus
 
 
 def test_interrupted_it_keeps_checkpoints_and_goes_on_here(cluster: Cluster, contest: Contest) -> None:
-    options = ("--executor", "ray", "--address", cluster.address, "--seeds", "1")
+    options = ("--executor", "ray", "--address", cluster.address, "--seeds", "1", "--sandbox", "none")
+    contest.go.unlink(missing_ok=True)
     with start(contest.arguments("stopped", *options)) as process:
         for said in events(process):
             if in_training(said):
                 process.send_signal(signal.SIGINT)
                 break
         assert process.stderr is not None and "checkpoints are kept" in process.stderr.read()
-        assert process.wait(timeout=120) == ExitCode.INTERRUPTED
+        contest.go.touch()
+        assert process.wait(timeout=HUNG_SECONDS) == ExitCode.INTERRUPTED
     assert len(list((contest.folder / "stopped").rglob("checkpoint.pt"))) == 1
     assert bench("run", *contest.arguments("stopped", "--jobs", "2", "--seeds", "1")).returncode == 0
     assert [record.timing.resumes for record in found(contest.folder / "stopped").values()] == [1]

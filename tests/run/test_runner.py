@@ -14,11 +14,11 @@ from bench.contract.tracks import load_tracks
 from bench.errors import ExitCode, ResultsError
 from bench.run.command import RunOptions, run_command
 from bench.run.discovery import discover
-from bench.run.display import JsonLines
 from bench.run.executors.executor import Assignment, Done
 from bench.run.executors.local import OnProgress
 from bench.run.executors.sandbox import OPEN
 from bench.run.plan import make_plan
+from bench.run.progress.json_lines import JsonLines
 from bench.run.runner import Runner, check_writable
 from bench.run.settings import Settings
 from tests.making import write_submission, write_track

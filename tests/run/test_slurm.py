@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import pytest
 
 from bench.contract.jobs import Failure
 from bench.errors import ExitCode
-from tests.making import bench
+from bench.run.executors.sandbox import choose_walls
+from tests.making import HUNG_SECONDS, bench
 from tests.run.elsewhere import Contest, content, events, found, in_training, make_contest, start
 
 pytest.importorskip("submitit", reason="submitit is an extra: pip install 'capbench[slurm]'")
@@ -62,12 +64,14 @@ def job_of(contest: Contest, place: str) -> str:
 
 def test_a_job_queued_again_goes_on_and_every_record_is_there_once(contest: Contest) -> None:
     lost = False
+    contest.go.unlink(missing_ok=True)
     with start(contest.arguments("cluster", *ON_SLURM)) as process:
         for said in events(process):
             if not lost and in_training(said) == {0, 1}:
                 lost = True
                 subprocess.run(["scontrol", "requeue", job_of(contest, "cluster")], check=True)
-        assert process.wait(timeout=300) == 0, said
+                contest.go.touch()
+        assert process.wait(timeout=HUNG_SECONDS) == 0, said
     assert lost and any("it was queued again" in event.get("text", "") for event in said)
     assert bench("run", *contest.arguments("here", "--jobs", "2")).returncode == 0
     theirs, ours = found(contest.folder / "cluster"), found(contest.folder / "here")
@@ -75,10 +79,14 @@ def test_a_job_queued_again_goes_on_and_every_record_is_there_once(contest: Cont
         seed: content(record) for seed, record in ours.items()
     }
     assert sorted(record.timing.resumes for record in theirs.values()) == [0, 1]
+    assert {tuple(record.environment["walls"].items()) for record in theirs.values()} == {
+        tuple(asdict(choose_walls("auto")).items())
+    }
     assert not list((contest.folder / "cluster").rglob("work"))
 
 
 def test_interrupted_it_ends_its_jobs_and_goes_on_here(contest: Contest) -> None:
+    contest.go.unlink(missing_ok=True)
     with start(contest.arguments("stopped", *ON_SLURM, "--seeds", "1")) as process:
         for said in events(process):
             if in_training(said):
@@ -86,7 +94,8 @@ def test_interrupted_it_ends_its_jobs_and_goes_on_here(contest: Contest) -> None
                 process.send_signal(signal.SIGINT)
                 break
         assert process.stderr is not None and "checkpoints are kept" in process.stderr.read()
-        assert process.wait(timeout=120) == ExitCode.INTERRUPTED
+        contest.go.touch()
+        assert process.wait(timeout=HUNG_SECONDS) == ExitCode.INTERRUPTED
     assert not slurm.Queue().holds(job)
     assert bench("run", *contest.arguments("stopped", "--jobs", "2", "--seeds", "1")).returncode == 0
     assert [record.timing.resumes for record in found(contest.folder / "stopped").values()] == [1]

@@ -39,6 +39,7 @@ from bench.run.executors.sandbox import CLOSED, Walls, sandboxed, without_secret
 from bench.run.executors.tree import end_tree, start_tree
 
 LOG = "log.txt"
+LOG_BYTES = 2**20  # of it that are read
 SANDBOXED: tuple[Phase, ...] = ("verify", "train", "evaluate", "profile")  # those that run submission code
 RESUMED_FROM = (SPEC, FAILURE, CHECKPOINT, WEIGHTS, PROGRESS_FOLDER)  # besides partial samples
 FULL_DISK_BYTES = 65_536  # less than a report needs
@@ -219,10 +220,17 @@ def _outcome(spec: JobSpec, phase: Phase, code: int) -> Failure | None:
     return Failure(status="error", reason=f"the {phase} process exited with {code} and left no report{hint}")
 
 
-def log_tail(work: Path, lines: int = 20) -> list[str]:
-    """The last lines that a job's processes printed."""
+def read_log(work: Path) -> str:
+    """What a job's processes printed, without this machine's folders: the last ``LOG_BYTES`` of it."""
     try:
-        content = (work / LOG).read_bytes()[-16384:]
+        with (work / LOG).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_BYTES))
+            content = file.read()
     except OSError:
-        return []
-    return without_local_paths(content.decode("utf-8", "replace")).splitlines()[-lines:]
+        return ""
+    return without_local_paths(content.decode("utf-8", "replace"))
+
+
+def tail_of(log: str, lines: int = 20) -> list[str]:
+    """The last lines of a log, as a record keeps them."""
+    return log[-16384:].splitlines()[-lines:]

@@ -12,8 +12,8 @@ from bench.measure.weights import INCEPTION, missing
 from bench.run.command import RunOptions, choose_executor, one_of, settings_of, side_by_side_settings
 from bench.run.datasets import DataSets, choose_data
 from bench.run.discovery import Found, discover
-from bench.run.display import choose_display
 from bench.run.executors.executor import Executor, LocalExecutor
+from bench.run.progress.choose import choose_display
 from bench.run.runner import check_writable
 from bench.run.settings import Settings
 from bench.run.side_by_side import side_by_side
@@ -113,7 +113,7 @@ def _search(
     study.set_user_attr("set", search.set)
     again, wanted = begin_again(study), options.trials or search.trials
     left = left_to_do(study, wanted)
-    display = choose_display()
+    display = choose_display(options.run.log_format)
     try:
         rungs = ", ".join(f"{step:,}" for step in search.rungs.steps(track.steps(settings.profile, None)))
         compared = f"compared after {rungs} steps" if scheduler == "asha" else "all to the end"

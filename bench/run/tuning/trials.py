@@ -19,11 +19,11 @@ from bench.errors import BenchError, ContractError, RunFailed
 from bench.files import hash_json, write_bytes
 from bench.run.datasets import DataFacts
 from bench.run.discovery import Found
-from bench.run.display import Display
 from bench.run.executors.executor import Assignment, Done, Executor, failure_of
 from bench.run.executors.local import Stopped
 from bench.run.figures import evaluation_of
 from bench.run.plan import Entry, Job, State, make_job
+from bench.run.progress.base import Display
 from bench.run.recording import now, record_failure, record_success
 from bench.run.runner import verify_in_process
 from bench.run.settings import Settings
@@ -96,13 +96,12 @@ class Trials:
         if job.state is State.DONE and job.earlier is not None and job.earlier.evaluation is not None:
             return job.earlier.evaluation.metrics.get(self.objective)  # drawn before
         started_at = now()
-        verification, done = verify_in_process(
-            self.executor, job.spec(self.settings), self.stop, self.settings.walls
-        )
+        verified = verify_in_process(self.executor, job.spec(self.settings), self.stop, self.settings.walls)
+        verification, done = verified.found, verified.done
         job.entry.verification = verification
         problem = _problem(verification)
         if problem is not None:
-            self._fail(job, problem, done, started_at)
+            self._fail(job, problem, done, started_at, verified.log)
             return None
         self.display.started(job)
         for number, step in enumerate(self._rungs(job)):
@@ -168,9 +167,8 @@ class Trials:
     def _remember(self, job: Job, step: int, value: float) -> None:
         write_bytes(job.folder / WORK / RUNGS, json.dumps({**self._known(job), str(step): value}).encode())
 
-    def _fail(self, job: Job, failure: Failure, done: Done, started_at: str) -> None:
-        verification = job.entry.verification
-        self._finish(job, record_failure(job, verification, self.settings, failure, started_at, done))
+    def _fail(self, job: Job, failure: Failure, done: Done, started_at: str, log: str | None = None) -> None:
+        self._finish(job, record_failure(job, self.settings, failure, started_at, done, log))
 
     def _finish(self, job: Job, record: Record) -> None:
         job.earlier = record

@@ -1,8 +1,10 @@
-"""What is shown while a command works: a live table on a terminal, JSON lines elsewhere."""
+"""What is shown while a command works: a live table on a terminal, lines elsewhere, JSON on request."""
 
 import io
 import itertools
 import json
+import re
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,8 +12,13 @@ import pytest
 from rich.console import Console
 
 from bench.contract.jobs import Progress, Verification
-from bench.run.display import Display, JsonLines, LiveTable, duration
+from bench.errors import UsageError
 from bench.run.plan import State
+from bench.run.progress.base import Display, duration
+from bench.run.progress.choose import choose_display
+from bench.run.progress.json_lines import JsonLines
+from bench.run.progress.lines import Lines
+from bench.run.progress.live_table import LiveTable
 from tests.report.making_records import make_record
 
 
@@ -26,7 +33,7 @@ def play(display: Display, tick: Any = None) -> None:
     """One run that works and one that fails."""
     record = make_record("net", 0, 0.5, params=10)
     entry: Any = SimpleNamespace(
-        found=SimpleNamespace(name="net"),
+        found=SimpleNamespace(name="net", track=SimpleNamespace(data="cifar100")),
         variant="base",
         label="net",
         claims=record.claims,
@@ -34,8 +41,8 @@ def play(display: Display, tick: Any = None) -> None:
     )
     entry.verification = Verification(config={}, cost=record.cost, problems=[], environment={})
     jobs: list[Any] = [
-        SimpleNamespace(entry=entry, seed=seed, label=f"net seed {seed}", path=f"seed{seed}.json")
-        for seed in (0, 1)
+        SimpleNamespace(entry=entry, seed=n, label=f"net seed {n}", path=f"seed{n}.json", log=f"seed{n}/log.txt")
+        for n in (0, 1)
     ]
     plan: Any = SimpleNamespace(
         entries=[entry],
@@ -71,15 +78,80 @@ def test_json_lines_are_json_and_complete() -> None:
     assert events[10]["status"] == "error" and events[10]["reason"] == "OSError: 5"
 
 
+def play_lines(**options: Any) -> list[str]:
+    stream = io.StringIO()
+    play(Lines(stream, **options))
+    return stream.getvalue().splitlines()
+
+
+def test_lines_are_for_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = itertools.count(0.0, 10.0)  # ten pass whenever somebody looks
+    monkeypatch.setattr("bench.run.progress.lines.time.monotonic", lambda: next(seconds))
+    lines = play_lines(interval=0.0)
+    assert all(re.match(r"\d\d:\d\d:\d\d  \S", line) for line in lines)
+    texts = [line[10:] for line in lines]
+    assert texts[0].startswith("Plan: 2 runs to do; profile quick, data ")
+    assert texts[1:3] == ["✓ net: 10 params, 2.85 MMACs", "2 runs, about 1:15 at the speed just measured"]
+    assert texts[3:5] == ["net seed 0  started", "net seed 0  step 1/1,000"]
+    # Of 1,000 steps 499 in ten seconds: as many again are left.
+    assert texts[5] == "net seed 0  step 500/1,000  loss 1.25  49.9 steps/s  0:10 left"
+    assert texts[-3:] == [
+        "✓ net seed 0: ok, top-1 50.00% on test  (1 of 2)",
+        "✗ net seed 1: error: OSError: 5; log: seed1/log.txt  (2 of 2)",
+        "[one] line",
+    ]
+    assert not any(line.startswith("{") for line in texts)
+
+
+def test_a_short_run_has_no_lines_but_its_first_and_last() -> None:
+    assert [line[10:].split("  ")[0] for line in play_lines()[3:]] == [
+        *("net seed 0", "net seed 1"),
+        *("✓ net seed 0: ok, top-1 50.00% on test", "✗ net seed 1: error: OSError: 5; log: seed1/log.txt"),
+        "[one] line",
+    ]
+
+
+def test_a_format_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    for terminal, words, kind in (
+        (False, "auto", Lines),
+        (False, "json", JsonLines),
+        (True, "auto", LiveTable),
+        (True, "lines", Lines),
+        (True, "json", JsonLines),
+    ):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal, raising=False)
+        display = choose_display(words)
+        display.close()
+        assert type(display) is kind
+    with pytest.raises(UsageError, match="--log-format 'xml': give auto, lines or json"):
+        choose_display("xml")
+
+
 def test_progress_is_thinned_out() -> None:
     stream = io.StringIO()
     play(JsonLines(stream, interval=1000.0))
     assert stream.getvalue().count('"progress"') == 2  # the first of each job
 
 
+def steps_told(text: str) -> list[int]:
+    return [int(match.replace(",", "")) for match in re.findall(r"step ([\d,]+)/", text)]
+
+
 def test_lines_of_a_long_run_become_rarer(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds, stream = itertools.count(0.0, 0.5), io.StringIO()  # half a second passes whenever somebody looks
+    monkeypatch.setattr("bench.run.progress.lines.time.monotonic", lambda: next(seconds))
+    job, display = SimpleNamespace(label="net seed 0"), Lines(stream)
+    for done in range(10_000):  # three hours, of which the display looks twice a second
+        display.progress(job, Progress(phase="train", done=done, total=10_000))  # type: ignore[arg-type]
+    at = steps_told(stream.getvalue())
+    gaps = [later - earlier for earlier, later in itertools.pairwise(at)]
+    assert gaps == sorted(gaps) and at[0] <= 20 and 50 < len(at) < 120
+    assert gaps[-1] == pytest.approx(0.05 * at[-2], rel=0.05)
+
+
+def test_json_lines_of_a_long_run_become_rarer(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter(range(10_000))
-    monkeypatch.setattr("bench.run.display.time.monotonic", lambda: float(next(seconds)))
+    monkeypatch.setattr("bench.run.progress.json_lines.time.monotonic", lambda: float(next(seconds)))
     stream, found = io.StringIO(), SimpleNamespace(name="net")
     job: Any = SimpleNamespace(entry=SimpleNamespace(found=found, variant="base"), seed=0, label="net seed 0")
     display = JsonLines(stream)

@@ -1,0 +1,97 @@
+"""A live table on a terminal, redrawn in place."""
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from bench.contract.jobs import Progress
+from bench.contract.records import Record
+from bench.run.plan import Entry, Job, Plan, State
+from bench.run.progress.base import Display, Pace, duration, estimate_text, headline, plan_text, verified_text
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+class LiveTable(Display):
+    """A table of what is running, redrawn in place; what is finished scrolls away above it."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        self._paces: dict[str, Pace] = {}
+        self._jobs: dict[str, Job] = {}
+        self._lock = threading.Lock()
+        self._left = 0
+        self._waiting_for = ""  # said while no job runs
+        self._live = Live(self._table(), console=self._console, auto_refresh=False, transient=True)
+        self._live.start()
+
+    def _table(self) -> "RenderableType":
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in ("entry", "seed", "phase", "step", "step/s", "loss", "ETA"):
+            table.add_column(name, justify="left" if name in ("entry", "phase") else "right", no_wrap=True)
+        for label, pace in self._paces.items():
+            table.add_row(
+                self._jobs[label].entry.label,
+                str(self._jobs[label].seed),
+                pace.phase,
+                f"{pace.done:,}/{pace.total:,}" if pace.total else "",
+                f"{pace.rate:.1f}" if pace.rate else "",
+                f"{pace.loss:.3f}" if pace.loss is not None else "",
+                duration(pace.seconds_left) if pace.total else "",
+            )
+        if not self._paces:
+            return self._waiting_for
+        table.caption = f"{self._left} runs to go"
+        return table
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+    def planned(self, plan: Plan) -> None:
+        if plan.jobs(State.TO_DO):
+            self._waiting_for = "verifying: contract, caps, cost and speed, before anything trains ..."
+        self._say(f"[bold]Plan[/]: {escape(plan_text(plan))}")
+
+    def verified(self, entry: Entry) -> None:
+        assert entry.verification is not None
+        if entry.verification.problems:
+            self._say(f"[red]✗[/] {entry.label}: {escape(entry.verification.problems[0].message)}")
+            return
+        self._say(f"[green]✓[/] {entry.label}: {verified_text(entry)}")
+
+    def estimated(self, plan: Plan) -> None:
+        self._waiting_for = ""
+        self._left = len(plan.jobs(State.TO_DO))
+        self._say(estimate_text(plan))
+
+    def started(self, job: Job) -> None:
+        with self._lock:
+            self._jobs[job.label], self._paces[job.label] = job, Pace(since=time.monotonic())
+
+    def progress(self, job: Job, event: Progress) -> None:
+        with self._lock:
+            self._jobs[job.label] = job
+            self._paces.setdefault(job.label, Pace()).update(event, time.monotonic())
+
+    def finished(self, job: Job, record: Record) -> None:
+        with self._lock:
+            self._paces.pop(job.label, None)
+            self._left = max(0, self._left - 1)
+        mark = "[green]✓[/]" if record.status == "ok" else "[red]✗[/]"
+        self._say(f"{mark} {job.label}: {escape(headline(job, record))}")
+
+    def message(self, text: str) -> None:
+        self._say(escape(text))
+
+    def tick(self) -> None:
+        with self._lock:
+            self._live.update(self._table(), refresh=True)
+
+    def close(self) -> None:
+        self._live.stop()

@@ -1,0 +1,90 @@
+"""Phases without the start of an interpreter: each is forked from a process that has imported torch already.
+
+Starting Python, torch and its compiler takes three seconds of a core, three times a run. For tests of planning,
+recording, tables and command lines a phase is forked instead: still a process and a group of its own, with its
+log, pipe, limits and exit code, but behind no walls. Tests of walls, of signals to a whole command and of clusters
+start real ones (``tests.making.bench_process``).
+"""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
+from typing import IO
+from unittest import mock
+
+from bench.contract.jobs import EVENTS_FD, PARENT_PID
+from bench.run.executors import local, sandbox, tree
+
+PRELOADED = ["bench.job.main", "torch._dynamo", "fvcore.nn", "pytest"]  # pytest: a child imports the main module
+
+
+@cache
+def _context() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
+
+
+def _run_phase(arguments: Sequence[str], log: str, variables: Mapping[str, str], events: Connection) -> None:
+    """In the forked process: become what ``start_tree`` would have started."""
+    os.setsid()
+    target = os.open(log, os.O_WRONLY | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(target, stream)
+    sys.stdout, sys.stderr = (os.fdopen(stream, "w", buffering=1) for stream in (1, 2))
+    os.environ.clear()
+    os.environ.update(variables)
+    os.environ[EVENTS_FD] = str(events.fileno())
+    del os.environ[PARENT_PID]  # the parent is the process that was forked, which ends with the tests
+    sys.argv = list(arguments)
+    from bench.job.main import main
+
+    sys.exit(main())
+
+
+class WarmProcess:
+    """A forked phase, with what ``LocalExecutor`` asks of a ``Popen``."""
+
+    def __init__(self, process: "multiprocessing.context.ForkServerProcess") -> None:
+        assert process.pid is not None
+        self._process, self.pid = process, process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired("a forked phase", timeout or 0)
+        return self._process.exitcode
+
+
+def start_warm(command: Sequence[str], log: IO[bytes], variables: Mapping[str, str], passed: int) -> WarmProcess:
+    """As ``start_tree``; ``command`` is an interpreter that runs ``bench.job.main``."""
+    arguments = command[command.index("bench.job.main") :]
+    events = Connection(os.dup(passed), readable=False)
+    process = _context().Process(target=_run_phase, args=(arguments, log.name, dict(variables), events))
+    with tree._starting:
+        process.start()
+        assert process.pid is not None
+        tree._running.add(process.pid)
+    events.close()
+    return WarmProcess(process)
+
+
+@contextmanager
+def warm_phases() -> Iterator[None]:
+    """Meanwhile phases are forked, and no walls are to be had."""
+    no_walls = mock.patch.object(sandbox, "unusable", lambda devices=False: "forked phases have no walls")
+    with no_walls, mock.patch.object(local, "start_tree", start_warm):
+        yield
