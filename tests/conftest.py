@@ -13,6 +13,7 @@ from bench.measure import weights
 
 # A packed copy of the official files may lie beside the checkout; the package itself knows nothing of it.
 PACKED = Path(__file__).resolve().parents[2] / "shared" / "data"
+TESTS = Path(__file__).resolve().parent
 
 
 @pytest.fixture(scope="session")
@@ -41,10 +42,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-slow", action="store_true", help="also run tests that take minutes")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--run-slow"):
-        return
-    skip = pytest.mark.skip(reason="slow; run with --run-slow")
+    if not config.getoption("--run-slow"):
+        skip = pytest.mark.skip(reason="slow; run with --run-slow")
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(skip)
+    # With pytest-xdist a file's tests go to one worker, which has its fixtures, unless they say otherwise;
+    # those that take longest come first, so that no worker is left with them alone.
     for item in items:
-        if "slow" in item.keywords:
-            item.add_marker(skip)
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(TESTS).as_posix()))
+    items.sort(key=lambda item: not item.path.is_relative_to(TESTS / "run") and item.path.parent != TESTS)

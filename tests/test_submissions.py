@@ -1,6 +1,7 @@
 """Every submission and every variant keeps the contract, and its count is the paper's."""
 
 import functools
+import io
 import os
 import re
 from collections.abc import Iterator
@@ -17,18 +18,19 @@ from bench.contract.tracks import load_tracks
 from bench.data import store
 from bench.data.batches import BatchStream
 from bench.job.accounting import TrainingState
-from bench.job.loading import AnySubmission, load_submission
+from bench.job.loading import AnySubmission, config_values, load_submission
 from bench.job.prediction import sample
 from bench.job.state import capture_state, restore_state
 from bench.job.training import start_training, train_one_step
 from bench.job.verification import Verifier
 from bench.measure.waiting import WaitRecorder
-from bench.run.discovery import discover
+from bench.run.discovery import Found, discover
 from bench.run.verify_command import differing_modules, verification_spec
 
 ROOT = Path(__file__).resolve().parents[1]
 FOUND, _ = discover([ROOT / "submissions"], load_tracks())
-ENTRIES = [(found, variant) for found in FOUND for variant in ["base", *found.manifest.ablations]]
+Entry = tuple[Found, str]
+ENTRIES: list[Entry] = [(found, variant) for found in FOUND for variant in ["base", *found.manifest.ablations]]
 GENERATORS = [entry for entry in ENTRIES if entry[0].track.task == "generation"]
 
 # Typed from the papers, not read from the manifests.
@@ -60,22 +62,30 @@ OUTSIDE = {("inverted_residual_se", "extra-block"), ("inverted_residual_se", "mo
 
 BATCH = 16  # instead of up to 512: the contract does not depend on it
 STEPS = 24
+# Steps before the checkpoint that a training is gone on with from.
+INTERRUPTED = STEPS - 2
 
 
-def name_of(entry: object) -> str:
-    found, variant = entry  # type: ignore[misc]
+def name_of(entry: Entry) -> str:
+    found, variant = entry
     return found.name if variant == "base" else f"{found.name}/{variant}"
 
 
-def small_spec(entry: object, **overrides: object) -> JobSpec:
-    found, variant = entry  # type: ignore[misc]
+def small_spec(entry: Entry, **overrides: object) -> JobSpec:
+    found, variant = entry
     spec = verification_spec(found, variant, "cpu")
-    return spec.model_copy(update={"overrides": {**spec.overrides, "batch_size": BATCH, **overrides}})
+    few = {"sampling_steps": 3} if found.name == "convnext_ddpm" else {}  # instead of a thousand
+    return spec.model_copy(update={"overrides": {**spec.overrides, "batch_size": BATCH, **few, **overrides}})
 
 
-@pytest.fixture(params=ENTRIES, ids=name_of)
-def entry(request: pytest.FixtureRequest) -> object:
-    return request.param
+def each(entries: list[Entry]) -> list[object]:
+    """Entries as parameters; those of one submission go to one worker."""
+    groups = [pytest.mark.xdist_group(f"submission {found.name}") for found, _ in entries]
+    return [pytest.param(e, id=name_of(e), marks=group) for e, group in zip(entries, groups, strict=True)]
+
+
+# Of the module, so that all tests of an entry follow one another.
+of_every_entry = pytest.mark.parametrize("entry", each(ENTRIES), scope="module")
 
 
 def test_all_are_found() -> None:
@@ -84,17 +94,33 @@ def test_all_are_found() -> None:
     assert known >= OTHER_COUNTS.keys() | OUTSIDE
 
 
-def test_it_verifies_with_the_published_count(entry: object) -> None:
-    """Count, caps, two steps, strict rebuild, batch independence or repeatable samples."""
-    spec = small_spec(entry)
-    found = Verifier(spec).run()
-    assert found.problems == [] and found.cost is not None
-    key = (spec.submission, spec.variant)
-    assert found.cost.params == OTHER_COUNTS.get(key, PUBLISHED[spec.submission])
-    assert bool(found.over_caps) == (key in OUTSIDE)
-    claims = entry[0].manifest.claims_of(spec.variant)  # type: ignore[index]
-    assert claims.params in (None, found.cost.params)
-    assert differing_modules(found.cost, claims.params_by_module) == []
+@of_every_entry
+def test_it_has_the_published_count(entry: Entry) -> None:
+    """The count, and the fields that a variant sets, of every one."""
+    training, key = trained(entry), (entry[0].name, entry[1])
+    count = training.params
+    assert count == OTHER_COUNTS.get(key, PUBLISHED[key[0]])
+    assert entry[0].manifest.claims_of(entry[1]).params in (None, count)
+    config = config_values(training.submission)
+    assert training.spec.overrides.items() <= config.items()
+    caps, steps = training.spec.protocol.caps, training.spec.steps
+    over = (caps.params is not None and count > caps.params) or steps > training.spec.protocol.steps
+    assert over == (key in OUTSIDE)
+
+
+@of_every_entry
+def test_it_verifies(entry: Entry) -> None:
+    """Caps, two steps, strict rebuild, batch independence or repeatable samples, of every other network."""
+    found, variant = entry
+    NETWORKS[found.name, variant] = trained(entry).network
+    if variant != "base" and NETWORKS[found.name, variant] == NETWORKS.get((found.name, "base")):
+        return  # its count and config are tested above, its training below
+    verification = Verifier(small_spec(entry)).run()
+    assert verification.problems == [] and verification.cost is not None
+    assert verification.cost.params == trained(entry).params
+    assert bool(verification.over_caps) == ((found.name, variant) in OUTSIDE)
+    claims = found.manifest.claims_of(variant)
+    assert differing_modules(verification.cost, claims.params_by_module) == []
 
 
 @functools.cache
@@ -124,27 +150,60 @@ class Training:
             yield {name: value.item() for name, value in values.items()}
 
 
-def test_no_step_waits_for_the_device(entry: object) -> None:
-    spec = small_spec(entry)
-    training = Training(spec)
-    with WaitRecorder([spec.folder]) as recorder:
-        for step in range(2):
-            train_one_step(training.submission, training.batches, spec, step)
-    assert recorder.waits == []
+class Watched(Training):
+    """The one training of an entry that all tests ask about, and what was seen while it went on."""
+
+    def __init__(self, spec: JobSpec) -> None:
+        super().__init__(spec)
+        state = TrainingState(self.submission, self.model)
+        self.params = state.count().total
+        shapes = [(name, tuple(tensor.shape)) for name, tensor in self.model.state_dict().items()]
+        self.network = str(self.model), shapes  # what it is made of
+        hooks = state.watch_gradients()
+        with WaitRecorder([spec.folder]) as recorder:
+            values = [train_one_step(self.submission, self.batches, spec, step) for step in range(2)]
+        self.waits = recorder.waits
+        self.silent = [
+            f"{where}.{name}"
+            for where, module in state.modules.items()
+            for name, parameter in module.named_parameters()
+            if id(parameter) not in state._touched
+        ]
+        for hook in hooks:
+            hook.remove()
+        self.logged = [{name: value.item() for name, value in step.items()} for step in values]
+        self.logged += self.steps(2, INTERRUPTED)
+        self.checkpoint = io.BytesIO()
+        torch.save(capture_state(self.submission, self.model), self.checkpoint)
+        self.logged += self.steps(INTERRUPTED, STEPS)
 
 
-def test_it_learns_repeats_bit_for_bit_and_resumes_from_a_checkpoint(entry: object, tmp_path: Path) -> None:
-    spec, interrupted = small_spec(entry), STEPS - 2
-    training = Training(spec)
-    logged = list(training.steps(0, interrupted))
-    torch.save(capture_state(training.submission, training.model), tmp_path / "checkpoint.pt")
-    logged += training.steps(interrupted, STEPS)
+LATEST: dict[str, Watched] = {}  # the entry that is tested now
+NETWORKS: dict[tuple[str, str], object] = {}
 
-    resumed = Training(spec)
-    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    restore_state(resumed.submission, resumed.model, saved)
-    assert list(resumed.steps(interrupted, STEPS)) == logged[interrupted:]
-    assert list(Training(spec).steps(0, 2)) == logged[:2]
+
+def trained(entry: Entry) -> Watched:
+    """The entry's training, which the first test that asks for it carries out."""
+    name = name_of(entry)
+    if name not in LATEST:
+        LATEST.clear()
+        LATEST[name] = Watched(small_spec(entry))
+    return LATEST[name]
+
+
+@of_every_entry
+def test_no_step_waits_for_the_device(entry: Entry) -> None:
+    assert trained(entry).waits == []
+
+
+@of_every_entry
+def test_every_counted_parameter_gets_a_gradient(entry: Entry) -> None:
+    assert trained(entry).silent == []
+
+
+@of_every_entry
+def test_it_learns(entry: Entry) -> None:
+    logged = trained(entry).logged
     if "discriminator_loss" in logged[0]:
         # The two losses of an adversarial pair rise and fall in turn; the discriminator starts by learning.
         losses = [values["discriminator_loss"] for values in logged]
@@ -154,24 +213,18 @@ def test_it_learns_repeats_bit_for_bit_and_resumes_from_a_checkpoint(entry: obje
         assert sum(losses[-8:]) < sum(losses[:8])
 
 
-def test_every_counted_parameter_gets_a_gradient(entry: object) -> None:
+@of_every_entry
+def test_it_repeats_bit_for_bit_and_resumes_from_a_checkpoint(entry: Entry) -> None:
+    whole, again = trained(entry), Training(small_spec(entry))
+    assert list(again.steps(0, 2)) == whole.logged[:2]
+    whole.checkpoint.seek(0)
+    restore_state(again.submission, again.model, torch.load(whole.checkpoint, weights_only=True))
+    assert list(again.steps(INTERRUPTED, STEPS)) == whole.logged[INTERRUPTED:]
+
+
+@pytest.mark.parametrize("entry", each(GENERATORS))
+def test_samples_depend_on_the_seed_alone(entry: Entry) -> None:
     training = Training(small_spec(entry))
-    state = TrainingState(training.submission, training.model)
-    state.watch_gradients()
-    next(training.steps(0, 1))
-    silent = [
-        f"{where}.{name}"
-        for where, module in state.modules.items()
-        for name, parameter in module.named_parameters()
-        if id(parameter) not in state._touched
-    ]
-    assert silent == []
-
-
-@pytest.mark.parametrize("entry", GENERATORS, ids=name_of)
-def test_samples_depend_on_the_seed_alone(entry: object) -> None:
-    few = {"sampling_steps": 3} if entry[0].name == "convnext_ddpm" else {}  # type: ignore[index]
-    training = Training(small_spec(entry, **few))
     submission, model = training.submission, training.model.eval()
     labels = torch.arange(6)
     first, again, other = (sample(submission, model, labels, seed, (3, 32, 32)) for seed in (0, 0, 1))  # type: ignore[arg-type]

@@ -32,6 +32,7 @@ class Profile(Strict):
 
     steps: int = Field(gt=0)
     seeds: int = Field(gt=0)
+    data: str | None = None  # always this set, such as a drawn one; None for the track's
     train: Part = "train"
     evaluate: Part = "validation"
     evaluation_images: int | None = Field(default=None, gt=0)  # evenly spread over the part; None for all

@@ -77,7 +77,11 @@ def _params(row: Row) -> str:
         return NOTHING
     if claim is None:
         return f"{cost.params:,}"
-    return f"{cost.params:,} =" if claim == cost.params else f"{cost.params:,} (paper {claim:,})"
+    if claim == cost.params:
+        return f"{cost.params:,} ="
+    if row.first.data.stand_in_for is not None:  # whose images or classes may be others than the paper's
+        return f"{cost.params:,} ({row.first.data.num_classes} classes)"
+    return f"{cost.params:,} (paper {claim:,})"
 
 
 def _speed(shared: str | None) -> Callable[[Row], str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract.tracks import load_tracks
-from bench.errors import ExitCode, ResultsError
+from bench.errors import ExitCode, NothingToDo, ResultsError
 from bench.files import write_bytes
 from bench.report.extras import require
 from bench.report.formats import BEST, comparison_data, titled
@@ -69,7 +69,7 @@ def leaderboard_command(results: Path, submissions: Path, *, check: bool, site: 
         site: Also make the pages.
 
     Raises:
-        NothingToDo: If there is no official record.
+        NothingToDo: If there is no official record, and no pages of others are wanted either.
         ResultsError: If the folder cannot be written.
         UsageError: If a package that pages need is not installed.
     """
@@ -79,10 +79,15 @@ def leaderboard_command(results: Path, submissions: Path, *, check: bool, site: 
     records, problems = read_all(results)
     say_unreadable(problems)
     rows = summarize(records)
-    made = {
-        MARKDOWN: leaderboard_markdown(rows),
-        DATA: json.dumps(leaderboard_data(rows), indent=1, ensure_ascii=False) + "\n",
-    }
+    try:
+        made = {
+            MARKDOWN: leaderboard_markdown(rows),
+            DATA: json.dumps(leaderboard_data(rows), indent=1, ensure_ascii=False) + "\n",
+        }
+    except NothingToDo:
+        if check or not site or not records:
+            raise
+        made = {}  # nothing ranks, but all that was run has its page
     if check:
         return _check(results, made) or (ExitCode.USAGE if problems else ExitCode.OK)
     try:

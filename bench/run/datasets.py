@@ -27,11 +27,16 @@ class DataFacts:
 
 
 def choose_data(track: Track, profile_name: str, root: Path, embedded: bool) -> str:
-    """The name of the data set to use: the track's, its alternative, or for ``smoke`` the embedded one.
+    """The name of the data set to use: the profile's own, else the track's, its alternative, or the embedded one.
+
+    The embedded one is used on request, and by ``smoke`` where nothing else is there.
 
     Raises:
         DataError: If nothing suitable is there; the message says how to get it.
     """
+    own = track.profile(profile_name).data
+    if own is not None:
+        return own
     if embedded:
         return track.embedded_data
     reason = store.available(track.data, root)
@@ -49,7 +54,7 @@ class DataSets:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._facts: dict[tuple[str, str, str, int | None], DataFacts] = {}
+        self._facts: dict[tuple[str, str, str, str, int | None], DataFacts] = {}
 
     def facts(self, track: Track, profile: Profile, name: str) -> DataFacts:
         """What the parent needs of data set ``name`` under ``profile``.
@@ -57,7 +62,7 @@ class DataSets:
         Raises:
             DataError: If a file is damaged, or the cache cannot be written.
         """
-        key = (name, profile.train, profile.evaluate, profile.evaluation_images)
+        key = (track.data, name, profile.train, profile.evaluate, profile.evaluation_images)
         if key not in self._facts:
             self._facts[key] = self._read(track, profile, name)
         return self._facts[key]

@@ -1,8 +1,8 @@
-"""Every attempt in one command beside an honest submission: each ends as it has to, at nobody else's cost."""
+"""Every attempt beside an honest submission: each ends as it has to, at nobody else's cost."""
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +10,18 @@ import pytest
 
 from bench.contract.records import Record, read_record, record_paths
 from bench.run.executors.sandbox import OPEN, choose_walls
-from tests.adversarial.attempts import ALL, ENDS, Attempt
-from tests.making import bench, write_submission, write_track
+from tests.adversarial.attempts import ALL, ENDS, HIDDEN, PATCHED, Attempt
+from tests.making import bench, bench_process, write_submission, write_track
 
 WALLS = choose_walls("auto") != OPEN
 NEEDED_OPEN = ("hangs", "leaves_a_daemon", "starts_too_many_processes", "is_killed", "breaks_its_memory")
+# What counting, comparing and watching find out, whatever walls there are: their phases are forked.
+WATCHED = {
+    name: attempt
+    for name, attempt in {**HIDDEN, **PATCHED}.items()
+    if not attempt.needs_walls and name != "in_the_weights_file"  # it needs an interpreter's end
+}
+WALLED = {name: attempt for name, attempt in ALL.items() if name not in WATCHED}
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,12 @@ class Contest:
     running_after: str  # every process of the machine, once the command had ended
 
 
-def hold(folder: Path, attempts: dict[str, Attempt], sandbox: str) -> Contest:
+def hold(
+    folder: Path,
+    attempts: dict[str, Attempt],
+    sandbox: str,
+    command: Callable[..., "subprocess.CompletedProcess[str]"] = bench_process,
+) -> Contest:
     """Run all attempts and an honest submission."""
     outside, secret = folder / "outside", folder / "secret.txt"
     outside.mkdir(parents=True)
@@ -42,7 +54,7 @@ def hold(folder: Path, attempts: dict[str, Attempt], sandbox: str) -> Contest:
     options = ["--track", write_track(folder), "--results", folder / "results", "--profile", "quick", "--seeds", 1]
     limits = ["--timeout", "25s", "--memory", "3G", "--sandbox", sandbox, "--device", "cpu", "--jobs", 2]
     paths = sorted((folder / "submissions").iterdir())
-    done = bench("run", *paths, *options, *limits, BENCH_DATA=str(folder))
+    done = command("run", *paths, *options, *limits, BENCH_DATA=str(folder))
     records = {r.identity.submission: r for r in map(read_record, record_paths(folder / "results"))}
     time.sleep(0.2)
     running = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
@@ -51,7 +63,12 @@ def hold(folder: Path, attempts: dict[str, Attempt], sandbox: str) -> Contest:
 
 @pytest.fixture(scope="module")
 def contest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Contest]:
-    yield hold(tmp_path_factory.mktemp("walled"), ALL, "auto")
+    yield hold(tmp_path_factory.mktemp("walled"), WALLED, "auto")
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Contest]:
+    yield hold(tmp_path_factory.mktemp("watched"), WATCHED, "none", bench)
 
 
 @pytest.fixture(scope="module")
@@ -71,14 +88,28 @@ def check(contest: Contest, name: str, attempt: Attempt) -> None:
     assert not record.ranked
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.xdist_group("adversarial: watched")
+@pytest.mark.parametrize("name", WATCHED)
+def test_it_is_found_out(watched: Contest, name: str) -> None:
+    check(watched, name, WATCHED[name])
+
+
+@pytest.mark.xdist_group("adversarial: watched")
+def test_nobody_else_pays_for_it(watched: Contest) -> None:
+    assert watched.records["honest"].status == "ok"
+    assert watched.done.returncode == 4 and "Traceback" not in watched.done.stderr
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("name", WALLED)
 def test_it_ends_as_it_has_to(contest: Contest, name: str) -> None:
-    attempt = ALL[name]
+    attempt = WALLED[name]
     if attempt.needs_walls and not WALLS:
         pytest.skip("needs bubblewrap, e.g. apt-get install bubblewrap")
     check(contest, name, attempt)
 
 
+@pytest.mark.processes
 def test_the_honest_one_is_done_and_says_which_walls_stood(contest: Contest) -> None:
     honest = contest.records["honest"]
     assert honest.status == "ok" and honest.training is not None and honest.training.updates == {"optimizer": 12}
@@ -87,25 +118,32 @@ def test_the_honest_one_is_done_and_says_which_walls_stood(contest: Contest) -> 
     assert contest.done.returncode == 4 and "Traceback" not in contest.done.stderr
 
 
+@pytest.mark.processes
 def test_nothing_outlives_the_command(contest: Contest) -> None:
     assert str(contest.folder) not in contest.running_after and "987654" not in contest.running_after
 
 
+@pytest.mark.processes
 def test_every_failure_but_a_signal_keeps_what_was_printed(contest: Contest) -> None:
     assert any("my mistake" in line for line in contest.records["raises"].log_tail)
 
 
+@pytest.mark.processes
 def test_a_daemon_in_an_honest_looking_run_changes_nothing(contest: Contest) -> None:
     honest, daemon = contest.records["honest"], contest.records["leaves_a_daemon"]
     assert honest.evaluation is not None and daemon.evaluation is not None
     assert honest.evaluation.metrics == daemon.evaluation.metrics
 
 
+@pytest.mark.processes
+@pytest.mark.xdist_group("adversarial: in the open")
 @pytest.mark.parametrize("name", NEEDED_OPEN)
 def test_without_walls_it_still_ends(in_the_open: Contest, name: str) -> None:
     check(in_the_open, name, ENDS[name])
 
 
+@pytest.mark.processes
+@pytest.mark.xdist_group("adversarial: in the open")
 def test_without_walls_nothing_outlives_the_command_either(in_the_open: Contest) -> None:
     assert str(in_the_open.folder) not in in_the_open.running_after and "987654" not in in_the_open.running_after
     assert in_the_open.records["honest"].environment["walls"]["network"] == "as the user's"

@@ -6,7 +6,14 @@ import pytest
 
 from bench.contract.records import read_record, record_paths
 from bench.run.executors.sandbox import OPEN, choose_walls
-from tests.making import bench, write_generator, write_generator_track, write_submission, write_track
+from tests.making import (
+    bench,
+    bench_process,
+    write_generator,
+    write_generator_track,
+    write_submission,
+    write_track,
+)
 
 # A seed that finds what an earlier one left starts from it.
 REMEMBERS = {
@@ -22,6 +29,7 @@ REPEATS = {
 }
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(choose_walls("auto") == OPEN, reason="needs bubblewrap, e.g. apt-get install bubblewrap")
 def test_no_seed_starts_from_another(tmp_path: Path) -> None:
     for name, changes in (("honest", {}), ("remembers", REMEMBERS)):
@@ -30,7 +38,7 @@ def test_no_seed_starts_from_another(tmp_path: Path) -> None:
     options = ["--track", write_track(tmp_path), "--results", tmp_path, "--device", "cpu", "--jobs", 2]
     paths = sorted((tmp_path / "submissions").iterdir())
     for seed in ("0,", "1,"):
-        done = bench("run", *paths, *options, "--profile", "quick", "--seeds", seed)
+        done = bench_process("run", *paths, *options, "--profile", "quick", "--seeds", seed)
         assert done.returncode == 0, done.stderr
     scores: dict[str, dict[int, object]] = {"honest": {}, "remembers": {}}
     for record in map(read_record, record_paths(tmp_path)):

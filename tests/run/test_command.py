@@ -415,6 +415,8 @@ def test_interrupted_it_stops_its_children_and_says_how_to_go_on(
     assert str(tmp_path) not in listing
 
 
+@pytest.mark.processes
+@pytest.mark.xdist_group("kills")
 @pytest.mark.parametrize("kills", [3, pytest.param(100, marks=pytest.mark.slow)])
 def test_killed_at_any_moment_the_same_command_completes_it(tmp_path: Path, kills: int) -> None:
     """kill -9 of the parent at random moments, in every phase; then the records equal undisturbed ones."""

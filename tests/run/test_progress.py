@@ -47,6 +47,7 @@ def play(display: Display, tick: Any = None) -> None:
     plan: Any = SimpleNamespace(
         entries=[entry],
         settings=SimpleNamespace(profile="quick", device="cpu", jobs=2, threads=1),
+        floors=[],
         jobs=lambda *states: jobs if State.TO_DO in states or not states else [],
         estimate_seconds=lambda: 75.0,
     )

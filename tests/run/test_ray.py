@@ -17,6 +17,7 @@ from tests.run.elsewhere import Contest, content, events, found, in_training, ma
 
 pytest.importorskip("ray", reason="Ray is an extra: pip install 'capbench[ray]'")
 
+pytestmark = pytest.mark.processes
 SEEDS = 2
 KEEP_SECONDS = 2.0  # between checkpoints that a node sends away, if they are saved more often
 

@@ -25,6 +25,7 @@ from bench.run.executors import slurm
 
 COMMANDS = ("sbatch", "srun", "squeue", "scancel", "scontrol", "sinfo")
 ON_SLURM = ("--executor", "slurm")
+pytestmark = pytest.mark.processes
 SEEDS = 2
 
 

@@ -42,7 +42,7 @@ class Lines(Display):
             self._say(f"✓ {entry.label}: {verified_text(entry)}")
 
     def estimated(self, plan: Plan) -> None:
-        self._runs = len(plan.jobs(State.TO_DO))
+        self._runs = len(plan.jobs(State.TO_DO)) + len(plan.floors)
         self._say(estimate_text(plan))
 
     def started(self, job: Job) -> None:

@@ -13,7 +13,7 @@ import yaml
 
 from bench.contract.records import Record, read_record, record_paths
 from bench.errors import ExitCode
-from tests.making import TRACK, bench, write_submission, write_track
+from tests.making import TRACK, USUAL, bench, write_submission, write_track
 
 optuna = pytest.importorskip("optuna", reason="Optuna is an extra: pip install 'capbench[tune]'")
 
@@ -46,7 +46,7 @@ def records(folder: Path) -> list[Record]:
 def tuned(folder: Path) -> "subprocess.CompletedProcess[str]":
     """Killed once while its first trials go on, then repeated."""
     command = [sys.executable, "-m", "bench", "tune", *arguments(folder)]
-    environment = {**os.environ, "BENCH_CHECKPOINT_SECONDS": "0", "BENCH_WEIGHTS": os.devnull}
+    environment = {**os.environ, **USUAL, "BENCH_CHECKPOINT_SECONDS": "0"}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
