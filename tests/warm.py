@@ -19,9 +19,11 @@ from typing import IO
 from unittest import mock
 
 from bench.contract.jobs import EVENTS_FD, PARENT_PID
+from bench.job.main import PHASES
 from bench.run.executors import local, sandbox, tree
 
-PRELOADED = ["bench.job.main", "torch._dynamo", "fvcore.nn", "pytest"]  # pytest: a child imports the main module
+# What phases import; and pytest, for a child imports the main module.
+PRELOADED = ["bench.job.main", *{module for module, _ in PHASES.values()}, "torch._dynamo", "pytest"]
 
 
 @cache

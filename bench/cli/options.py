@@ -15,7 +15,7 @@ TrackFile = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--track", help="A track file of your own contest, beside those that ship.", show_default=False),
 ]
-Profile = Annotated[str, typer.Option(help="official, quick or smoke; only official runs rank.")]
+Profile = Annotated[str, typer.Option(help="official, quick, smoke or demo; only official runs rank.")]
 Seeds = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(help="A count (5), a list (0,3,7) or a range (0-4); default: the profile's.", show_default=False),

@@ -79,8 +79,9 @@ def _params(row: Row) -> str:
         return f"{cost.params:,}"
     if claim == cost.params:
         return f"{cost.params:,} ="
-    if row.first.data.stand_in_for is not None:  # whose images or classes may be others than the paper's
-        return f"{cost.params:,} ({row.first.data.num_classes} classes)"
+    data = row.first.data
+    if data is not None and data.stand_in_for is not None:  # its images or classes may be others than the paper's
+        return f"{cost.params:,} ({data.num_classes} classes)"
     return f"{cost.params:,} (paper {claim:,})"
 
 

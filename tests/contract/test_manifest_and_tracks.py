@@ -105,7 +105,7 @@ def test_the_protocol_hash_sees_everything_that_matters() -> None:
     hashes.add(protocol_of(track.model_copy(update={"caps": Caps(params=1)}), "official", "cifar100").hash)
     hashes.add(protocol_of(track.model_copy(update={"evaluation_batch_size": 1}), "official", "cifar100").hash)
     assert len(hashes) == len(track.profiles) + 3
-    with pytest.raises(UsageError, match="no profile 'huge'; it has official, quick, smoke"):
+    with pytest.raises(UsageError, match="no profile 'huge'; it has demo, official, quick, smoke"):
         track.profile("huge")
 
 

@@ -82,6 +82,8 @@ def test_without_an_official_record(tmp_path: Path) -> None:
     write_record(record_path(tmp_path, quick.identity, quick.protocol), quick)
     with pytest.raises(NothingToDo, match="no official record"):
         make(tmp_path)
+    assert leaderboard_command(tmp_path, tmp_path, check=False, site=True) == ExitCode.OK
+    assert (tmp_path / "site" / "index.html").is_file() and not (tmp_path / MARKDOWN).exists()
 
 
 def test_a_folder_that_cannot_be_written(results: Path) -> None:

@@ -10,7 +10,7 @@ from bench.contract.records import REAL_IMAGES, Rate
 from bench.contract.tracks import load_tracks
 from bench.errors import BenchError, DataError, UsageError
 from bench.files import write_bytes
-from bench.run.datasets import choose_data
+from bench.run.datasets import DataSets, choose_data
 from bench.run.devices import choose_device, choose_jobs, usable_cores
 from bench.run.discovery import discover
 from bench.run.floors import add_floors
@@ -116,3 +116,13 @@ def test_precision_is_part_of_a_run_and_compiling_is_not(tmp_path: Path) -> None
     paths = [[job.path for job in one.jobs()] for one in (plan, rounded, compiled)]
     assert paths[0] == paths[2]
     assert not set(paths[0]) & set(paths[1])
+
+
+def test_a_profile_may_have_data_of_its_own(tmp_path: Path) -> None:
+    tracks, sets = load_tracks(), DataSets(tmp_path)
+    for name in ("cifar100-classification", "addnist-classification"):
+        data = choose_data(tracks[name], "demo", tmp_path, embedded=False)
+        assert data == "shapes10x16"
+        # The same images stand for other ones in each track.
+        used = sets.facts(tracks[name], tracks[name].profile("demo"), data).used
+        assert used.stand_in_for == tracks[name].data
