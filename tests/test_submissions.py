@@ -62,8 +62,7 @@ OUTSIDE = {("inverted_residual_se", "extra-block"), ("inverted_residual_se", "mo
 
 BATCH = 16  # instead of up to 512: the contract does not depend on it
 STEPS = 24
-# Steps before the checkpoint that a training is gone on with from.
-INTERRUPTED = STEPS - 2
+INTERRUPTED = STEPS - 2  # the step at which a checkpoint is saved and resumed from
 
 
 def name_of(entry: Entry) -> str:
