@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 BIN := .venv/bin
 
-.PHONY: run test test-all reproduce check bench-speed format clean
+.PHONY: run smoke test test-all reproduce check bench-speed format clean
 
 # Where weights cannot be fetched, the metrics that need them are null, and the rest goes on.
 # The generator first, for it takes longest.
@@ -19,12 +19,17 @@ run: .venv/ready  ## the main job on drawn images: verify, train, evaluate, comp
 	@echo "The samples: $$(find results/demo/runs -name samples.png | head -n 1)"
 	@echo "Next:        bench verify submissions/*, or your own: bench new my_net (in $(BIN), or after: . $(BIN)/activate)"
 
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+# All others for a few steps, all their phases and metrics; what CI runs.
+smoke: .venv/ready
+	$(BIN)/bench run $(filter-out $(addprefix submissions/,$(DEMO)),$(wildcard submissions/*)) \
+		--profile smoke --embedded --seeds 1 --results $(or $(RESULTS),results/smoke)
+
+PYTEST := $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder
 test: .venv/ready  ## the test suite; tests that need official data or a GPU say why they are skipped
-	$(PYTEST) -m "not processes"
+	$(PYTEST) -n 2 -m "not processes"
 
 test-all: test  ## and walls, kills and clusters, on real processes
-	$(PYTEST) -m processes
+	$(PYTEST) -n 4 -m processes  # they mostly wait
 
 # Hours on a GPU, weeks on a CPU: choose there, e.g. `make reproduce SUBMISSIONS=submissions/se_dsconv SEEDS=3`. Repeat
 # the command after an interruption, here or, with `bench unpack`, elsewhere. A run that fails stops no other.

@@ -15,7 +15,7 @@ class Received:
 
     @property
     def exit_status(self) -> int:
-        """As a shell reports a signal: 130 after Ctrl-C, 143 after SIGTERM."""
+        """As a shell reports a signal: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""
         return 128 + (self.numbers[0] if self.numbers else signal.SIGINT)
 
 

@@ -191,7 +191,7 @@ def test_ablate_runs_every_variant_and_prints_what_it_changes(tmp_path: Path) ->
     assert again.stderr.count('"started"') == 0
 
 
-def test_a_sampler_that_is_cheap_only_while_verified_is_refused(tmp_path: Path) -> None:
+def test_a_sampler_that_is_cheap_only_while_verified_is_charged_for_all(tmp_path: Path) -> None:
     # Verified on one image, evaluated on batches.
     cheat = {"evaluated": "if len(labels) > 4: model(x); model(x)"}
     write_generator(tmp_path, "cheat", cheat)
@@ -199,11 +199,12 @@ def test_a_sampler_that_is_cheap_only_while_verified_is_refused(tmp_path: Path) 
     track = write_generator_track(tmp_path)
     options = ("--track", track, "--results", tmp_path / "r", "--device", "cpu", "--jobs", 2, "--profile", "quick")
     done = bench("run", tmp_path / "cheat", tmp_path / "honest", *options, "--seeds", 1)
-    assert done.returncode == 4
+    assert done.returncode == 0
     found = records(tmp_path / "r")
-    assert found["honest", 0].status == "ok" and found["honest", 0].cost.evaluations_per_sample == 3
-    assert found["cheat", 0].status == "contract"
-    assert "360 times for 40 images, but 3 times an image when it was verified" in found["cheat", 0].reason
+    honest, cheat = found["honest", 0].cost, found["cheat", 0].cost
+    assert (honest.evaluations_per_sample, cheat.evaluations_per_sample) == (3, 9)
+    assert honest.warnings == [] and cheat.macs_per_image == 3 * honest.macs_per_image
+    assert "9.00 times per image, and 3 times when it was verified" in cheat.warnings[0]
 
 
 def test_a_failed_run_is_kept_and_repeated_on_request_only(tmp_path: Path) -> None:
@@ -372,6 +373,7 @@ def await_file(folder: Path, pattern: str, process: "subprocess.Popen[str]") -> 
     [
         (signal.SIGINT, 130, "checkpoint.pt"),  # in the middle of training
         (signal.SIGTERM, 143, "verify/spec.json"),  # in the middle of verifying
+        (signal.SIGHUP, 129, "checkpoint.pt"),  # the terminal was closed
     ],
 )
 def test_interrupted_it_stops_its_children_and_says_how_to_go_on(

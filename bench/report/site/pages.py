@@ -114,10 +114,15 @@ def _track_in_short(source: Source, track: str, items: list[Comparison]) -> Sect
     runs = sum(len(row.records) for item in items for row in item.rows)
     text = [f"Submissions and variants: {len(names)}. Runs: {runs}."]
     if not any(ranks(item) for item in official):
-        text.append("Nothing ranks yet: only official runs do.")
+        others = sorted({item.protocol.profile for item in items} - {OFFICIAL})
+        instead = f" Shown are runs of profile {', '.join(others)}." if others and not official else ""
+        text.append(f"Nothing ranks yet: only official runs do.{instead}")
     link = Link("All figures, plots, rules and failed runs", track_page(track))
     return Section(
-        source.title_of(track), text, [comparison_table(item, keys=IN_SHORT) for item in official], links=[link]
+        source.title_of(track),
+        text,
+        [comparison_table(item, keys=IN_SHORT) for item in official or items],
+        links=[link],
     )
 
 
