@@ -1,14 +1,12 @@
 """Colour jitter: brightness, contrast, saturation and hue, each image with its own factors and order."""
 
-from collections.abc import Callable
-from itertools import permutations
-
 import torch
 from torch import Tensor
 
 from bench.augment._draw import check_images, uniform
 
-Adjustment = Callable[[Tensor, Tensor], Tensor]
+IN_CACHE = 128  # images that a CPU works on at a time
+BLENDS = ("brightness", "contrast", "saturation")
 
 
 def color_jitter(
@@ -22,9 +20,8 @@ def color_jitter(
 ) -> Tensor:
     """Change colours; torchvision's ColorJitter.
 
-    Factors are uniform in [max(0, 1 - x), 1 + x], the hue shift uniform in ±``hue`` turns. The order of the
-    operations is drawn too: the orders are dealt out evenly over a random permutation of the batch, so that
-    groups have known sizes and nothing waits for the device.
+    Factors are uniform in [max(0, 1 - x), 1 + x], the hue shift uniform in ±``hue`` turns, and the order of the
+    operations is uniform among all; each image has its own.
 
     Args:
         images: (B, 3, H, W) uint8.
@@ -35,35 +32,67 @@ def color_jitter(
         ValueError: If an argument is not as said.
     """
     check_images(images, (3,))
-    operations: list[tuple[Adjustment, Tensor]] = []
-    factors: list[tuple[str, float, Adjustment]] = [
-        ("brightness", brightness, _brightness),
-        ("contrast", contrast, _contrast),
-        ("saturation", saturation, _saturation),
-    ]
-    for name, amount, adjust in factors:
+    names, amounts = [], []
+    for name, amount in zip(BLENDS, (brightness, contrast, saturation), strict=True):
         if amount < 0:
             raise ValueError(f"`{name}` is {amount}; it must be at least 0")
         if amount:
-            operations.append((adjust, uniform(images, max(0.0, 1 - amount), 1 + amount, generator)))
+            names.append(name)
+            amounts.append(uniform(images, max(0.0, 1 - amount), 1 + amount, generator))
     if not 0 <= hue <= 0.5:
         raise ValueError(f"`hue` is {hue}; it must be in [0, 0.5]")
     if hue:
-        operations.append((_hue, uniform(images, -hue, hue, generator)))
-    if not operations:
+        names.append("hue")
+        amounts.append(uniform(images, -hue, hue, generator))
+    if not names:
         return images
-    orders = list(permutations(range(len(operations))))
-    dealt = torch.randperm(len(images), generator=generator, device=images.device)
+    order = uniform(images, 0, 1, generator, len(names)).argsort(1)
+    return jitter(images, tuple(names), torch.stack(amounts, 1), order)
+
+
+def jitter(images: Tensor, names: tuple[str, ...], amounts: Tensor, order: Tensor) -> Tensor:
+    """Change colours as said.
+
+    Of an image's operations some come before the hue and some after it. All images are blended as far as their
+    hue, all hues are turned at once, and all are blended on: an image whose turn it is not to be blended has a
+    share of 1, which changes no bit. So every image has its own order, and nothing waits for the device.
+
+    Args:
+        images: (B, 3, H, W) uint8.
+        names: The N operations: some of ``BLENDS``, and last "hue" or not.
+        amounts: (B, N) float32, factors of at least 0 and turns in [-0.5, 0.5].
+        order: (B, N) int64, a permutation of the operations for each image, first to last.
+    """
+    if images.device.type == "cpu" and len(images) > IN_CACHE:
+        parts = zip(*(tensor.split(IN_CACHE) for tensor in (images, amounts, order)), strict=True)
+        return torch.cat([jitter(part, names, own, places) for part, own, places in parts])
+    blends, factors = [name for name in names if name != "hue"], amounts.unbind(1)
     values = images.float()
-    result = torch.empty_like(images)
-    for order, chosen in zip(orders, dealt.tensor_split(len(orders)), strict=True):
-        if len(chosen):
-            part = values[chosen]
-            for index in order:
-                adjust, amounts = operations[index]
-                part = adjust(part, amounts[chosen])
-            result[chosen] = part.to(torch.uint8)
-    return result
+    if "hue" not in names:
+        for place in range(len(blends)):
+            values = _one_blend(values, blends, factors, order[:, place])
+        return values.to(torch.uint8)
+    before = (order == len(blends)).to(torch.uint8).argmax(1)  # how many blends come before the hue
+    for place in range(len(blends)):
+        values = _one_blend(values, blends, factors, torch.where(place < before, order[:, place], -1))
+    values = _hue(values, factors[-1])
+    for place in range(len(blends)):
+        values = _one_blend(values, blends, factors, torch.where(place < before, -1, order[:, place + 1]))
+    return values.to(torch.uint8)
+
+
+def _one_blend(values: Tensor, blends: list[str], factors: tuple[Tensor, ...], chosen: Tensor) -> Tensor:
+    """Of each image the blend that ``chosen``, (B,) int64, names; -1 for none."""
+    share = torch.ones_like(factors[0])
+    second = torch.zeros_like(values[:, :1])
+    grey = luma(values)
+    for index, name in enumerate(blends):
+        mine = chosen == index
+        share = torch.where(mine, factors[index], share)
+        if name != "brightness":
+            of_this = grey.mean((1, 2, 3), keepdim=True) if name == "contrast" else grey
+            second = second + of_this * mine[:, None, None, None]
+    return blend(values, second, share)
 
 
 # What follows works on whole numbers in float32, so that bytes are not made and unmade between two operations.
@@ -75,7 +104,7 @@ def blend(first: Tensor, second: Tensor | float, share: Tensor) -> Tensor:
     return (first * share).add_((1.0 - share) * second).clamp_(0, 255).floor_()
 
 
-def _grey(values: Tensor) -> Tensor:
+def luma(values: Tensor) -> Tensor:
     """Luma (ITU-R 601-2), (B, 1, H, W) float32, rounded down as torchvision does on bytes."""
     red, green, blue = values.unbind(1)
     return red.mul(0.2989).add_(green, alpha=0.587).add_(blue, alpha=0.114).floor_().unsqueeze(1)
@@ -86,11 +115,11 @@ def _brightness(values: Tensor, factor: Tensor) -> Tensor:
 
 
 def _contrast(values: Tensor, factor: Tensor) -> Tensor:
-    return blend(values, _grey(values).mean((1, 2, 3), keepdim=True), factor)
+    return blend(values, luma(values).mean((1, 2, 3), keepdim=True), factor)
 
 
 def _saturation(values: Tensor, factor: Tensor) -> Tensor:
-    return blend(values, _grey(values), factor)
+    return blend(values, luma(values), factor)
 
 
 def _hue(values: Tensor, turns: Tensor) -> Tensor:

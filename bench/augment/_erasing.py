@@ -52,8 +52,8 @@ def random_erasing(
     height, width = first_valid(valid, heights, widths)
     chosen = (uniform(images, 0, 1, generator) < p) & valid.any(1)
     height, width = height * chosen, width * chosen
-    sides = torch.tensor([[image_height], [image_width]], device=images.device)
-    top, left = integers_below(sides - torch.stack([height, width]) + 1, generator)
+    top = integers_below(image_height - height + 1, generator)
+    left = integers_below(image_width - width + 1, generator)
     return erase(images, top, left, height, width, value=value)
 
 

