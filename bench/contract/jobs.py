@@ -150,6 +150,7 @@ class Verification(Strict):
     problems: list[Problem]
     tested: list[str] = []  # what was tried on this kind of submission, and held
     over_caps: list[str] = []  # by what a variant leaves the contest: it is measured, and never ranks
+    warnings: list[str] = []  # what may keep a run off the ranking, or makes it hard to repeat
     training_steps_per_s: Rate | None = None
     inference_images_per_s: Rate | None = None
     execution: Execution = Execution()  # what was fastest

@@ -77,14 +77,25 @@ class Cost(Strict):
     macs_per_image: int  # multiply-accumulates of convolutions, linear layers and attention
     macs_by_operator: dict[str, int]
     elementwise_ops_per_image: int  # fvcore's count for normalisation and pooling, not in macs_per_image
-    uncounted_operators: dict[str, int]
-    evaluations_per_sample: int  # network evaluations that one image takes
-    training_flops_per_step: int  # 2 a multiply-accumulate, forward and backward, as torch counts them
+    uncounted_operators: dict[str, int]  # calls of what is neither counted nor known to be cheap
+    evaluations_per_sample: int | float  # network evaluations that one image takes; the mean, where images differ
+    training_flops_per_step: int  # 2 per multiply-accumulate, forward and backward
+    # Not recorded before these were measured: None.
+    fvcore_macs_per_image: int | None = None  # by a second counter; None also where it cannot count the network
+    elements_per_image: int | None = None  # numbers that all operators gave
+    uncounted_share: dict[str, float] | None = None  # of these, in [0, 1], what each uncounted operator gave
+    uncounted_in_training: dict[str, float] | None = None  # likewise of a training step
+    warnings: list[str] | None = None  # where counters disagree, a line each
 
     @property
     def stored_scalars(self) -> int:
         """All that the inference network stores."""
         return self.inference_params + self.inference_buffers + self.inference_plain
+
+    @property
+    def bound(self) -> str:
+        """What goes before its multiply-accumulates: more, where an operator has no count."""
+        return "≥ " if self.uncounted_operators else ""
 
 
 class Curves(Strict):

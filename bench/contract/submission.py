@@ -8,7 +8,7 @@ What the harness owns and what the submission owns is tabulated in docs/architec
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -64,9 +64,15 @@ class Submission(ABC, Generic[ConfigT]):
     """What ``Classifier`` and ``Generator`` share. Subclass those, not this.
 
     Everything that training changes must hang on ``self``: modules, optimizers and schedules (anything with
-    ``state_dict`` and ``load_state_dict``), tensors, numbers, strings, and lists or dicts of these. The
-    harness saves and restores all of it, so that a resumed run equals an uninterrupted one.
+    ``state_dict`` and ``load_state_dict``), tensors, arrays, numbers, strings, generators of random numbers, and
+    lists, dicts or objects of these. The harness saves and restores all of it, so that a resumed run equals an
+    uninterrupted one; verification tries it (docs/submit.md).
     """
+
+    memory_format: ClassVar[torch.memory_format] = torch.channels_last
+    """The order of convolutions' weights and activations in memory, which changes no shape. Channels last is the
+    faster one on most networks and devices; code that calls ``view`` on what a convolution gives or trains needs
+    ``torch.contiguous_format``, or ``reshape``."""
 
     def __init__(self, config: ConfigT) -> None:
         self.config = config

@@ -1,6 +1,7 @@
 """Checkpoints: written atomically, tied to the run they belong to, read without unpickling code."""
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ def load_checkpoint(path: Path, run: str, device: torch.device) -> dict[str, Any
     if not path.exists():
         return None
     try:
-        content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Validating sparse tensor invariants")
+            content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except (RuntimeError, EOFError, ValueError, KeyError, OSError, pickle.UnpicklingError) as error:
         print(f"{path.name}: unusable ({error}); starting again from step 0")
         content = {}

@@ -45,8 +45,18 @@ def judge(error: BaseException, folder: Path) -> Failure:
     elif isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in message:
         status, message = "oom", f"out of memory: {message}"
     elif not isinstance(error, BenchError):
-        message = f"{type(error).__name__}: {message}{_place(error, folder)}"
+        message = f"{type(error).__name__}: {message}{_place(error, folder)}{_remedy(message)}"
     return Failure(status=status, reason=message)
+
+
+def _remedy(message: str) -> str:
+    """For an exception whose cause is the harness's choice."""
+    if "view size is not compatible" not in message:
+        return ""
+    return (
+        "; convolutions are kept in channels-last order: write reshape instead of view, or, where the call is not "
+        "yours (LBFGS, parameters_to_vector), put memory_format = torch.contiguous_format on the submission"
+    )
 
 
 def _place(error: BaseException, folder: Path) -> str:

@@ -1,5 +1,6 @@
 """Rebuilding a trained network in a clean process, and asking it for predictions or samples."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -30,11 +31,37 @@ def rebuild(submission: AnySubmission, spec: JobSpec, weights: dict[str, Tensor]
     seed_everything(spec.seed, "rebuild")
     model = build_network(submission, data_spec(spec.data), device)
     state = load_file(weights, device=str(device)) if isinstance(weights, Path) else weights
+    _refuse_others(state, model)
     try:
-        model.load_state_dict(state, strict=True)
+        nn.Module.load_state_dict(model, state, strict=True)  # whatever the network has in its place
     except RuntimeError as error:
         raise ContractError(f"final_weights do not fit build_model: {' '.join(str(error).split())}") from None
-    return model.eval().requires_grad_(False)
+    model.eval()
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    return model
+
+
+def _refuse_others(weights: Mapping[str, Tensor], model: nn.Module) -> None:
+    """Refuse weights that are not the network's, name by name and shape by shape.
+
+    What torch's own quantisation observes takes its shape from the data: its modules load other shapes.
+    """
+    own: Mapping[str, Tensor] = model.state_dict()
+    grows = {name for name, module in model.named_modules() if type(module).__module__.startswith("torch.ao.")}
+    wrong = [f"{name} is not the network's" for name in weights.keys() - own.keys()]
+    wrong += [f"{name} is missing" for name in own.keys() - weights.keys()]
+    wrong += [
+        f"{name} is {tuple(weights[name].shape)}, the network's {tuple(own[name].shape)}"
+        for name in weights.keys() & own.keys()
+        if weights[name].shape != own[name].shape and name.rpartition(".")[0] not in grows
+    ]
+    if wrong:
+        more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise ContractError(
+            f"final_weights do not fit build_model: {', '.join(sorted(wrong)[:3])}{more}; return the state dict "
+            "of the network itself, not of what wraps it (such as ema.module.state_dict())"
+        )
 
 
 def predict(submission: Classifier, model: nn.Module, images: Tensor, num_classes: int) -> Tensor:  # type: ignore[type-arg]

@@ -1,17 +1,23 @@
-"""All that training changes, as plain data, so that a resumed run equals an uninterrupted one bit for bit."""
+"""All that training changes, as plain data, so that a resumed run equals an uninterrupted one bit for bit.
 
+What is captured holds only what a checkpoint may: tensors, numbers, strings, lists, tuples and dicts. Anything
+else is written as a dict with one marked key, and restored into what ``init_training`` has created anew.
+"""
+
+import copy
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bench.errors import ContractError
+from bench.job.capturing import KEPT, Capture, gradients, module_extras
 from bench.job.loading import AnySubmission
-
-STATE = "\0state"  # marks a state dict among plain dicts
-PLAIN = (int, float, bool, str, type(None))
+from bench.job.restoring import Restoration
 
 
 def capture_state(submission: AnySubmission, model: nn.Module) -> dict[str, Any]:
@@ -22,14 +28,20 @@ def capture_state(submission: AnySubmission, model: nn.Module) -> dict[str, Any]
     Raises:
         ContractError: If an attribute can neither be saved nor is known to be constant.
     """
+    capture = Capture(model)
+    capture.known[id(submission)] = "self"
+    capture.known[id(submission.config)] = "self.config"
     attributes = {
-        name: _capture(value, f"self.{name}")
+        name: capture.of(value, f"self.{name}")
         for name, value in vars(submission).items()
         if name != "config" and value is not model
     }
     numpy_state: Any = np.random.get_state(legacy=False)
     return {
         "model": model.state_dict(),
+        "gradients": gradients(model),
+        "extras": module_extras(model),
+        "kinds": capture.kinds,
         "attributes": attributes,
         "python_random": {"state": list(random.getstate()[1]), "gauss": random.getstate()[2]},
         "numpy_random": {
@@ -47,11 +59,15 @@ def restore_state(submission: AnySubmission, model: nn.Module, state: dict[str, 
     Raises:
         ContractError: If the snapshot does not fit it.
     """
-    model.load_state_dict(state["model"])
+    refuse_changed_kinds(capture_state(submission, model)["kinds"], {"kinds": state.get("kinds", {})})
+    restoration = Restoration(model)
+    restoration.module(model, state["model"], state.get("gradients", {}), state.get("extras", {}))
+    restoration.known["self"] = submission
+    restoration.known["self.config"] = submission.config
     for name, saved in state["attributes"].items():
         if not hasattr(submission, name):
             raise ContractError(f"self.{name} is in the checkpoint, but init_training does not create it")
-        setattr(submission, name, _restore(getattr(submission, name), saved, f"self.{name}"))
+        setattr(submission, name, restoration.of(getattr(submission, name), saved, f"self.{name}"))
     python_random = state["python_random"]
     random.setstate((3, tuple(python_random["state"]), python_random["gauss"]))
     numpy_random = state["numpy_random"]
@@ -59,47 +75,52 @@ def restore_state(submission: AnySubmission, model: nn.Module, state: dict[str, 
     np.random.set_state(("MT19937", key, numpy_random["pos"], numpy_random["has_gauss"], numpy_random["gauss"]))
 
 
-def _has_state(value: Any) -> bool:
-    return hasattr(value, "state_dict") and hasattr(value, "load_state_dict")
+def refuse_changed_kinds(at_first: dict[str, str], state: dict[str, Any]) -> None:
+    """Refuse what no checkpoint could bring back: another function, or an object of another class, in a place.
+
+    Args:
+        at_first: The ``kinds`` of the snapshot after ``init_training``.
+        state: A snapshot.
+
+    Raises:
+        ContractError: Naming the place.
+    """
+    for where, now in state["kinds"].items():
+        if at_first.get(where, now) != now:
+            raise ContractError(
+                f"{where} was {at_first[where]} after init_training and is {now} now, which a checkpoint cannot "
+                "bring back; make all of them in init_training and keep a number that says which one is in use"
+            )
 
 
-def _capture(value: Any, where: str) -> Any:
-    if isinstance(value, PLAIN):
-        return value
-    if isinstance(value, Tensor):
-        return value.detach()
-    if _has_state(value):
-        return {STATE: value.state_dict()}
-    if isinstance(value, list | tuple):
-        return [_capture(item, f"{where}[{index}]") for index, item in enumerate(value)]
-    if isinstance(value, dict):
-        return {key: _capture(item, f"{where}[{key!r}]") for key, item in value.items()}
-    if callable(value) or isinstance(value, torch.device | torch.dtype | torch.Size):
-        return None  # functions and descriptions do not change in training
-    raise ContractError(
-        f"{where} is a {type(value).__name__}, which cannot be checkpointed; give it state_dict and "
-        "load_state_dict, or store tensors, numbers, strings, lists and dicts"
-    )
+@contextmanager
+def undisturbed(submission: AnySubmission, model: nn.Module) -> Iterator[None]:
+    """Whatever the block does to the network and to what hangs on the submission is taken back."""
+    kept = copy.deepcopy(capture_state(submission, model))
+    yield
+    restore_state(submission, model, kept)
 
 
-def _restore(value: Any, saved: Any, where: str) -> Any:
-    if isinstance(value, Tensor):
-        with torch.no_grad():
-            value.copy_(saved)
-        return value
-    if _has_state(value):
-        value.load_state_dict(saved[STATE])
-        return value
-    if isinstance(saved, dict) and STATE in saved:
-        raise ContractError(f"{where} had a state when it was saved; init_training has to create it")
-    if isinstance(value, list | tuple):
-        # A list may have grown while training; what was added holds plain values or tensors.
-        known = [
-            _restore(item, old, f"{where}[{i}]") for i, (item, old) in enumerate(zip(value, saved, strict=False))
-        ]
-        return type(value)(known + saved[len(known) :])
-    if isinstance(value, dict):
-        return {key: _restore(value.get(key), old, f"{where}[{key!r}]") for key, old in saved.items()}
-    if callable(value) or isinstance(value, torch.device | torch.dtype | torch.Size):
-        return value
-    return saved
+def first_difference(one: Any, other: Any, where: str = "") -> str | None:
+    """Where two snapshots differ in a bit; None if they do not. Numbers that are not numbers are alike."""
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        alike = one.shape == other.shape and one.dtype == other.dtype and _same_bits(one, other)
+        return None if alike else where
+    if isinstance(one, dict) and isinstance(other, dict):
+        if one.keys() != other.keys():
+            return where
+        # What loading a state dict makes of an object's other numbers is the object's affair.
+        pairs = [(one[key], other[key], f"{where}.{key}".lstrip(".")) for key in one if key != KEPT]
+    elif isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        if len(one) != len(other):
+            return where
+        pairs = [(a, b, f"{where}[{index}]") for index, (a, b) in enumerate(zip(one, other, strict=True))]
+    else:
+        return None if one == other or (one != one and other != other) else where  # noqa: PLR0124 - NaN
+    return next((found for pair in pairs if (found := first_difference(*pair)) is not None), None)
+
+
+def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
+    if one.is_sparse or other.is_sparse:
+        one, other = one.to_dense(), other.to_dense()
+    return bool(((one == other) | ((one != one) & (other != other))).all())  # noqa: PLR0124 - NaN

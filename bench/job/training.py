@@ -2,6 +2,7 @@
 
 import random
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,20 +17,25 @@ from bench.data.batches import BatchStream
 from bench.data.parts import read_labelled
 from bench.errors import ContractError
 from bench.files import atomic_path, hash_file, write_bytes
-from bench.job.accounting import LearnedStateCheck, TrainingState
+from bench.job.accounting import TrainingState
 from bench.job.channel import Channel
 from bench.job.checkpoint import load_checkpoint, run_id, save_checkpoint
 from bench.job.curves import CurveLog
 from bench.job.execution import compile_modules, precision_of
+from bench.job.final import final_weights
 from bench.job.generation import Sampler
 from bench.job.guard import Guard
+from bench.job.learned import LearnedState
 from bench.job.loading import AnySubmission, build_network, data_spec, load_submission, seed_everything
 from bench.job.parts import earlier_parts, with_part
 from bench.job.prediction import rebuild
-from bench.job.state import capture_state, restore_state
+from bench.job.rebuilding import Rebuilt
+from bench.job.state import capture_state, refuse_changed_kinds, restore_state, undisturbed
 from bench.measure.environment import capture_environment, peak_memory_bytes
 from bench.pictures import save_sheet
 from bench.seeding import derive_seed
+
+DRY_IMAGES = 16  # that networks are compared on
 
 
 @dataclass
@@ -70,34 +76,37 @@ class Trainer:
         shares = (16, 8, 4, 2) if isinstance(self.submission, Generator) else ()
         self.grid_steps = {self.budget.steps // share for share in shares}
         self.environment = capture_environment(spec.device)
+        self.kinds: dict[str, str] = {}  # place -> what init_training has put there
 
     def run(self) -> TrainingReport:
         """Train and leave the weights in the work folder."""
         model = start_training(self.submission, self.spec, self.budget, self.device)
         params_before = TrainingState(self.submission, model).count().total
-        learned = LearnedStateCheck(model)
-        self._count_updates(model)
+        learned = LearnedState(model)
+        self.kinds = capture_state(self.submission, model)["kinds"]
         self._resume(model)
+        TrainingState(self.submission, model).count_updates(self.progress.updates)
         self._begin_part()
         self._train(model)
         state = TrainingState(self.submission, model)
         state.refuse_hidden()
-        learned.refuse_changes(model)
         self.guard.refuse_changes()
         params_after = state.count().total
         if params_after != params_before:
             raise ContractError(f"{params_before:,} parameters before training, {params_after:,} after it")
-        return self._report(model, params_after)
+        weights = final_weights(self.submission, model)
+        if self.last_step == self.budget.steps:
+            self._refuse_another(model, weights)
+        return self._report(weights, params_after + sum(learned.trained_buffers(weights).values()))
 
-    def _count_updates(self, model: nn.Module) -> None:
-        """Have every optimizer count its steps; a GAN's two take one each in a step of the budget."""
-        for name, optimizer in TrainingState(self.submission, model).optimizers.items():
-            self.progress.updates.setdefault(name, 0)
-
-            def count(*_: object, name: str = name) -> None:
-                self.progress.updates[name] += 1
-
-            optimizer.register_step_post_hook(count)
+    def _refuse_another(self, model: nn.Module, weights: dict[str, Tensor]) -> None:
+        """What training has set on the network, and no weights carry, would be lost in the evaluated one."""
+        images, labels = self.images[:DRY_IMAGES], self.labels[:DRY_IMAGES]
+        rebuilt = Rebuilt(self.submission, self.spec, weights, images, labels)
+        # Compiling it for this once would take a minute.
+        plainly = torch.compiler.set_stance("force_eager") if self.spec.execution.compiled else nullcontext()
+        with plainly:
+            rebuilt.refuse_another(model, exactly=False)
 
     def _train(self, model: nn.Module) -> None:
         steps, started = self.last_step, time.perf_counter()
@@ -121,18 +130,18 @@ class Trainer:
         kept = random.getstate(), np.random.get_state()
         submission = load_submission(self.spec.folder, self.spec.protocol.task, self.spec.overrides)
         assert isinstance(submission, Generator)
-        rebuilt = rebuild(submission, self.spec, final_weights(self.submission, model))
+        with undisturbed(self.submission, model):  # taking the weights may leave an optimizer in another mode
+            weights = final_weights(self.submission, model)
+        rebuilt = rebuild(submission, self.spec, weights)
         grid = Sampler(submission, rebuilt, self.spec, self.channel).grid()
         save_sheet(grid.numpy(), self.spec.work / PROGRESS_FOLDER / f"step-{step:06}.png")
         random.setstate(kept[0])
         np.random.set_state(kept[1])
 
     def _checkpoint(self, model: nn.Module) -> None:
-        content: dict[str, Any] = {
-            "progress": vars(self.progress),
-            "log": self.log.state(),
-            "state": capture_state(self.submission, model),
-        }
+        state = capture_state(self.submission, model)
+        refuse_changed_kinds(self.kinds, state)
+        content: dict[str, Any] = {"progress": vars(self.progress), "log": self.log.state(), "state": state}
         save_checkpoint(self.spec.work / CHECKPOINT, self.run_id, content)
 
     def _resume(self, model: nn.Module) -> None:
@@ -148,8 +157,7 @@ class Trainer:
         conditions = {**self.environment, "execution": self.spec.execution.model_dump()}
         self.progress.parts = with_part(self.progress.parts, self.progress.step, conditions)
 
-    def _report(self, model: nn.Module, params: int) -> TrainingReport:
-        weights = final_weights(self.submission, model)
+    def _report(self, weights: dict[str, Tensor], params: int) -> TrainingReport:
         path = self.spec.work / WEIGHTS
         with atomic_path(path) as partial:
             save_file(weights, partial)
@@ -199,23 +207,6 @@ def seed_generators(seed: int, device: torch.device) -> None:
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)
-
-
-def final_weights(submission: AnySubmission, model: nn.Module) -> dict[str, Tensor]:
-    """The submission's final weights on the CPU, each tensor with storage of its own, as safetensors needs.
-
-    Raises:
-        ContractError: If they are not a mapping of names to finite tensors.
-    """
-    weights = submission.final_weights(model)
-    result = {}
-    for name, tensor in dict(weights).items():
-        if not isinstance(tensor, Tensor):
-            raise ContractError(f"final_weights: {name!r} is a {type(tensor).__name__}, not a tensor")
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise ContractError(f"final_weights: {name!r} has values that are not finite")
-        result[name] = tensor.detach().to("cpu", copy=True).contiguous()
-    return result
 
 
 def train(spec: JobSpec) -> None:

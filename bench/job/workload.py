@@ -13,12 +13,12 @@ from bench.data.batches import BatchStream
 from bench.job.execution import Choice, Step, choose_execution
 from bench.job.loading import load_submission
 from bench.job.prediction import predict, sample
-from bench.job.training import start_training, train_one_step
-from bench.measure.sampling import SamplingCost, recorded_calls, sampling_cost
+from bench.job.training import DRY_IMAGES, start_training, train_one_step
+from bench.measure.cost import InferenceCost
+from bench.measure.sampling import recorded_calls, sampling_cost
 from bench.measure.throughput import measure_throughput
 
 UNLIMITED_STEPS = 10**6
-DRY_IMAGES = 16
 MANY_EVALUATIONS = 8  # from here on the speed of sampling is that of one network evaluation
 
 
@@ -57,7 +57,7 @@ class Workload:
         assert not isinstance(self.submission, Classifier)
         return sample(self.submission, model, labels, 0, self.spec.data.image_shape)
 
-    def sampling_cost(self, model: nn.Module) -> SamplingCost:
+    def sampling_cost(self, model: nn.Module) -> InferenceCost:
         """Of one image, by a generator's ``model`` in eval mode."""
         return sampling_cost(model, lambda: self.sample(model, self.labels[:1]))
 
@@ -77,7 +77,7 @@ class Workload:
 
         return one_step
 
-    def inference_call(self, model: nn.Module, evaluations: int) -> InferenceCall:
+    def inference_call(self, model: nn.Module, evaluations: float) -> InferenceCall:
         """A prediction or sampling of a batch by ``model``, which is in eval mode.
 
         Of a sampler of many network evaluations it is one of them: a thousand would take minutes.
@@ -93,7 +93,7 @@ class Workload:
             return InferenceCall(lambda: self.sample(model, labels), count)
         with recorded_calls(model, real=1) as calls:
             self.sample(model, labels)
-        call = max(calls.by_size.values(), key=lambda call: call.count)
+        call = max(calls.alike.values(), key=lambda call: call.count)
 
         def evaluate() -> object:
             with torch.no_grad():
@@ -106,7 +106,7 @@ class Workload:
         dtype = {"fp32": "float32", "bf16": "bfloat16"}[self.spec.execution.precision]
         return choose_execution(self.spec, self.training_step, lambda step: self._rate(step, items=1, dtype=dtype))
 
-    def inference_speed(self, model: nn.Module, evaluations: int) -> Rate:
+    def inference_speed(self, model: nn.Module, evaluations: float) -> Rate:
         """Images a second by ``model``, which is in eval mode, with so many network evaluations each."""
         call = self.inference_call(model, evaluations)
         rate = self._rate(call.run, items=call.images)

@@ -71,6 +71,11 @@ def claim_of(row: Row) -> Claim | None:
     return record.claims.top1_accuracy if record.task == "classification" else record.claims.fid
 
 
+def _mmacs(row: Row) -> str:
+    cost = row.first.cost
+    return NOTHING if cost is None else f"{cost.bound}{cost.macs_per_image / 1e6:.2f}"
+
+
 def _params(row: Row) -> str:
     cost, claim = row.first.cost, row.first.claims.params
     if cost is None:
@@ -162,7 +167,7 @@ def _named(rows: Sequence[Row]) -> tuple[Column, ...]:
             "macs",
             "MMACs",
             lambda row: row.first.cost.macs_per_image if row.first.cost else None,
-            lambda row: f"{row.first.cost.macs_per_image / 1e6:.2f}" if row.first.cost else NOTHING,
+            _mmacs,
         ),
         Column(
             "images_per_s", "images/s", lambda row: row.images_per_s, _speed(common_conditions(rows)), "higher"

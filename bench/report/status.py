@@ -180,8 +180,10 @@ def _sections(path: Path, record: Record) -> Iterator[str]:
             {
                 "params": f"{cost.params:,}",
                 "stored scalars": f"{cost.stored_scalars:,}",
-                "MACs an image": f"{cost.macs_per_image:,}",
-                "training FLOPs a step": f"{cost.training_flops_per_step:,}",
+                "MACs per image": f"{cost.bound}{cost.macs_per_image:,}",
+                "training FLOPs per step": f"{cost.training_flops_per_step:,}",
+                "counted by neither": ", ".join(cost.uncounted_operators) or "nothing",
+                "counters": "not recorded" if cost.warnings is None else "; ".join(cost.warnings) or "agree",
             },
         )
     yield from _table("timing", _timing(record.timing))

@@ -64,15 +64,15 @@ def record_success(
 
     Raises:
         RunFailed: If the processes left predictions of a wrong shape or kind.
-        ContractError: If sampling cost other than it did while verifying, or training reports other steps than
-            it was given, or more time than has passed.
+        ContractError: If training reports other steps than it was given, or more time than has passed.
         ResultsError: If the results folder cannot be written.
     """
     assert verification.cost is not None  # nothing was trained without
     work = job.folder / WORK
     training = read_report(work / "train" / REPORT["train"], TrainingReport)
     report = read_report(work / "evaluate" / REPORT["evaluate"], EvaluationReport)
-    _check_evaluations(report, verification.cost)
+    cost = as_sampled(report, as_trained(training, verification.cost))
+    verification = verification.model_copy(update={"cost": cost})
     check_training(training, job.entry.steps, done.train_seconds)
     scores = read_report(work / "score" / REPORT["score"], Scores) if job.generates else None
     evaluation = classification_figures(job, report) if scores is None else generation_figures(scores)
@@ -87,7 +87,7 @@ def record_success(
         not_measured={} if scores is None else scores.not_measured,
         metric_weights={} if scores is None else scores.weights,
         unranked_because=reasons_against_ranking(
-            job.entry.protocol, job.entry.facts.used, verification.cost, trained, evaluation
+            job.entry.protocol, job.entry.facts.used, cost, trained, evaluation
         ),
         environment={**training.environment, **done.environment, **_surroundings(job, settings, done)},
         timing=Timing(
@@ -232,15 +232,40 @@ def _sampling_times(report: EvaluationReport) -> dict[str, float]:
     return {"sampling_images_per_s": rate, "seconds_per_10000_samples": 10_000 / rate}
 
 
-def _check_evaluations(report: EvaluationReport, cost: Cost) -> None:
-    """A sampler's cost was counted while verifying; the real sampling must have cost the same."""
+def as_trained(training: TrainingReport, cost: Cost) -> Cost:
+    """The cost, with buffers that training changed later than in its first two steps."""
+    late = training.params_after - cost.params
+    if late <= 0:
+        return cost
+    warning = f"{late:,} scalars in buffers that training changes were found after it; they count as parameters"
+    return cost.model_copy(
+        update={
+            "params": training.params_after,
+            "params_by_module": {**cost.params_by_module, "buffers found after training": late},
+            "warnings": [*(cost.warnings or []), warning],
+        }
+    )
+
+
+def as_sampled(report: EvaluationReport, cost: Cost) -> Cost:
+    """The cost, with the network evaluations that sampling really took, where these hang on the weights."""
     taken = report.image_evaluations
-    if taken is not None and taken != cost.evaluations_per_sample * report.images:
-        raise ContractError(
-            f"sample evaluated the network {taken:,} times for {report.images:,} images, but "
-            f"{cost.evaluations_per_sample:,} times an image when it was verified; the number must be the same "
-            "for every image"
-        )
+    if taken is None or taken == cost.evaluations_per_sample * report.images:
+        return cost
+    mean = taken / report.images
+    share = mean / cost.evaluations_per_sample
+    warning = (
+        f"sample evaluated the network {mean:,.2f} times per image, and {cost.evaluations_per_sample:,} times "
+        "when it was verified; MACs are scaled to the former"
+    )
+    return cost.model_copy(
+        update={
+            "evaluations_per_sample": mean,
+            "macs_per_image": round(cost.macs_per_image * share),
+            "macs_by_operator": {name: round(macs * share) for name, macs in cost.macs_by_operator.items()},
+            "warnings": [*(cost.warnings or []), warning],
+        }
+    )
 
 
 def check_training(training: TrainingReport, steps: int, phase_seconds: float | None) -> None:

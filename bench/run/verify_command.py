@@ -141,6 +141,7 @@ def report_text(found: Found, variant: str, verification: Verification) -> str:
     lines += [
         f"! outside of the contest, so it is measured but never ranks: {line}" for line in verification.over_caps
     ]
+    lines += [f"! {line}" for line in verification.warnings]
     lines += [f"✗ {label}: {problem.message}" for problem in verification.problems]
     if not verification.problems:
         lines.append(f"✓ {', '.join(verification.tested)}")
@@ -173,17 +174,20 @@ def _cost_lines(found: Found, variant: str, cost: Cost) -> list[str]:
     stored = f"{cost.stored_scalars:,} stored scalars at inference"
     stored += f" ({cost.inference_buffers:,} in buffers, {cost.inference_plain:,} in plain attributes)"
     evaluations = f" in {cost.evaluations_per_sample:,} evaluations" if cost.evaluations_per_sample > 1 else ""
+    by_fvcore = "" if cost.fvcore_macs_per_image != cost.macs_per_image else ", as fvcore counts too"
     lines = [
         table,
         f"{cost.params:,} params{within}{paper}",
         *differing_modules(cost, claims.params_by_module),
         stored,
-        f"{cost.macs_per_image / 1e6:,.2f} MMACs an image{evaluations}, "
-        f"{cost.training_flops_per_step / 1e9:,.2f} GFLOPs a training step (1 MAC = 2 FLOPs)",
+        f"{cost.bound}{cost.macs_per_image / 1e6:,.2f} MMACs per image{evaluations}{by_fvcore}; "
+        f"{cost.training_flops_per_step / 1e9:,.2f} GFLOPs per training step (1 MAC = 2 FLOPs)",
     ]
-    if cost.uncounted_operators:
-        lines.append(f"not in the MACs: {', '.join(sorted(cost.uncounted_operators))}")
-    return lines
+    for which, shares in (("image", cost.uncounted_share), ("training step", cost.uncounted_in_training)):
+        if shares:
+            named = ", ".join(f"{name} ({share:.1%} of all elements)" for name, share in sorted(shares.items()))
+            lines.append(f"not in the count per {which}: {named}")
+    return lines + (cost.warnings or [])
 
 
 def _against(count: int, claim: int) -> str:

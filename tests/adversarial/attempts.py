@@ -21,12 +21,12 @@ class Attempt:
 HIDDEN = {
     "in_a_buffer": Attempt(
         {
-            "network": 'self.register_buffer("hidden", torch.zeros(4))',
-            "forward": "logits = logits + self.hidden",
+            "network": 'self.register_buffer("hidden", torch.zeros(3000))',
+            "forward": "logits = logits + self.hidden.mean()",
             "step": "self.model.hidden += 0.1",
         },
-        "contract",
-        "buffer hidden",
+        "cap",
+        "params, cap 2,000",
     ),
     "in_a_plain_attribute": Attempt(
         {
@@ -238,7 +238,7 @@ ENDS = {
     "leaves_a_daemon": Attempt(
         {
             "loss": "import os, time\nif step == 7 and os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n"
-            "        os.execvp('sleep', ['sleep', '987654'])\n    os._exit(0)"
+            "        os.execvp('sleep', ['{outside}', '987654'])\n    os._exit(0)"
         },
         "ok",
         "",

@@ -132,13 +132,47 @@ def test_training_may_not_grow_the_network(tmp_path: Path) -> None:
         Trainer(make_spec(tmp_path, changes=grows)).run()
 
 
-def test_training_may_not_learn_a_buffer(tmp_path: Path) -> None:
+def test_a_buffer_that_training_changes_late_counts_as_a_parameter(tmp_path: Path) -> None:
     late = {
         "network": 'self.register_buffer("table", torch.zeros(4))',
         "step": "if step == 11: self.model.table += 1",
     }
-    with pytest.raises(Exception, match="hidden parameters: buffer table"):
+    report = Trainer(make_spec(tmp_path, changes=late)).run()
+    assert report.params_after == 8 * 27 + 8 + 16 + 8 * 4 + 4 + 4
+
+
+def test_training_may_not_learn_a_plain_tensor(tmp_path: Path) -> None:
+    late = {
+        "network": "self.table = torch.zeros(4)",
+        "step": "if step == 11: self.model.table += 1",
+        "forward": "logits = logits + self.table",
+    }
+    with pytest.raises(Exception, match="behaves otherwise than the trained one"):
         Trainer(make_spec(tmp_path, changes=late)).run()
+
+
+def test_a_stage_that_the_rebuilt_network_would_not_have_is_found_out(tmp_path: Path) -> None:
+    grown = {
+        "network": "self.stage = 0",
+        "step": "if step == 7: self.model.stage = 1",
+        "forward": "logits = logits * (1 + self.stage)",
+    }
+    with pytest.raises(Exception, match="a number or mode that training sets on a module"):
+        Trainer(make_spec(tmp_path, changes=grown)).run()
+
+
+@pytest.mark.parametrize(
+    ("step", "named"),
+    [
+        ("if step == 5: self.optimizer = torch.optim.SGD(self.model.parameters(), 0.1)", "self.optimizer was"),
+        ("if step == 5: self.call = torch.tanh", "self.call was"),
+        ("if step == 5: self.optimizer.add_param_group({'params': []})", "of 1 groups"),
+    ],
+)
+def test_what_no_checkpoint_can_bring_back_ends_a_run_at_once(tmp_path: Path, step: str, named: str) -> None:
+    spec = make_spec(tmp_path, changes={"init": "self.call = torch.relu", "step": step}, checkpoint_seconds=0.0)
+    with pytest.raises(Exception, match=named):
+        Trainer(spec).run()
 
 
 def test_a_checkpoint_is_not_another_run_s_for_its_place_or_its_limits(tmp_path: Path) -> None:

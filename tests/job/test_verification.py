@@ -85,8 +85,12 @@ def test_what_counts_is_what_training_changes(tmp_path: Path, changes: dict[str,
         ({"network": "self.box = [nn.Linear(4, 4)]"}, r"model.box\[0\].weight is a trainable"),
         ({"step": "self.late = 1"}, "self.late is created in train_step"),
         (
-            {"network": "self.plain = torch.zeros(4)", "step": "self.model.plain = self.model.plain + 1"},
-            "plain attribute plain",
+            {
+                "network": "self.plain = torch.zeros(4)",
+                "step": "self.model.plain = self.model.plain + 1",
+                "forward": "logits = logits + self.plain",
+            },
+            "a plain tensor",
         ),
         ({"step": "return loss"}, "train_step returned Tensor"),
         ({"step": "return {'loss': 0.5}"}, "returned 'loss' as float"),
@@ -98,6 +102,25 @@ def test_what_counts_is_what_training_changes(tmp_path: Path, changes: dict[str,
 def test_what_is_refused(tmp_path: Path, changes: dict[str, str], message: str) -> None:
     with pytest.raises(ContractError, match=message):
         verify(tmp_path, changes)
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        ("torch.zeros(4, dtype=torch.complex128)", "'odd' is torch.complex128 torch.strided, which no file"),
+        ("torch.full((4,), complex(float('nan'), 0))", "'odd' has values that are not finite"),
+        ("torch.full((4,), complex(0, float('inf')))", "'odd' has values that are not finite"),
+        ("torch.full((4,), float('inf'))", "'odd' has values that are not finite"),
+    ],
+)
+def test_weights_that_no_file_can_hold_or_that_are_no_numbers(tmp_path: Path, weight: str, message: str) -> None:
+    with pytest.raises(ContractError, match=message):
+        verify(tmp_path, {"network": f"self.odd = nn.Parameter({weight})"})
+
+
+def test_a_mask_may_be_infinite(tmp_path: Path) -> None:
+    mask = "self.register_buffer('mask', torch.full((4, 4), float('-inf')).triu(1))"
+    assert verify(tmp_path, {"network": mask}).problems == []
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def _cost_table(record: Record) -> Table:
     lines = [
         ("parameters counted against the cap", f"{cost.params:,}"),
         ("stored scalars of the inference network", f"{cost.stored_scalars:,}"),
-        ("multiply-accumulates an image", f"{cost.macs_per_image:,}"),
+        ("multiply-accumulates per image", f"{cost.bound}{cost.macs_per_image:,}"),
         ("network evaluations a sample", f"{cost.evaluations_per_sample:,}"),
         ("training FLOPs a step", f"{cost.training_flops_per_step:,}"),
     ]

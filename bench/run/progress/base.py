@@ -95,7 +95,7 @@ def verified_text(entry: Entry) -> str:
         paper = ", as in the paper"
     else:
         paper = f", paper {claim:,} with {entry.found.track.data}"
-    return f"{cost.params:,} params{paper}, {cost.macs_per_image / 1e6:.2f} MMACs"
+    return f"{cost.params:,} params{paper}, {cost.bound}{cost.macs_per_image / 1e6:.2f} MMACs"
 
 
 def estimate_text(plan: Plan) -> str:

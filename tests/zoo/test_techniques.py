@@ -1,0 +1,166 @@
+"""Ways to train of the field verify: nothing in them is hidden, and they go on from a checkpoint bit for bit."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bench.contract.jobs import Verification
+from bench.contract.tracks import Caps
+from bench.errors import ContractError
+from bench.job.main import judge
+from bench.job.verification import Verifier
+from tests.job.making_jobs import make_spec
+from tests.zoo.counts import conv, linear, norm, total
+from tests.zoo.techniques import TECHNIQUES, Plain
+
+COUNTS = total(conv(3, 8, 3, 64), norm(8), conv(8, 8, 3, 64), linear(8, 4))
+SMALL = total(conv(3, 8, 3, 64), linear(8, 4))
+
+
+def verify(folder: Path, body: str) -> Verification:
+    spec = make_spec(folder)
+    (spec.folder / "model.py").write_text(body)
+    free = spec.protocol.model_copy(update={"caps": Caps()})
+    return Verifier(spec.model_copy(update={"protocol": free})).run()
+
+
+def shown(technique: str, more: str = "    pass") -> str:
+    return (
+        "import torch\nfrom torch import nn\n"
+        "from tests.zoo import techniques\nfrom tests.zoo.techniques import Config\n"
+        f"class Shown(techniques.{technique}):\n{more}\n"
+    )
+
+
+@pytest.mark.parametrize("technique", [kind.__name__ for kind in TECHNIQUES])
+def test_it_verifies(tmp_path: Path, technique: str) -> None:
+    found = verify(tmp_path, shown(technique))
+    assert found.problems == [] and found.warnings == [] and found.cost is not None
+    assert (found.cost.params, found.cost.macs_per_image) == (SMALL if technique == "Private" else COUNTS)
+    assert "the same bits from a checkpoint" in found.tested
+    uncounted = {"_linalg_eigh"} if technique == "Shampoo" else set()
+    assert set(found.cost.uncounted_in_training or {}) == uncounted
+
+
+# What people forget, or hide, and no checkpoint would have shown.
+FORGOTTEN = {
+    "an object that tells nothing of its state": """
+    def begin(self, budget):
+        class Hidden:
+            def __init__(self): self.count = 0
+            def state_dict(self): return {}
+            def load_state_dict(self, state): pass
+        self.hidden = [Hidden()]
+        self.hidden[0].deep = [0.0]
+    def update(self, loss, step):
+        self.hidden[0].deep[0] += 1.0
+        self.optimizer.param_groups[0]["lr"] = 0.1 / self.hidden[0].deep[0]
+        self.optimizer.step()
+""",
+    "a number in a closure": """
+    def begin(self, budget):
+        count = 0
+        def rate():
+            nonlocal count
+            count += 1
+            return 0.1 / count
+        self.rate = rate
+    def update(self, loss, step):
+        self.optimizer.param_groups[0]["lr"] = self.rate()
+        self.optimizer.step()
+""",
+    "a global": """
+    def update(self, loss, step):
+        SEEN.append(step)
+        self.optimizer.param_groups[0]["lr"] = 0.1 / len(SEEN)
+        self.optimizer.step()
+""",
+}
+
+
+@pytest.mark.parametrize("body", FORGOTTEN.values(), ids=FORGOTTEN)
+def test_what_a_checkpoint_does_not_carry_is_found_out(tmp_path: Path, body: str) -> None:
+    with pytest.raises(
+        ContractError, match=r"goes on otherwise from a checkpoint: after one more step .* differs"
+    ):
+        verify(tmp_path, "SEEN = []\n" + shown("Plain", body))
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [("iter([1, 2])", "list_iterator"), ("(i for i in [1])", "generator"), ("object()", "object")],
+)
+def test_what_cannot_be_saved_is_named(tmp_path: Path, value: str, kind: str) -> None:
+    body = f"    def begin(self, budget):\n        self.odd = {{'x': [{value}]}}\n"
+    with pytest.raises(
+        ContractError, match=re.escape(f"self.odd['x'][0] is a {kind}, which cannot be checkpointed")
+    ):
+        verify(tmp_path, shown("Plain", body))
+
+
+@pytest.mark.parametrize("technique", ["Muon", "LBFGS", "Evolution"])
+def test_in_channels_last_order_the_cause_and_the_cure_are_named(tmp_path: Path, technique: str) -> None:
+    with pytest.raises(RuntimeError) as caught:
+        verify(tmp_path, shown(technique, "    memory_format = torch.channels_last"))
+    failure = judge(caught.value, tmp_path)
+    assert "write reshape instead of view" in failure.reason
+    assert "memory_format = torch.contiguous_format" in failure.reason
+
+
+def test_the_tutorial_s_network(tmp_path: Path) -> None:
+    """Its ``x.view(-1, 16 * 5 * 5)`` works in the order that it was written for."""
+    body = """
+    memory_format = torch.contiguous_format
+    def build_model(self, data):
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.conv, self.fc = nn.Conv2d(3, 6, 5), nn.Linear(6 * 12 * 12, 4)
+            def forward(self, x):
+                return self.fc(torch.relu(self.conv(x)).view(-1, 6 * 12 * 12))
+        return Net()
+"""
+    assert verify(tmp_path, shown("Plain", body)).problems == []
+    (tmp_path / "again").mkdir()
+    with pytest.raises(RuntimeError) as caught:
+        verify(tmp_path / "again", shown("Plain", body.replace("memory_format = torch.contiguous_format", "pass")))
+    assert "write reshape instead of view" in judge(caught.value, tmp_path).reason
+
+
+def test_another_order_of_memory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match=r"memory_format is torch.preserve_format; it must be"):
+        verify(tmp_path, shown("Plain", "    memory_format = torch.preserve_format"))
+
+
+def test_an_optimizer_that_steps_too_often_is_told_before_it_trains(tmp_path: Path) -> None:
+    body = "    def update(self, loss, step):\n        for _ in range(5):\n            self.optimizer.step()"
+    found = verify(tmp_path, shown("Plain", body))
+    assert found.problems == []
+    assert found.warnings[0].startswith("optimizer self.optimizer took 10 steps in 2 calls of train_step")
+
+
+def test_a_hidden_critic_is_found_wherever_it_hangs(tmp_path: Path) -> None:
+    body = """
+    def begin(self, budget):
+        import functools
+        critic = nn.Linear(4, 4)
+        class Called:
+            def __init__(self): self.critic = critic
+            def __call__(self, x): return self.critic(x)
+            def method(self, x): return self.critic(x)
+        self.call = {call}
+    def loss(self, images, labels):
+        return super().loss(images, labels) + self.call(torch.ones(1, 4)).mean()
+"""
+    plain = COUNTS.params + 20
+    for number, call in enumerate(
+        ("Called()", "Called().method", "lambda x: critic(x)", "functools.partial(critic.forward)")
+    ):
+        (tmp_path / str(number)).mkdir()
+        found = verify(tmp_path / str(number), shown("Plain", body.replace("{call}", call)))
+        assert found.cost is not None and found.cost.params == plain
+
+
+def test_enough_are_shown() -> None:
+    assert len(TECHNIQUES) >= 20 and all(issubclass(kind, Plain) for kind in TECHNIQUES)
