@@ -97,15 +97,16 @@ def forward_cost(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any
         args: Inputs of batch size 1; what is no tensor is held fixed.
         kwargs: The same, by name.
     """
-    call = _Call(module, args, kwargs or {})
+    kwargs = kwargs or {}
     with torch.no_grad(), counted() as ran:
-        call(*call.tensors)
-    return InferenceCost(ran, ran.total_macs, fvcore_count(call, call.tensors))
+        module(*args, **kwargs)
+    return InferenceCost(ran, ran.total_macs, fvcore_count(module, args, kwargs))
 
 
-def fvcore_count(module: nn.Module, tensors: tuple[Tensor, ...]) -> FvcoreCount:
-    """What fvcore counts in ``module(*tensors)``."""
-    analysis = FlopCountAnalysis(module, tensors)
+def fvcore_count(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> FvcoreCount:
+    """What fvcore counts in ``module(*args, **kwargs)``."""
+    call = _Call(module, args, kwargs)
+    analysis = FlopCountAnalysis(call, call.tensors)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
     analysis.set_op_handle(**_HANDLES)
     with torch.no_grad(), explicitly():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from bench.measure.cost import FvcoreCount, InferenceCost, MeasurementError, forward_cost
+from bench.measure.cost import FvcoreCount, InferenceCost, MeasurementError, fvcore_count
 from bench.measure.counting import Tally, counted
 
 COMPUTED = 16  # of alike evaluations in one sample; an adaptive solver that needs no more is followed exactly
@@ -135,5 +135,5 @@ def sampling_cost(model: nn.Module, sample_one: Callable[[], object]) -> Inferen
         inside.include(call.spent)
         inside.include(call.dearest, call.count - call.computed)
         ran.include(call.dearest, call.count - call.computed)
-        by_fvcore = by_fvcore.plus(forward_cost(model, call.args, call.kwargs).by_fvcore.times(call.count))
+        by_fvcore = by_fvcore.plus(fvcore_count(model, call.args, call.kwargs).times(call.count))
     return InferenceCost(ran, inside.total_macs, by_fvcore, calls.image_evaluations)

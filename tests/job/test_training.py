@@ -141,24 +141,30 @@ def test_a_buffer_that_training_changes_late_counts_as_a_parameter(tmp_path: Pat
     assert report.params_after == 8 * 27 + 8 + 16 + 8 * 4 + 4 + 4
 
 
-def test_training_may_not_learn_a_plain_tensor(tmp_path: Path) -> None:
-    late = {
-        "network": "self.table = torch.zeros(4)",
-        "step": "if step == 11: self.model.table += 1",
-        "forward": "logits = logits + self.table",
-    }
-    with pytest.raises(Exception, match="behaves otherwise than the trained one"):
-        Trainer(make_spec(tmp_path, changes=late)).run()
-
-
-def test_a_stage_that_the_rebuilt_network_would_not_have_is_found_out(tmp_path: Path) -> None:
-    grown = {
-        "network": "self.stage = 0",
-        "step": "if step == 7: self.model.stage = 1",
-        "forward": "logits = logits * (1 + self.stage)",
-    }
-    with pytest.raises(Exception, match="a number or mode that training sets on a module"):
-        Trainer(make_spec(tmp_path, changes=grown)).run()
+@pytest.mark.parametrize(
+    ("network", "step", "forward", "message"),
+    [
+        (
+            "self.table = torch.zeros(4)",
+            "if step == 11: self.model.table += 1",
+            "logits = logits + self.table",
+            "behaves otherwise than the trained one",
+        ),
+        (
+            "self.stage = 0",
+            "if step == 7: self.model.stage = 1",
+            "logits = logits * (1 + self.stage)",
+            "a number or mode that training sets on a module",
+        ),
+    ],
+    ids=["a plain tensor", "a stage"],
+)
+def test_what_the_rebuilt_network_would_not_have_is_found_out(
+    tmp_path: Path, network: str, step: str, forward: str, message: str
+) -> None:
+    changes = {"network": network, "step": step, "forward": forward}
+    with pytest.raises(Exception, match=message):
+        Trainer(make_spec(tmp_path, changes=changes)).run()
 
 
 @pytest.mark.parametrize(
