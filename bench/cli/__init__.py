@@ -33,6 +33,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     reports.papers,
     reports.reproduction,
     runs.floor,
+    runs.score,
     carry.pack,
     carry.unpack,
     start.fetch,

@@ -11,6 +11,9 @@ from bench.cli.options import Results
 def pack(
     output: Annotated[Path, typer.Argument(help="The .tar.gz to write.")] = Path("capbench-results.tar.gz"),
     artifacts: Annotated[bool, typer.Option("--artifacts", help="Also weights, pictures and logs.")] = False,
+    samples: Annotated[
+        bool, typer.Option("--samples", help="Also samples that are not scored yet, for `bench score` there.")
+    ] = False,
     results: Results = Path("results"),
 ) -> None:
     """Pack all records, and the checkpoints of unfinished runs, to go on with them on another machine.
@@ -19,8 +22,12 @@ def pack(
     """
     from bench.run.carry import pack as write
 
-    records, unfinished = write(results, output, artifacts=artifacts)
-    print(f"{output}: {records} records, {unfinished} unfinished runs; there: bench unpack {output.name}")
+    packed = write(results, output, artifacts=artifacts, samples=samples)
+    sampled = f", samples of {packed.sampled} runs" if samples else ""
+    print(
+        f"{output}: {packed.records} records, {packed.unfinished} unfinished runs{sampled}; there: bench unpack "
+        f"{output.name}"
+    )
 
 
 def unpack(

@@ -23,7 +23,11 @@ Seeds = Annotated[
 Embedded = Annotated[bool, typer.Option("--embedded", help="Use the drawn stand-in data sets.")]
 Jobs = Annotated[
     Optional[int],  # noqa: UP045
-    typer.Option(min=1, help="Runs side by side; default: one a core, one a GPU.", show_default=False),
+    typer.Option(
+        min=1,
+        help="Runs side by side; default: one per core, on a GPU as many as keep it busy.",
+        show_default=False,
+    ),
 ]
 Threads = Annotated[
     Optional[int],  # noqa: UP045
@@ -46,13 +50,22 @@ Timeout = Annotated[
 ]
 Memory = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option(help="Memory of a run, e.g. 4G; default: its share of nine tenths.", show_default=False),
+    typer.Option(
+        help="Memory of a run, e.g. 4G; default: its share of nine tenths, on a GPU no limit.", show_default=False
+    ),
 ]
 Sandbox = Annotated[
     str, typer.Option(help="Walls around submissions' code: auto (the highest there are), bwrap or none.")
 ]
 Precision = Annotated[
-    str, typer.Option(help="Of training steps: fp32, or bf16 by autocast. Claims are tested at fp32.")
+    str, typer.Option(help="Of training: fp32, tf32 (on a GPU), or bf16 by autocast. Claims are tested at fp32.")
+]
+Speeds = Annotated[
+    str,
+    typer.Option(
+        help="How speeds are measured: alone, with nothing of this command beside them; beside other runs, which "
+        "are then begun at once; or auto (alone for official runs on a CPU)."
+    ),
 ]
 Executor = Annotated[str, typer.Option(help="Where runs are carried out: local, or on a cluster by ray or slurm.")]
 Address = Annotated[
@@ -63,6 +76,8 @@ GpusPerRun = Annotated[float, typer.Option(help="On Ray: of a run on GPUs; 0.25 
 Compile = Annotated[
     str,
     typer.Option(
-        "--compile", help="Training steps by torch.compile: auto (where it is faster, for long runs), on, off."
+        "--compile",
+        help="Training steps by torch.compile: auto (where it is faster, for long runs), on or off; or graph: "
+        "on a GPU the whole step as one CUDA graph, where that gives the same bits faster.",
     ),
 ]

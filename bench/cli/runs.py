@@ -24,6 +24,7 @@ from bench.cli.options import (
     Retry,
     Sandbox,
     Seeds,
+    Speeds,
     Threads,
     Timeout,
     TrackFile,
@@ -55,6 +56,7 @@ def run(
     address: Address = None,
     gpus_per_run: GpusPerRun = 1.0,
     log_format: LogFormat = "auto",
+    speeds: Speeds = "auto",
 ) -> None:
     """Verify submissions, then train and evaluate each over several seeds.
 
@@ -86,6 +88,7 @@ def run(
         address=address,
         gpus_per_run=gpus_per_run,
         log_format=log_format,
+        speeds=speeds,
     )
     outcome = run_command(options)
     if not dry_run and outcome.names:
@@ -130,6 +133,7 @@ def ablate(
     address: Address = None,
     gpus_per_run: GpusPerRun = 1.0,
     log_format: LogFormat = "auto",
+    speeds: Speeds = "auto",
 ) -> None:
     """Run a submission's variants on the seeds and data order of its base, and print what each change does.
 
@@ -167,6 +171,7 @@ def ablate(
         address=address,
         gpus_per_run=gpus_per_run,
         log_format=log_format,
+        speeds=speeds,
     )
     outcome = run_command(options)
     if outcome.names:
@@ -267,6 +272,26 @@ def floor(
     from bench.run.floor_command import FloorOptions, floor_command
 
     raise typer.Exit(floor_command(FloorOptions(track, profile, device, data_root, embedded, results, log_format)))
+
+
+def score(
+    paths: Paths,
+    device: Device = "auto",
+    data_root: DataRoot = None,
+    track: TrackFile = None,
+    results: Results = Path("results"),
+    threads: Threads = None,
+    log_format: LogFormat = "auto",
+) -> None:
+    """Score samples that were drawn without time or weights to score them, or on another machine.
+
+    There: bench pack --samples results.tar.gz. Here: bench unpack results.tar.gz, then:
+
+    Example: bench score submissions/*
+    """
+    from bench.run.score_command import ScoreOptions, score_command
+
+    raise typer.Exit(score_command(ScoreOptions(paths, device, data_root, track, results, threads, log_format)))
 
 
 def verify_certificate(

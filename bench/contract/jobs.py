@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import ValidationError
+from pydantic import SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from bench.contract.manifest import AsPublished, describe_validation_error
 from bench.contract.records import Cost, Curves, Rate, Status
@@ -18,8 +18,8 @@ from bench.contract.tracks import Protocol
 from bench.errors import RunFailed
 
 ReportT = TypeVar("ReportT", bound=Strict)
-Precision = Literal["fp32", "bf16"]
-Compile = Literal["auto", "on", "off"]
+Precision = Literal["fp32", "tf32", "bf16"]
+Compile = Literal["auto", "on", "off", "graph"]
 Phase = Literal["verify", "train", "evaluate", "score", "floor", "profile"]
 
 EVENTS_FD = "BENCH_EVENTS_FD"  # environment variable: the file descriptor that progress goes to
@@ -28,7 +28,9 @@ PARENT_PID = "BENCH_PARENT_PID"  # environment variable: the process whose end e
 
 WORK = "work"  # beside a record, in its folder: what its processes leave for one another
 
-# Names inside a work folder.
+BEGUN = "begun.json"  # in it
+
+# Names inside a phase's folder there.
 SPEC = "spec.json"
 FAILURE = "failure.json"
 REPORT = {
@@ -99,9 +101,20 @@ class JobData(Strict):
 class Execution(Strict):
     """How a training's steps are computed. What they compute is the same, but for rounding."""
 
-    precision: Precision = "fp32"  # bf16: autocast around the step; weights and optimizers stay in float32
+    # tf32: products and convolutions round their factors to 10 bits, on a GPU. bf16: autocast around the step.
+    # Weights and optimizers stay in float32.
+    precision: Precision = "fp32"
     compiled: bool = False  # by torch.compile; on a GPU into CUDA graphs
+    graphed: bool = False  # the whole step as one CUDA graph, optimizers fused
     memory_format: Literal["channels_last"] = "channels_last"  # of convolution weights
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What records had before there were graphs stays as it was."""
+        content: dict[str, Any] = write(self)
+        if not self.graphed:
+            del content["graphed"]
+        return content
 
 
 class JobSpec(Strict):
@@ -128,6 +141,8 @@ class JobSpec(Strict):
     execution: Execution = Execution()
     compile: Compile = "off"  # whether a verification tries it
     runs_ahead: int = 1  # trainings that a choice is made for
+    machine: dict[str, Any] | None = None  # what its executor knows of it; None to look again
+    compiled: Path | None = None  # where the compiler keeps what it made for others to use; None in ``work``
 
     @property
     def ends(self) -> bool:
@@ -140,6 +155,13 @@ class Problem(Strict):
 
     status: Status
     message: str
+
+
+class Load(Strict):
+    """How much of a GPU one training fills, alone."""
+
+    busy: float  # share of a step's time in which a kernel runs
+    memory_bytes: int
 
 
 class Verification(Strict):
@@ -155,7 +177,17 @@ class Verification(Strict):
     inference_images_per_s: Rate | None = None
     execution: Execution = Execution()  # what was fastest
     tried: dict[str, float] = {}  # way of computing a step -> steps a second
+    load: Load | None = None  # None on a CPU
     environment: dict[str, Any]
+
+
+class Begun(Strict):
+    """What a run's command knew when it began: for whoever writes the record, which may be another machine."""
+
+    verification: Verification
+    jobs_side_by_side: int
+    walls: dict[str, str]
+    started_at: str
 
 
 class TrainingReport(Strict):

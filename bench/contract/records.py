@@ -127,11 +127,12 @@ class Rate(Strict):
     items_per_call: int
     dtype: str
     neighbours: float | None = None  # share of the machine's processors that other programs had; None: not known
+    beside: int | None = None  # runs and verifications of capbench that shared the machine; None: not recorded
 
     @property
     def disturbed(self) -> bool:
         """Whether others had more of the machine than a measurement of speed bears."""
-        return self.neighbours is not None and self.neighbours > DISTURBING
+        return bool(self.beside) or (self.neighbours is not None and self.neighbours > DISTURBING)
 
 
 class Timing(Strict):

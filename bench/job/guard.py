@@ -9,6 +9,7 @@ import sys
 from types import ModuleType
 
 from bench.errors import ContractError
+from bench.job.numerics import refuse_other_rounding, rounding
 
 # What results hang on: clocks, random numbers, torch's operators and optimizers, and the harness itself.
 WATCHED = (
@@ -23,13 +24,15 @@ class Guard:
 
     def __init__(self) -> None:
         self.before = {name: _members(module) for name, module in _modules()}
+        self.rounding = rounding()
 
     def refuse_changes(self) -> None:
-        """Refuse a submission that replaced something.
+        """Refuse a submission that replaced something, or rounds otherwise than its record says.
 
         Raises:
-            ContractError: Naming the first thing replaced.
+            ContractError: Naming the first thing replaced, or the setting changed.
         """
+        refuse_other_rounding(self.rounding)
         for name, module in _modules():
             before, now = self.before.get(name, {}), _members(module)
             for member, value in before.items():

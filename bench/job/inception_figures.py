@@ -55,11 +55,11 @@ def inception_figures(
     features: Features, reference: Features, device: str
 ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
     """Figures by name, and 95 % intervals of those that have one."""
-    gaussian = gaussian_of(reference)
-    distance = frechet_distance(gaussian_of(features), gaussian)
+    gaussian = gaussian_of(reference, device)
+    distance = frechet_distance(gaussian_of(features, device), gaussian)
     half_width = T_95 * half_sample_deviation(features, gaussian)
     size = subset_size(len(features), len(reference))
-    kid = kernel_distance(features, reference, size=size)
+    kid = kernel_distance(features, reference, size=size, device=device)
     shares = precision_recall(torch.from_numpy(features).to(device), torch.from_numpy(reference).to(device))
     values = (
         distance,
@@ -73,6 +73,6 @@ def inception_figures(
     return figures, {f"fid_{len(features)}": (distance - half_width, distance + half_width)}
 
 
-def fid(features: Features, reference: Features) -> float:
+def fid(features: Features, reference: Features, device: str) -> float:
     """The Fréchet distance alone."""
-    return frechet_distance(gaussian_of(features), gaussian_of(reference))
+    return frechet_distance(gaussian_of(features, device), gaussian_of(reference, device))

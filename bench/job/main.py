@@ -12,14 +12,16 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import cast
 
 import torch
 
-from bench.contract.jobs import FAILURE, PARENT_PID, SPEC, Failure, JobSpec, read_report
+from bench.contract.jobs import FAILURE, PARENT_PID, SPEC, Failure, JobSpec, Phase, read_report
 from bench.contract.records import Status
 from bench.errors import BenchError, CapError, ContractError
 from bench.files import without_local_paths, write_bytes
 from bench.job.curves import Diverged
+from bench.job.numerics import settle
 
 # Phase -> module and function. Only the one that is run is imported: the others take a tenth of a start.
 PHASES = {
@@ -91,13 +93,14 @@ def limit_resources(spec: JobSpec) -> None:
 def main() -> int:
     """Run the phase named on the command line; 0 when its report was written."""
     die_with_parent()
-    phase, work = sys.argv[1], Path(sys.argv[2])
+    phase, work = cast(Phase, sys.argv[1]), Path(sys.argv[2])
     spec = read_report(work / SPEC, JobSpec)
     if phase not in ("score", "floor"):  # which run no submission's code
         limit_resources(spec)
     torch.set_num_threads(spec.threads)
     module, function = PHASES[phase]
     try:
+        settle(phase, spec.device, spec.execution.precision)
         getattr(importlib.import_module(module), function)(spec)
     except (Exception, SystemExit) as error:
         traceback.print_exc()

@@ -62,7 +62,7 @@ class Profiler:
             parts=parts,
             operators=self._operators(),
             waits=self._waits(),
-            environment=capture_environment(self.spec.device),
+            environment=capture_environment(self.spec.device, self.spec.machine),
         )
 
     def _take(self, steps: int) -> None:
@@ -134,7 +134,7 @@ class Profiler:
         activities = [ProfilerActivity.CPU]
         if self.device.type == "cuda":
             activities.append(ProfilerActivity.CUDA)
-        with profile(activities=activities) as profiler:
+        with profile(activities=activities, acc_events=True) as profiler:
             self._take(TRACED_STEPS)
         profiler.export_chrome_trace(str(self.spec.work / TRACE))
         on_gpu = self.device.type == "cuda"
@@ -151,7 +151,7 @@ class Profiler:
         return sorted(found, key=lambda operator: -operator.milliseconds)[:OPERATORS]
 
     def _waits(self) -> list[str]:
-        with WaitRecorder([self.spec.folder]) as recorder:
+        with WaitRecorder([self.spec.folder], self.spec.device) as recorder:
             self._take(1)
         return list(dict.fromkeys(recorder.waits))
 

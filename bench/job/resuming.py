@@ -10,7 +10,7 @@ from torch import nn
 from bench.errors import ContractError
 from bench.job.checkpoint import load_checkpoint, save_checkpoint
 from bench.job.loading import load_submission
-from bench.job.state import capture_state, first_difference, restore_state
+from bench.job.state import capture_state, first_difference, readable_place, restore_state
 from bench.job.training import start_training, train_one_step
 from bench.job.workload import Workload
 
@@ -42,18 +42,14 @@ def resumes_as_it_was(work: Workload, model: nn.Module, step: int) -> bool:
         return False
     if restored is not None:
         raise ContractError(
-            f"{_readable(restored)} is not the same once it is restored from a checkpoint into what init_training "
-            "makes; store tensors, numbers, lists and dicts"
+            f"{readable_place(restored)} is not the same once it is restored from a checkpoint into what "
+            "init_training makes; store tensors, numbers, lists and dicts"
         )
     raise ContractError(
-        f"training goes on otherwise from a checkpoint: after one more step {_readable(difference)} differs, and "
-        "nothing that hangs on self did before it; what training changes may not be in a closure, a global, or an "
-        "object whose state_dict leaves it out"
+        f"training goes on otherwise from a checkpoint: after one more step {readable_place(difference)} differs, "
+        "and nothing that hangs on self did before it; what training changes may not be in a closure, a global, "
+        "or an object whose state_dict leaves it out"
     )
-
-
-def _readable(place: str) -> str:
-    return place.removeprefix("attributes.").replace("\0", "")
 
 
 def _through_a_file(state: dict[str, Any], work: Workload) -> dict[str, Any]:

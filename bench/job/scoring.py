@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from bench.contract.jobs import AS_PUBLISHED_SAMPLES, NEAREST, REPORT, SAMPLES, JobSpec, Scores
@@ -62,7 +61,7 @@ class Scorer(ABC):
             weights=self.weights,
             seconds=time.perf_counter() - started,
             peak_memory_bytes=peak_memory_bytes(self.device),
-            environment=capture_environment(self.device),
+            environment=capture_environment(self.device, self.spec.machine),
         )
 
     @abstractmethod
@@ -128,7 +127,8 @@ class SampleScorer(Scorer):
         features = reader.features(self.samples, self.spec.work / FEATURES)
         reference = reader.features(self.reference.images, self.kept)
         self.metrics, self.intervals = inception_figures(features, reference, self.device)
-        self.metrics[f"fid_{self.count}_train"] = fid(features, reader.features(self.train.images, self.kept))
+        train = reader.features(self.train.images, self.kept)
+        self.metrics[f"fid_{self.count}_train"] = fid(features, train, self.device)
         settings = self.spec.as_published
         if settings is None:
             return
@@ -137,7 +137,7 @@ class SampleScorer(Scorer):
         samples = self.samples if in_eval_mode else read_samples(self.spec, AS_PUBLISHED_SAMPLES)
         features = reader.features(samples, self.spec.work / FEATURES)
         reference = reader.features(self.reference.images, self.kept)
-        self.as_published[as_published_fid(self.spec)] = fid(features, reference)
+        self.as_published[as_published_fid(self.spec)] = fid(features, reference, self.device)
 
     def lpips(self) -> None:
         """And the closest pairs, to look at."""
@@ -174,11 +174,11 @@ class FloorScorer(Scorer):
         train = reader.features(self.train.images, self.kept)
         self.metrics, self.intervals = inception_figures(train[self.chosen], reference, self.device)
         # Against train it is held-out images that stand for samples.
-        self.metrics[f"fid_{self.count}_train"] = fid(reference[self.held_out], train)
+        self.metrics[f"fid_{self.count}_train"] = fid(reference[self.held_out], train, self.device)
         reader = self.reader("clean")
         features = reader.features(self.images.images, self.kept)
         reference = reader.features(self.reference.images, self.kept)
-        self.as_published[fid_name(self.count, "clean")] = fid(features, reference)
+        self.as_published[fid_name(self.count, "clean")] = fid(features, reference, self.device)
 
     def lpips(self) -> None:
         """Nearness is that of held-out images: a training image is its own nearest."""
@@ -220,20 +220,12 @@ def read_samples(spec: JobSpec, name: str) -> NDArray[np.uint8]:
 
 def score(spec: JobSpec) -> None:
     """Run the score phase and write its report."""
-    _exactly()
     _write(spec.work, SampleScorer(spec).run())
 
 
 def floor(spec: JobSpec) -> None:
     """Run the floor phase and write its report."""
-    _exactly()
     _write(spec.work, FloorScorer(spec).run())
-
-
-def _exactly() -> None:
-    """Convolutions in float32 on a GPU too: TF32 would move features in the third digit."""
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def _write(work: Path, scores: Scores) -> None:

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from bench.contract.jobs import JobSpec
 from bench.contract.submission import Classifier
 from bench.job.main import die_with_parent
+from bench.job.numerics import settle
 from bench.job.workload import Workload
 
 
@@ -81,6 +82,7 @@ def main() -> None:
     answers = own_output()
     spec = JobSpec.model_validate(known_fields(JobSpec, json.loads(Path(sys.argv[1]).read_text())))
     torch.set_num_threads(spec.threads)
+    settle("train", spec.device, spec.execution.precision)
     answer(work_of(spec), spec.device, answers)
 
 

@@ -120,6 +120,11 @@ def first_difference(one: Any, other: Any, where: str = "") -> str | None:
     return next((found for pair in pairs if (found := first_difference(*pair)) is not None), None)
 
 
+def readable_place(difference: str) -> str:
+    """Where ``first_difference`` found one, as a person would write it."""
+    return difference.removeprefix("attributes.").replace("\0", "")
+
+
 def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
     if one.is_sparse or other.is_sparse:
         one, other = one.to_dense(), other.to_dense()

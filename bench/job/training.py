@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,7 @@ from bench.job.curves import CurveLog
 from bench.job.execution import compile_modules, precision_of
 from bench.job.final import final_weights
 from bench.job.generation import Sampler
+from bench.job.graphing import CudaRecorder, StepGraph
 from bench.job.guard import Guard
 from bench.job.learned import LearnedState
 from bench.job.loading import AnySubmission, build_network, data_spec, load_submission, seed_everything
@@ -75,7 +77,7 @@ class Trainer:
         # Of a generator, after a 16th, an eighth, a quarter and half of the steps.
         shares = (16, 8, 4, 2) if isinstance(self.submission, Generator) else ()
         self.grid_steps = {self.budget.steps // share for share in shares}
-        self.environment = capture_environment(spec.device)
+        self.environment = capture_environment(spec.device, spec.machine)
         self.kinds: dict[str, str] = {}  # place -> what init_training has put there
 
     def run(self) -> TrainingReport:
@@ -109,11 +111,12 @@ class Trainer:
             rebuilt.refuse_another(model, exactly=False)
 
     def _train(self, model: nn.Module) -> None:
+        take = stepper(self.submission, model, self.batches, self.spec, self.progress.updates)
         steps, started = self.last_step, time.perf_counter()
         saved = started
         before = self.progress.seconds
         for step in range(self.progress.step, steps):
-            self.log.add(step, train_one_step(self.submission, self.batches, self.spec, step))
+            self.log.add(step, take(step))
             self.channel.progress("train", step + 1, self.budget.steps, self.log.last_loss)
             if step + 1 in self.grid_steps:
                 paused = time.perf_counter()
@@ -200,6 +203,29 @@ def train_one_step(submission: AnySubmission, batches: BatchStream, spec: JobSpe
         torch.compiler.cudagraph_mark_step_begin()  # what graphs gave in the last step may be overwritten
     with precision_of(spec.execution, images.device):
         return submission.train_step(Batch(images, labels), step)
+
+
+def stepper(
+    submission: AnySubmission, model: nn.Module, batches: BatchStream, spec: JobSpec, updates: dict[str, int]
+) -> Callable[[int], dict[str, Tensor]]:
+    """What takes the step of a number, computed as ``spec`` says.
+
+    Args:
+        submission, model: A training that is begun, or was gone on with.
+        batches: Its data.
+        spec: The job.
+        updates: Counts the steps of each optimizer, by name.
+    """
+    if not spec.execution.graphed:
+        return lambda step: train_one_step(submission, batches, spec, step)
+    graph = StepGraph(submission, model, batches, updates, CudaRecorder())
+    return lambda step: graphed_step(graph, spec, step)
+
+
+def graphed_step(graph: StepGraph, spec: JobSpec, step: int) -> dict[str, Tensor]:
+    """As ``train_one_step``, by a graph."""
+    seed_generators(derive_seed(spec.seed, "step", step), graph.batches.device)
+    return graph.take(step, lambda: precision_of(spec.execution, graph.batches.device))
 
 
 def seed_generators(seed: int, device: torch.device) -> None:

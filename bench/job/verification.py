@@ -1,11 +1,12 @@
 """The verify phase: contract, caps and cost in seconds, on made-up images, before anything is trained."""
 
+from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from bench.contract.jobs import REPORT, JobSpec, Problem, Verification
+from bench.contract.jobs import REPORT, JobSpec, Load, Problem, Verification
 from bench.contract.manifest import BASE_VARIANT
 from bench.contract.records import Cost, over_caps
 from bench.contract.submission import Classifier
@@ -18,6 +19,7 @@ from bench.job.foreign import refuse_foreign
 from bench.job.guard import Guard
 from bench.job.learned import LearnedState
 from bench.job.loading import config_values
+from bench.job.numerics import repeatable
 from bench.job.prediction import batch_dependence
 from bench.job.rebuilding import Rebuilt
 from bench.job.resuming import resumes_as_it_was
@@ -26,6 +28,7 @@ from bench.job.training import DRY_IMAGES, train_one_step
 from bench.job.workload import Workload
 from bench.measure.cost import InferenceCost, forward_cost
 from bench.measure.counting import Tally, counted
+from bench.measure.device_load import device_load
 from bench.measure.environment import capture_environment
 from bench.measure.parameters import ParameterCount, StoredScalars, stored_scalars
 from bench.measure.sampling import COMPUTED, EVERY, recorded_calls
@@ -61,21 +64,25 @@ class Verifier:
     def run(self) -> Verification:
         """Build, take three steps, rebuild, and compare; a problem that leaves nothing to measure is raised."""
         model = self.work.start()
-        state, learned, step = self._dry_training(model)
-        inference, stored = self._inference_cost(model)
-        self._check_checkpoint(model)
-        with undisturbed(self.submission, model):
-            weights = through_a_file(final_weights(self.submission, model))
-            self._check_rebuilt(model, weights)
+        with repeatable(self.work.device):  # or no bits could be compared
+            state, learned, step = self._dry_training(model)
+            inference, stored = self._inference_cost(model)
+            self._check_checkpoint(model)
+            with undisturbed(self.submission, model):
+                weights = through_a_file(final_weights(self.submission, model))
+                self._check_rebuilt(model, weights)
         params = state.count().plus(learned.trained_buffers(weights))
         cost = _cost(params, stored, inference, step)
         self._check_caps(cost)
         self.guard.refuse_changes()
-        training = images_per_s = None
+        training = images_per_s = load = None
         if self.spec.speed_seconds > 0 and not self.problems:
             model.eval()
             images_per_s = self.work.inference_speed(model, cost.evaluations_per_sample)
             training = self.work.training_speed()
+            if training.refused is not None:
+                self.warnings.append(f"computed step by step, for it cannot be {training.refused}")
+            load = device_load(self.work.training_step(training.execution), self.spec.device)
         return Verification(
             config=self.config,
             cost=cost,
@@ -87,7 +94,8 @@ class Verifier:
             inference_images_per_s=images_per_s,
             execution=training.execution if training else self.spec.execution,
             tried=training.tried if training else {},
-            environment=capture_environment(self.spec.device),
+            load=load and Load(**asdict(load)),
+            environment=capture_environment(self.spec.device, self.spec.machine),
         )
 
     def _dry_training(self, model: nn.Module) -> tuple[TrainingState, LearnedState, Tally]:
@@ -159,7 +167,12 @@ class Verifier:
         """A network rebuilt from the final weights must be the one that was trained."""
         images, labels = self.work.images[:DRY_IMAGES], self.work.labels[:DRY_IMAGES]
         rebuilt = Rebuilt(self.submission, self.spec, weights, images, labels)
-        rebuilt.refuse_another(model, exactly=True)
+        rebuilt.refuse_another(model, exactly=not rebuilt.varies)
+        if rebuilt.varies:
+            self.warnings.append(
+                "a kernel that the network uses gives other bits each time on this device: what was rebuilt is "
+                "compared to rounding only"
+            )
         if isinstance(self.submission, Classifier):
             independent, change = batch_dependence(
                 self.submission, rebuilt.network, images, self.spec.data.num_classes

@@ -10,10 +10,13 @@ from bench.contract.jobs import Execution, JobSpec
 from bench.contract.records import Rate
 from bench.contract.submission import Budget, Classifier
 from bench.data.batches import BatchStream
+from bench.job.accounting import TrainingState
 from bench.job.execution import Choice, Step, choose_execution
+from bench.job.graphing import CudaRecorder, StepGraph, differs_from_eager
 from bench.job.loading import load_submission
+from bench.job.numerics import repeatable
 from bench.job.prediction import predict, sample
-from bench.job.training import DRY_IMAGES, start_training, train_one_step
+from bench.job.training import DRY_IMAGES, graphed_step, start_training, stepper
 from bench.measure.cost import InferenceCost
 from bench.measure.sampling import recorded_calls, sampling_cost
 from bench.measure.throughput import measure_throughput
@@ -69,13 +72,23 @@ class Workload:
         submission = load_submission(self.spec.folder, self.spec.protocol.task, self.spec.overrides)
         budget = replace(self.budget, steps=UNLIMITED_STEPS)
         spec = self.spec.model_copy(update={"execution": execution})
-        start_training(submission, spec, budget, self.device)
-        step = iter(range(UNLIMITED_STEPS))
+        model = start_training(submission, spec, budget, self.device)
+        updates = TrainingState(submission, model).count_updates()
+        take, step = stepper(submission, model, self.batches, spec, updates), iter(range(UNLIMITED_STEPS))
+        return lambda: take(next(step))
 
-        def one_step() -> dict[str, Tensor]:
-            return train_one_step(submission, self.batches, spec, next(step))
+    def graph_problem(self) -> str | None:
+        """Why a step cannot be a CUDA graph; None if one does what it does."""
 
-        return one_step
+        def begin(replay: bool) -> tuple[StepGraph, Callable[[int], dict[str, Tensor]]]:
+            submission = load_submission(self.spec.folder, self.spec.protocol.task, self.spec.overrides)
+            model = start_training(submission, self.spec, self.budget, self.device)
+            updates = TrainingState(submission, model).count_updates()
+            graph = StepGraph(submission, model, self.batches, updates, CudaRecorder() if replay else None)
+            return graph, lambda step: graphed_step(graph, self.spec, step)
+
+        with repeatable(self.device):
+            return differs_from_eager(begin, self.spec.steps)
 
     def inference_call(self, model: nn.Module, evaluations: float) -> InferenceCall:
         """A prediction or sampling of a batch by ``model``, which is in eval mode.
@@ -103,8 +116,9 @@ class Workload:
 
     def training_speed(self) -> Choice:
         """Steps a second, computed the fastest way."""
-        dtype = {"fp32": "float32", "bf16": "bfloat16"}[self.spec.execution.precision]
-        return choose_execution(self.spec, self.training_step, lambda step: self._rate(step, items=1, dtype=dtype))
+        dtype = {"fp32": "float32", "tf32": "tensorfloat32", "bf16": "bfloat16"}[self.spec.execution.precision]
+        measure: Callable[[Step], Rate] = lambda step: self._rate(step, items=1, dtype=dtype)  # noqa: E731
+        return choose_execution(self.spec, self.training_step, measure, self.graph_problem)
 
     def inference_speed(self, model: nn.Module, evaluations: float) -> Rate:
         """Images a second by ``model``, which is in eval mode, with so many network evaluations each."""

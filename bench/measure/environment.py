@@ -12,15 +12,22 @@ PACKAGES = ("torch", "torchvision", "fvcore", "numpy", "scipy", "torch-fidelity"
 ALLOCATOR_VARIABLES = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_")
 
 
-def capture_environment(device: str | None) -> dict[str, Any]:
-    """Versions, machine and repository state as JSON-able values.
-
-    What cannot be found out is None. torch is imported only if ``device`` is given.
+def capture_environment(device: str, machine: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What ``capture_machine`` finds and what torch knows of the device, as JSON-able values.
 
     Args:
-        device: "cpu" or "cuda[:N]" to add what torch knows of it; None to leave that out.
+        device: "cpu" or "cuda[:N]".
+        machine: What ``capture_machine`` has found before, so that nobody has to look again.
     """
-    environment: dict[str, Any] = {
+    return (capture_machine(device) if machine is None else machine) | _torch_environment(device)
+
+
+def capture_machine(device: str = "cpu") -> dict[str, Any]:
+    """Versions, machine and repository state as JSON-able values, without torch. What cannot be found out is None.
+
+    This asks git and, for a CUDA ``device``, the driver's own program: once a command is enough.
+    """
+    machine: dict[str, Any] = {
         "capbench": _version("capbench"),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",
@@ -31,9 +38,9 @@ def capture_environment(device: str | None) -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "repository": _repository(),
     }
-    if device is not None:
-        environment |= _torch_environment(device)
-    return environment
+    if device.startswith("cuda"):
+        machine["driver"] = _driver()
+    return machine
 
 
 def peak_memory_bytes(device: str) -> int:
@@ -110,7 +117,10 @@ def _torch_environment(device: str) -> dict[str, Any]:
             "compute_capability": f"{properties.major}.{properties.minor}",
             "cuda": torch.version.cuda,
             "cudnn": torch.backends.cudnn.version(),
-            "driver": _driver(),
+            "cudnn_deterministic": torch.backends.cudnn.deterministic,
+            "cudnn_benchmark": torch.backends.cudnn.benchmark,
+            "tf32_in_products": torch.backends.cuda.matmul.allow_tf32,
+            "tf32_in_convolutions": torch.backends.cudnn.allow_tf32,
         }
     return found
 

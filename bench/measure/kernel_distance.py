@@ -6,7 +6,9 @@ Bińkowski et al. 2018, arXiv 1801.01401, section 3; the estimate and its random
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 SUBSETS = 100
 SUBSET_SIZE = 1000
@@ -28,9 +30,16 @@ def subset_size(samples: int, references: int) -> int:
 
 
 def kernel_distance(
-    features: NDArray[np.float32], reference: NDArray[np.float32], *, size: int, subsets: int = SUBSETS
+    features: NDArray[np.float32],
+    reference: NDArray[np.float32],
+    *,
+    size: int,
+    subsets: int = SUBSETS,
+    device: str = "cpu",
 ) -> KernelDistance:
     """KID of (N, D) ``features`` against (M, D) ``reference``, over ``subsets`` random pairs of ``size`` rows.
+
+    Kernels are float32, on ``device``; their sums float64.
 
     Raises:
         ValueError: If a set has fewer than ``size`` rows, or ``size`` is below 2.
@@ -38,20 +47,21 @@ def kernel_distance(
     if not 2 <= size <= min(len(features), len(reference)):
         raise ValueError(f"`size` is {size}; it must be between 2 and {min(len(features), len(reference))}")
     rng = np.random.RandomState(SEED)
+    sets = [torch.from_numpy(values).to(device) for values in (features, reference)]
     found = []
     for _ in range(subsets):
-        x = features[rng.choice(len(features), size, replace=False)]
-        y = reference[rng.choice(len(reference), size, replace=False)]
+        # In this order, which is torch-fidelity's.
+        chosen = [torch.from_numpy(rng.choice(len(values), size, replace=False)) for values in sets]
+        x, y = (values[rows.to(device)] for values, rows in zip(sets, chosen, strict=True))
         within = _off_diagonal_sum(_kernel(x, x)) + _off_diagonal_sum(_kernel(y, y))
-        between = _kernel(x, y).sum(dtype=np.float64)
+        between = _kernel(x, y).sum(dtype=torch.float64).item()
         found.append(within / (size * (size - 1)) - 2 * between / size**2)
     return KernelDistance(float(np.mean(found)), float(np.std(found)), size)
 
 
-def _kernel(x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
-    values: NDArray[np.float32] = (x @ y.T / np.float32(x.shape[1]) + np.float32(1)) ** 3
-    return values
+def _kernel(x: Tensor, y: Tensor) -> Tensor:
+    return (x @ y.T / x.shape[1] + 1) ** 3
 
 
-def _off_diagonal_sum(kernel: NDArray[np.float32]) -> float:
-    return float(kernel.sum(dtype=np.float64) - np.trace(kernel, dtype=np.float64))
+def _off_diagonal_sum(kernel: Tensor) -> float:
+    return (kernel.sum(dtype=torch.float64) - kernel.diagonal().sum(dtype=torch.float64)).item()

@@ -216,6 +216,8 @@ def _timing(timing: Timing) -> dict[str, object]:
             others = ""
             if value.neighbours is not None:
                 others = f"; other programs had {value.neighbours:.0%} of the processors"
+            if value.beside:
+                others += f"; beside {value.beside} other runs"
             shown[name] = f"{value.median_per_s:,.5g} (interquartile range {value.iqr_per_s:.3g}{others})"
         elif value is not None:
             shown[name] = f"{value:.5g}" if isinstance(value, float) else value

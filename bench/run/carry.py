@@ -1,8 +1,9 @@
 """``bench pack`` and ``bench unpack``: records, and what unfinished runs go on from, to another machine and back.
 
 What is unpacked was made elsewhere, so nothing is taken on trust that a local run would not have to show: records
-have to be whole and to lie where their run belongs; of an unfinished run only its training travels (a checkpoint
-is read without executing anything in it), so that it is always evaluated on the machine that writes its record.
+have to be whole and to lie where their run belongs; of an unfinished run its training travels (a checkpoint is
+read without executing anything in it), so that it is evaluated on the machine that writes its record. Samples
+travel if that is wanted, and their record says that they were drawn on one machine and scored on another.
 """
 
 import contextlib
@@ -12,19 +13,48 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
-from bench.contract.jobs import CHECKPOINT, PROGRESS_FOLDER, SPEC, WORK
+from bench.contract.jobs import (
+    AS_PUBLISHED_SAMPLES,
+    BEGUN,
+    CHECKPOINT,
+    PICTURES,
+    PROGRESS_FOLDER,
+    REPORT,
+    SAMPLES,
+    SPEC,
+    WEIGHTS,
+    WORK,
+)
 from bench.contract.records import Record, parse_record, read_record, record_name, record_paths
 from bench.errors import ExitCode, NothingToDo, ResultsError
 from bench.files import atomic_path, write_bytes
 from bench.run.executors.bundle import add_bytes
 
 RUN = re.compile(r"(?P<run>runs/(?:[a-z0-9][a-z0-9_.-]*/){3}seed\d+-[0-9a-f]{8})(?P<rest>\.json|/.+)")
-TRAINING = PurePosixPath(WORK, "train")
+TRAINING, EVALUATION = PurePosixPath(WORK, "train"), PurePosixPath(WORK, "evaluate")
 RESUMED_FROM = (TRAINING / SPEC, TRAINING / CHECKPOINT)
+# What a generator's samples are scored from, and a record of them is written from (``bench score``).
+SAMPLED = EVALUATION / REPORT["evaluate"]
+SCORED_FROM = (
+    PurePosixPath(WORK, BEGUN),
+    *(TRAINING / name for name in (SPEC, REPORT["train"], WEIGHTS)),
+    SAMPLED,
+    *(EVALUATION / name for name in (SPEC, SAMPLES, AS_PUBLISHED_SAMPLES)),
+    *(EVALUATION / picture.array for picture in PICTURES),
+)
 LARGEST_BYTES = 2**30  # of a file: a compressed archive could hold anything
+
+
+class Packed(NamedTuple):
+    """What ``pack`` put into an archive."""
+
+    records: int
+    unfinished: int
+    sampled: int  # runs whose samples are not scored yet
 
 
 @dataclass
@@ -38,35 +68,35 @@ class Arrived:
     refused: list[str] = field(default_factory=list)  # a line each
 
 
-def pack(results: Path, output: Path, *, artifacts: bool = False) -> tuple[int, int]:
+def pack(results: Path, output: Path, *, artifacts: bool = False, samples: bool = False) -> Packed:
     """Write a ``.tar.gz`` of all records, and of what unfinished runs go on from.
 
     Args:
         results: The results folder.
         output: The file to write; replaced if it is there.
         artifacts: Also weights, pictures and logs.
-
-    Returns:
-        How many records and how many unfinished runs are in it.
+        samples: Also those that are not scored yet: 30 MB per 10,000 of 3 × 32 × 32.
 
     Raises:
-        NothingToDo: If there is neither.
+        NothingToDo: If there is none of it.
         ResultsError: If the file cannot be written.
     """
     records = list(record_paths(results))
     unfinished = list(_unfinished(results))
-    if not records and not unfinished:
+    sampled = list(unscored(results)) if samples else []
+    if not records and not unfinished and not sampled:
         raise NothingToDo(f"{results}: no runs; `bench run` makes them")
     paths = [*records, *(path for folder in unfinished for path in _resumed_from(folder))]
     if artifacts:
         paths += [path for record in records for path in _kept(record.with_suffix(""))]
+    paths += [path for folder in sampled for path in _scored_from(folder) if path not in paths]
     try:
         with atomic_path(output) as partial, tarfile.open(partial, "w:gz", compresslevel=6) as tar:
             for path in paths:
                 _add(tar, path, path.relative_to(results).as_posix())
     except OSError as error:
         raise ResultsError(f"{output}: cannot be written ({error.strerror})") from None
-    return len(records), len(unfinished)
+    return Packed(len(records), len(unfinished), len(sampled))
 
 
 def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
@@ -81,6 +111,21 @@ def _unfinished(results: Path) -> Iterator[Path]:
         folder = checkpoint.parents[len(TRAINING.parts)]
         if not _is_done(folder.with_suffix(".json")):
             yield folder
+
+
+def unscored(results: Path) -> Iterator[Path]:
+    """Folders of runs whose samples wait to be scored, for want of time or of the metric networks' weights."""
+    for report in sorted((results / "runs").glob(f"*/*/*/seed*/{SAMPLED}")):
+        folder = report.parents[len(SAMPLED.parts) - 1]
+        record = _readable(folder.with_suffix(".json"))
+        is_scored = record is not None and record.status == "ok" and not record.not_measured
+        if not is_scored and (folder / EVALUATION / SAMPLES).exists():
+            yield folder
+
+
+def _scored_from(folder: Path) -> list[Path]:
+    progress = sorted((folder / TRAINING / PROGRESS_FOLDER).glob("*.png"))
+    return [*(path for name in SCORED_FROM if (path := folder / name).exists()), *progress]
 
 
 def _is_done(path: Path) -> bool:
@@ -150,7 +195,7 @@ def _is_expected(rest: str) -> bool:
     if ".." in path.parts or rest != f"/{path}":
         return False
     is_progress = path.parent == TRAINING / PROGRESS_FOLDER and path.suffix == ".png"
-    return path.parts[0] != WORK or path in RESUMED_FROM or is_progress
+    return path.parts[0] != WORK or path in (*RESUMED_FROM, *SCORED_FROM) or is_progress
 
 
 def _unpack_run(tar: tarfile.TarFile, folder: Path, members: dict[str, tarfile.TarInfo], arrived: Arrived) -> None:
@@ -199,12 +244,13 @@ def _unpack_files(
     *,
     with_artifacts: bool,
 ) -> None:
-    """Of a finished run its artifacts; of an unfinished one its training, unless one was begun here."""
+    """Of a finished run its artifacts; of one that lacks something what it goes on from, unless that is here."""
     work = {rest: member for rest, member in members.items() if rest.startswith(f"/{WORK}/")}
-    done = _is_done(folder.with_suffix(".json"))
-    if work and not done:
-        if (folder / TRAINING / CHECKPOINT).exists():
-            arrived.refused.append(f"{folder}: was begun here too; its own checkpoint stays")
+    record = _readable(folder.with_suffix(".json"))
+    done = record is not None and record.status == "ok"
+    if work and (record is None or not done or record.not_measured):
+        if any((folder / name).exists() for name in (TRAINING / CHECKPOINT, SAMPLED)):
+            arrived.refused.append(f"{folder}: was begun here too; what is here stays")
         else:
             arrived.unfinished += 1
             for rest, member in work.items():

@@ -21,7 +21,7 @@ from bench.run.floors import add_floors
 from bench.run.plan import Plan, State, make_plan
 from bench.run.progress.choose import choose_display
 from bench.run.runner import Runner, check_writable
-from bench.run.settings import Settings
+from bench.run.settings import Settings, Speeds
 
 Where = Literal["local", "ray", "slurm"]
 EXTRAS = {"ray": "ray", "slurm": "submitit"}  # executor, which is an extra's name too -> its package
@@ -54,6 +54,7 @@ class RunOptions:
     address: str | None = None  # of a Ray cluster
     gpus_per_run: float = 1.0  # on one
     log_format: str = "auto"  # of what is shown while it works
+    speeds: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -138,11 +139,7 @@ def _run(
             display.message(notice)
         display.planned(plan)
         if plan.jobs(State.TO_DO):
-            runner.verify(record_failures=not options.dry_run)
-            display.estimated(plan)
-            if not options.dry_run:
-                runner.run_floors()
-                runner.run()
+            runner.verify() if options.dry_run else runner.run()
         elif plan.entries:
             display.message("nothing to do: every run of this plan has its record")
     finally:
@@ -182,8 +179,9 @@ def settings_of(options: RunOptions, cluster: Cluster | None) -> Settings:
         memory_bytes=None if options.memory is None else parse_memory(options.memory),
         walls=choose_walls(options.sandbox, device) if cluster is None else OPEN,  # each node chooses its own
         elsewhere=cluster is not None,
-        precision=one_of(Precision, options.precision, "--precision"),
-        compile=one_of(Compile, options.compile, "--compile"),
+        precision=choose_precision(options.precision, device),
+        compile=choose_compile(options.compile, device),
+        speeds=one_of(Speeds, options.speeds, "--speeds"),
     )
 
 
@@ -191,10 +189,15 @@ def side_by_side_settings(options: RunOptions, settings: Settings, cluster: Clus
     """The same with as many of ``runs`` runs side by side as there is room for, and threads each."""
     if cluster is not None:
         jobs = options.jobs or cluster.slots(settings.device)
-        return settings.with_jobs(jobs, options.threads or 1, crowded=False)
+        return settings.with_jobs(jobs, options.threads or 1)
     jobs, threads = choose_jobs(options.jobs, settings.device, runs)
-    crowded = options.jobs is None and settings.device == "cpu" and jobs > 1
-    return settings.with_jobs(jobs, options.threads or threads, crowded=crowded)
+    by_itself, on_cpu = options.jobs is None, settings.device == "cpu"
+    return settings.with_jobs(
+        jobs,
+        options.threads or threads,
+        crowded=by_itself and on_cpu and jobs > 1,
+        fitted=by_itself and not on_cpu,
+    )
 
 
 def _plan(options: RunOptions, found: list[Found], cluster: Cluster | None) -> tuple[Plan, list[BenchError]]:
@@ -215,6 +218,30 @@ def one_of(kind: Any, text: str, option: str) -> Any:
     if text not in allowed:
         raise UsageError(f"{option} {text!r}: give {', '.join(allowed[:-1])} or {allowed[-1]}")
     return text
+
+
+def choose_precision(wanted: str, device: str) -> Precision:
+    """``wanted``, if ``device`` computes so.
+
+    Raises:
+        UsageError: If it does not, or there is no such precision.
+    """
+    precision: Precision = one_of(Precision, wanted, "--precision")
+    if precision == "tf32" and device == "cpu":
+        raise UsageError("--precision tf32: is of NVIDIA GPUs, and this runs on the CPU; give fp32 or bf16")
+    return precision
+
+
+def choose_compile(wanted: str, device: str) -> Compile:
+    """``wanted``, if ``device`` has it.
+
+    Raises:
+        UsageError: If it has not, or there is no such way.
+    """
+    way: Compile = one_of(Compile, wanted, "--compile")
+    if way == "graph" and device == "cpu":
+        raise UsageError("--compile graph: CUDA graphs are of NVIDIA GPUs, and this runs on the CPU; give auto")
+    return way
 
 
 def _checkpoint_seconds() -> float:

@@ -1,12 +1,18 @@
 """Which device to use, how many runs side by side, how many threads each."""
 
+import math
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from bench.contract.jobs import Load
 from bench.errors import UsageError
+
+USABLE = 0.9  # of a GPU's memory
+CONTEXT_BYTES = 2**30  # that a process takes on it besides what torch reserves: code, cuDNN's and cuBLAS's own
 
 
 def choose_device(wanted: str) -> str:
@@ -37,9 +43,24 @@ def usable_cores() -> int:
 def choose_jobs(wanted: int | None, device: str, runs: int) -> tuple[int, int]:
     """How many runs side by side, and threads each.
 
-    On a CPU one single-threaded run a core: two multi-threaded ones beside each other ran 6 to 25 times
-    slower, and one run gains only some 1.5 times from a second core. On a GPU one run at a time.
+    On a CPU one single-threaded run per core: two multi-threaded ones beside each other ran 6 to 25 times
+    slower, and one run gains only some 1.5 times from a second core. On a GPU each needs a core too, to ask for
+    its kernels; how many of these it bears is measured later (``runs_that_fit``).
     """
     cores = usable_cores()
-    jobs = wanted or (min(cores, max(1, runs)) if device == "cpu" else 1)
-    return jobs, max(1, cores // jobs) if device == "cpu" else 1
+    jobs = wanted or min(cores, max(1, runs))
+    return jobs, max(1, cores // jobs)
+
+
+def runs_that_fit(loads: Sequence[Load], device_bytes: int) -> int | None:
+    """How many runs keep a GPU busy without waiting for one another; None while nothing was measured.
+
+    Args:
+        loads: Of the trainings that are to run.
+        device_bytes: The GPU's memory.
+    """
+    if not loads:
+        return None
+    by_time = math.ceil(len(loads) / sum(load.busy for load in loads))
+    by_memory = int(USABLE * device_bytes / (CONTEXT_BYTES + max(load.memory_bytes for load in loads)))
+    return max(1, min(by_time, by_memory))

@@ -22,6 +22,7 @@ from bench.errors import BenchError, ResultsError, RunFailed
 from bench.measure.weights import ALL as ALL_WEIGHTS
 from bench.measure.weights import missing
 from bench.run.datasets import DataFacts, DataSets, choose_data
+from bench.run.devices import runs_that_fit
 from bench.run.discovery import Found, variants_of
 from bench.run.executors.limits import Limits
 from bench.run.executors.local import LOG, Conditions
@@ -109,15 +110,16 @@ class Job:
             execution=self.execution(settings),
             compile=settings.compile,
             runs_ahead=sum(job.state is State.TO_DO for job in self.entry.jobs),
+            compiled=settings.compiled and settings.compiled / found.name / self.entry.variant,
         )
 
     def execution(self, settings: Settings) -> Execution:
-        """How its steps are computed: compiled if it was begun so, else if verifying found that faster."""
+        """How its steps are computed: as it was begun, else as verifying found fastest."""
         verification = self.entry.verification
-        compiled = verification is not None and verification.execution.compiled
+        way = Execution() if verification is None else verification.execution
         with contextlib.suppress(RunFailed):
-            compiled = read_report(self.folder / WORK / "train" / SPEC, JobSpec).execution.compiled
-        return Execution(precision=settings.precision, compiled=compiled)
+            way = read_report(self.folder / WORK / "train" / SPEC, JobSpec).execution
+        return way.model_copy(update={"precision": settings.precision})
 
 
 @dataclass
@@ -166,6 +168,13 @@ class Plan:
     def jobs(self, *states: State) -> list[Job]:
         """The jobs in one of ``states``; all for none given."""
         return [job for entry in self.entries for job in entry.jobs if not states or job.state in states]
+
+    def runs_that_fit(self) -> int | None:
+        """How many runs a GPU bears side by side, as far as it was measured; None for no such limit."""
+        verified = [entry.verification for entry in self.entries if entry.verification is not None]
+        loads = [verification.load for verification in verified if verification.load is not None]
+        sizes = [verification.environment.get("device_memory_bytes", 0) for verification in verified]
+        return runs_that_fit(loads, max(sizes, default=0))
 
     def estimate_seconds(self) -> float | None:
         """Wall time of what is to do, with jobs side by side as set; None while nothing was measured."""

@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from bench.contract.jobs import Compile, Precision
 from bench.contract.tracks import OFFICIAL
 from bench.errors import UsageError
 from bench.run.executors.limits import default_memory
 from bench.run.executors.sandbox import OPEN, Walls
+
+Speeds = Literal["auto", "alone", "beside"]
 
 # Seconds of each of two measurements of speed, and images a call. Those of other profiles are for the estimate
 # of time only.
@@ -29,6 +32,7 @@ class Settings:
     embedded: bool = False
     jobs: int = 1
     crowded: bool = False  # whether the last runs may be more than there are cores
+    fitted: bool = False  # whether there are fewer where they would wait for one another on a GPU
     threads: int = 1
     checkpoint_seconds: float = 30.0
     force: bool = False
@@ -39,10 +43,14 @@ class Settings:
     elsewhere: bool = False  # whether other machines carry out the runs: each shares its own memory out
     precision: Precision = "fp32"
     compile: Compile = "auto"
+    speeds: Speeds = "auto"
+    compiled: Path | None = (
+        None  # what torch's compiler makes, for other runs of the same entry; gone with the command
+    )
 
-    def with_jobs(self, jobs: int, threads: int, *, crowded: bool) -> "Settings":
+    def with_jobs(self, jobs: int, threads: int, *, crowded: bool = False, fitted: bool = False) -> "Settings":
         """The same with so many runs side by side, and threads each."""
-        return replace(self, jobs=jobs, threads=threads, crowded=crowded)
+        return replace(self, jobs=jobs, threads=threads, crowded=crowded, fitted=fitted)
 
     def jobs_at_once(self, left: int) -> int:
         """How many runs go on at once while ``left`` are not done.
@@ -58,14 +66,24 @@ class Settings:
         return OFFICIAL_SPEED if self.profile == OFFICIAL else ROUGH_SPEED
 
     @property
-    def verified_at_once(self) -> int:
-        """How many verifications go on at once: one where speeds are measured to be reported."""
-        return 1 if self.profile == OFFICIAL and not self.elsewhere else self.jobs
+    def speeds_alone(self) -> bool:
+        """Whether nothing else of this command goes on while speeds are measured.
+
+        By themselves those that are reported are, on a CPU: there two runs share a memory bus, and training takes
+        hours. A GPU is lent by the minute.
+        """
+        if self.speeds == "auto":
+            return self.profile == OFFICIAL and self.device == "cpu" and not self.elsewhere
+        return self.speeds == "alone"
 
     @property
     def memory_per_run(self) -> int | None:
-        """What a run may use, if nothing is said: its share when most are at work."""
-        if self.memory_bytes is not None or self.elsewhere:
+        """What a run may use, if nothing is said: its share when most are at work.
+
+        Where CUDA is, that is for the user to say: it reserves more than it uses, and the machines that have it
+        may show less memory than there is.
+        """
+        if self.memory_bytes is not None or self.elsewhere or self.device != "cpu":
             return self.memory_bytes
         return default_memory(self.jobs_at_once(2 * self.jobs - 1))
 

@@ -1,13 +1,14 @@
 """Several things at once, as many as there is room for."""
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 ItemT = TypeVar("ItemT")
 POLL_SECONDS = 0.5
+THREADS = 1024  # at most; one is started when it is needed
 
 
 @contextmanager
@@ -22,39 +23,48 @@ def _patience() -> Iterator[None]:
 
 
 def side_by_side(
-    function: Callable[[ItemT], object],
-    items: Sequence[ItemT],
+    function: Callable[[ItemT], Iterable[ItemT] | None],
+    items: Iterable[ItemT],
     room: Callable[[int], int],
     *,
+    rank: Callable[[ItemT], Any] | None = None,
     tick: Callable[[], None] = lambda: None,
     stop: Callable[[], None] = lambda: None,
 ) -> None:
     """Call ``function`` on every item, in threads.
 
     Args:
-        function: Whatever it raises is raised once all have ended.
+        function: May return further items. Whatever it raises is raised once all have ended.
         items: In the order in which they are begun.
         room: How many at a time, of how many that are left.
+        rank: By what those that wait are sorted, the least first; None for the order in which they came.
         tick: Called while there is nothing to do but wait.
         stop: Called on Ctrl-C or SIGTERM, so that what is running ends soon.
 
     Raises:
         KeyboardInterrupt: After one of these, once all that was running has ended. Another meanwhile does nothing.
     """
-    waiting, running, done = list(items), set[Future[object]](), list[Future[object]]()
-    with ThreadPoolExecutor(max_workers=len(items) or 1) as pool:
+    waiting, running, failed = list(items), set[Future[Iterable[ItemT] | None]](), list[BaseException]()
+    with ThreadPoolExecutor(max_workers=THREADS) as pool:
         try:
             while waiting or running:
                 left = len(waiting) + len(running)
                 while waiting and len(running) < room(left):
                     running.add(pool.submit(function, waiting.pop(0)))
                 ended, running = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-                done += ended
+                for future in ended:
+                    error = future.exception()
+                    if error is not None:
+                        failed.append(error)
+                    else:
+                        waiting += future.result() or ()
+                if rank is not None:
+                    waiting.sort(key=rank)
                 tick()
         except KeyboardInterrupt:
             with _patience():
                 stop()
                 pool.shutdown(wait=True, cancel_futures=True)
             raise
-    for future in done:
-        future.result()
+    for error in failed:
+        raise error

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import subprocess
 import sys
 import tarfile
@@ -96,8 +97,13 @@ def submission_worker(spec: JobSpec, tree: Path, called: str) -> "Worker":
     spec.work.mkdir(parents=True)
     write_bytes(spec.work / SPEC, spec.model_dump_json().encode())
     command = [sys.executable, "-m", "bench.job.speed", str(spec.work / SPEC)]
-    variables = {**environment(spec.threads), "PYTHONPATH": str(tree)}
+    variables = {**environment(spec.threads), "PYTHONPATH": found_first(tree)}
     return Worker(command, called, cwd=tree, variables=variables, log=spec.work / "log.txt")
+
+
+def found_first(tree: Path) -> str:
+    """A PYTHONPATH by which ``tree``'s code is found, and packages where they are for this process."""
+    return os.pathsep.join(filter(None, (str(tree), os.environ.get("PYTHONPATH"))))
 
 
 class Worker:

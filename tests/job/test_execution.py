@@ -1,6 +1,8 @@
 """The choice between ways of computing a step, with made-up speeds; and what compiler and bf16 really do."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,10 +10,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from bench.contract.jobs import WEIGHTS, Execution, JobSpec
+from bench.contract.jobs import SPEC, WEIGHTS, Execution, JobSpec
 from bench.contract.records import Rate
 from bench.errors import RunFailed
-from bench.job.execution import Choice, Step, choose_execution
+from bench.files import REPOSITORY
+from bench.job.execution import COMPILED, Choice, Step, choose_execution
 from bench.job.training import Trainer
 from bench.job.verification import Verifier
 from tests.job.making_jobs import make_spec
@@ -119,3 +122,20 @@ def test_bf16_rounds_in_the_step_and_leaves_weights_in_float32(tmp_path: Path) -
     assert any(not torch.equal(first[name], plain[name]) for name in plain)
     for name, tensor in plain.items():
         torch.testing.assert_close(first[name], tensor, rtol=0.1, atol=0.05)
+
+
+@needs_compiler
+@pytest.mark.processes
+def test_what_was_compiled_for_one_run_is_there_for_the_next(tmp_path: Path) -> None:
+    """In a process each: within one, the compiler remembers by itself."""
+    shared, made = tmp_path / "shared", []
+    shared.mkdir()
+    for seed in (0, 1):
+        (tmp_path / str(seed)).mkdir()
+        spec = make_spec(tmp_path / str(seed), seed=seed, execution=Execution(compiled=True), compiled=shared)
+        (spec.work / SPEC).write_text(spec.model_dump_json())
+        command = [sys.executable, "-m", "bench.job.main", "train", str(spec.work)]
+        subprocess.run(command, check=True, cwd=REPOSITORY, capture_output=True)
+        assert (spec.work / WEIGHTS).exists() and not (spec.work / COMPILED).exists()
+        made.append({path.name for path in shared.rglob("*.so")})
+    assert made[0] and made[0] == made[1]  # nothing was compiled again

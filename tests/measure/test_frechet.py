@@ -6,7 +6,13 @@ import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.measure.frechet import extrapolated_distance, frechet_distance, gaussian_of, half_sample_deviation
+from bench.measure.frechet import (
+    extrapolated_distance,
+    frechet_distance,
+    gaussian_of,
+    half_sample_deviation,
+    nuclear_norm,
+)
 
 
 def features(n: int, d: int, seed: int, scale: float = 1.0, shift: float = 0.0) -> np.ndarray:
@@ -42,6 +48,19 @@ def test_against_the_square_root_of_a_matrix(n: int, m: int, d: int) -> None:
     found = frechet_distance(gaussian_of(one), gaussian_of(other))
     # sqrtm of a singular product is itself good to some 1e-6 only.
     assert found == pytest.approx(with_square_root(one, other), rel=1e-9 if min(n, m) > d else 1e-4)
+
+
+@pytest.mark.parametrize(("n", "m", "d"), [(2000, 3000, 256), (60, 500, 64), (30, 20, 64)])
+def test_by_eigenvalues_as_a_gpu_computes_it(n: int, m: int, d: int) -> None:
+    """Of activations like Inception's: not negative, their scales far apart, some hardly ever on."""
+    scales = 10.0 ** np.linspace(-4, 0.5, d)
+    one, other = (np.maximum(features(count, d, seed), 0) * scales for count, seed in ((n, 1), (m, 2)))
+    cross = gaussian_of(one).root @ gaussian_of(other).root.T
+    found, wide = (nuclear_norm(matrix, by_eigenvalues=True) for matrix in (cross, cross.T))
+    expected = scipy.linalg.svdvals(cross.numpy()).sum()
+    assert found == pytest.approx(expected, rel=1e-7)
+    assert wide == pytest.approx(found, rel=1e-7)
+    assert nuclear_norm(cross) == pytest.approx(expected, rel=1e-12)
 
 
 @settings(max_examples=25, deadline=None)

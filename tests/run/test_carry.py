@@ -55,7 +55,7 @@ def archive(tmp_path: Path) -> Path:
         kept.with_suffix("").mkdir()
         (kept.with_suffix("") / "weights.safetensors").write_bytes(b"w")
     begin(there, make_record("net", 3))
-    assert pack(there, path) == (3, 1)
+    assert pack(there, path) == (3, 1, 0)
     return path
 
 
@@ -69,7 +69,7 @@ def test_what_was_packed_arrives_as_it_was(archive: Path, here: Path) -> None:
     assert not list(here.rglob("evaluation.json"))
     again = unpack(archive, here)
     assert (again.records, again.known, again.unfinished) == (0, 3, 0)
-    assert again.refused == [f"{checkpoint.parents[2]}: was begun here too; its own checkpoint stays"]
+    assert again.refused == [f"{checkpoint.parents[2]}: was begun here too; what is here stays"]
 
 
 def test_artifacts_come_with_their_record_if_wanted(tmp_path: Path, archive: Path, here: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_run_that_is_going_on_here_is_left_alone(archive: Path, here: Path) ->
         "/etc/passwd",
         "runs/track/net/base/../../seed0-00000000.json",
         "runs/track/net/base/seed0-00000000/../../x",
-        "runs/track/net/base/seed0-00000000/work/evaluate/evaluation.json",
+        "runs/track/net/base/seed0-00000000/work/evaluate/logits.npy",
         "runs/track/net/base/seed0-00000000/work/train/model.py",
         "site/index.html",
     ],

@@ -498,8 +498,11 @@ def test_a_record_says_how_its_steps_were_computed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "says"),
     [
-        (("--precision", "fp16"), "--precision 'fp16': give fp32 or bf16"),
-        (("--compile", "yes"), "--compile 'yes': give auto, on or off"),
+        (("--precision", "fp16"), "--precision 'fp16': give fp32, tf32 or bf16"),
+        (("--precision", "tf32"), "--precision tf32: is of NVIDIA GPUs, and this runs on the CPU"),
+        (("--speeds", "fast"), "--speeds 'fast': give auto, alone or beside"),
+        (("--compile", "yes"), "--compile 'yes': give auto, on, off or graph"),
+        (("--compile", "graph"), "--compile graph: CUDA graphs are of NVIDIA GPUs"),
     ],
 )
 def test_what_steps_cannot_be_computed_as(tmp_path: Path, option: tuple[str, str], says: str) -> None:

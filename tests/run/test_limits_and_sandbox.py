@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,3 +139,26 @@ def test_which_walls(monkeypatch: pytest.MonkeyPatch) -> None:
             choose_walls("bwrap")
     finally:
         unusable.cache_clear()
+
+
+def test_where_several_share_a_gpu_what_they_share_it_by_is_seen(
+    walled: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NVIDIA's MPS: a socket in a folder, and memory that its clients share with it."""
+    pipe = tmp_path / "mps"
+    code = f"import json, os; print(json.dumps([os.path.isdir('{pipe}'), os.readlink('/proc/self/ns/ipc')]))"
+
+    def looked(devices: bool) -> list[Any]:
+        command = sandboxed([sys.executable, "-c", code], writable=[], readable=[], devices=devices)
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        found: list[Any] = json.loads(done.stdout)
+        return found
+
+    outside = str(Path("/proc/self/ns/ipc").readlink())
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(pipe))
+    absent, ipc = looked(devices=True)
+    assert not absent and ipc != outside  # it does not run: nothing is shared
+    pipe.mkdir()
+    assert looked(devices=True) == [True, outside]
+    sees, ipc = looked(devices=False)
+    assert not sees and ipc != outside

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.jobs import SPEC, Execution, Verification
+from bench.contract.jobs import SPEC, Execution, Load, Verification
 from bench.contract.records import REAL_IMAGES, Rate
 from bench.contract.tracks import load_tracks
 from bench.errors import BenchError, DataError, UsageError
 from bench.files import write_bytes
 from bench.run.datasets import DataSets, choose_data
-from bench.run.devices import choose_device, choose_jobs, usable_cores
+from bench.run.devices import choose_device, choose_jobs, runs_that_fit, usable_cores
 from bench.run.discovery import discover
 from bench.run.floors import add_floors
 from bench.run.plan import Plan, State, make_plan
@@ -45,7 +45,21 @@ def test_devices_and_jobs() -> None:
     cores = usable_cores()
     assert choose_jobs(None, "cpu", 100) == (cores, 1)  # a thread each
     assert choose_jobs(None, "cpu", 1) == (1, cores)
-    assert choose_jobs(None, "cuda", 100) == (1, 1)
+    assert choose_jobs(None, "cuda", 100) == (cores, 1)  # until it is known how many the GPU bears
+    assert choose_jobs(1, "cuda", 100) == (1, cores)  # for what is left to the CPU
+
+
+def test_a_gpu_bears_as_many_runs_as_leave_it_no_pause() -> None:
+    gib = 2**30
+    light, heavy = Load(busy=0.25, memory_bytes=gib), Load(busy=0.9, memory_bytes=3 * gib)
+    assert runs_that_fit([light], 80 * gib) == 4
+    assert runs_that_fit([light, light], 80 * gib) == 4
+    assert runs_that_fit([heavy], 80 * gib) == 2  # the pauses of one are filled by the other
+    assert runs_that_fit([Load(busy=1.0, memory_bytes=gib)], 80 * gib) == 1
+    assert runs_that_fit([light, heavy], 80 * gib) == 2
+    assert runs_that_fit([light], 5 * gib) == 2  # by its memory, less a tenth and each process's context
+    assert runs_that_fit([light], gib) == 1
+    assert runs_that_fit([], 80 * gib) is None
 
 
 def generators(folder: Path, results: Path) -> tuple[Plan, list[BenchError]]:

@@ -46,7 +46,8 @@ def test_a_profile_of_two_and_one_that_breaks(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--precision", "fp16"], "--precision 'fp16': give fp32 or bf16"),
+        (["--precision", "fp16"], "--precision 'fp16': give fp32, tf32 or bf16"),
+        (["--precision", "tf32"], "--precision tf32: is of NVIDIA GPUs"),
         (["--table", "csv"], "--table 'csv'"),
         (["--device", "tpu"], "--device 'tpu'"),
     ],

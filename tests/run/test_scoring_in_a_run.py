@@ -1,11 +1,12 @@
 """``bench run`` on generators: what cannot be measured yet is measured later, beside real images."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from bench.contract.records import REAL_IMAGES, Record, read_record, record_paths
+from bench.contract.records import REAL_IMAGES, Record, read_record, record_path, record_paths, write_record
 from tests.making import bench, write_generator, write_generator_track
 
 
@@ -65,6 +66,89 @@ def test_weights_that_come_later(metric_weights: Path, tmp_path: Path) -> None:
     table = bench("compare", "--results", results, "--table", "csv").stdout
     assert "real-images" in table and "kid" in table
     assert "nothing to do" in bench(*command, BENCH_WEIGHTS=str(metric_weights)).stderr
+
+
+DRAW = ("run", "--device", "cpu", "--seeds", 1, "--jobs", 2)  # a thread
+
+
+def drawn_without_weights(folder: Path) -> tuple[Path, Path]:
+    """Results with a generator's run that has samples and no figures, and its track."""
+    track, results = write_generator_track(folder), folder / "there"
+    write_generator(folder, "honest")
+    done = bench(*DRAW, folder / "honest", "--track", track, "--results", results)
+    assert done.returncode == 0, done.stderr
+    return results, track
+
+
+def carried(there: Path, here: Path, *options: str) -> None:
+    archive = there.parent / "there.tar.gz"
+    done = bench("pack", archive, "--results", there, *options)
+    assert done.returncode == 0, done.stderr
+    done = bench("unpack", archive, "--results", here)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("recorded", [True, False])
+def test_samples_are_scored_where_they_are_brought(recorded: bool, metric_weights: Path, tmp_path: Path) -> None:
+    """Drawn on a GPU whose time was over before they were scored, with a record of the rest or without one."""
+    there, track = drawn_without_weights(tmp_path)
+    here, weights = tmp_path / "here", {"BENCH_WEIGHTS": str(metric_weights)}
+    as_on_a_gpu(there, tmp_path / "honest", track, recorded=recorded)
+    score = ("score", tmp_path / "honest", "--track", track, "--results", here, "--threads", 1)
+    if recorded:  # samples stay where they are if nothing is said
+        carried(there, here)
+        assert "nothing to do: no samples" in bench(*score, **weights).stdout
+        shutil.rmtree(here)
+    carried(there, here, "--samples")
+    for _ in range(2):  # what has its figures is not asked for them again
+        done = bench(*score, **weights)
+        assert done.returncode == 0, done.stderr
+    assert "nothing to do" in done.stdout
+    (record,) = records(here).values()
+    assert record.identity.device_type == "cuda" and record.not_measured == {} and record.ranked
+    assert record.environment["scored_on"]["device_type"] == "cpu"
+    assert (
+        record.cost is not None and record.training is not None and record.timing.training_steps_per_s is not None
+    )
+    assert record.evaluation is not None and record.evaluation.metrics["fid_40"] > 0
+    assert not list(here.rglob("work"))
+    assert (next(here.rglob("samples.png")).parent / "nearest-train.png").exists()
+    if not recorded:
+        return
+    alike = bench(*DRAW, tmp_path / "honest", "--track", track, "--results", there, **weights)
+    assert alike.returncode == 0, alike.stderr
+    found = [record for record in map(read_record, record_paths(there)) if record.cost is not None]
+    (on_cpu,) = [record for record in found if record.identity.device_type == "cpu"]
+    assert on_cpu.evaluation is not None
+    assert on_cpu.evaluation.metrics == pytest.approx(record.evaluation.metrics)
+
+
+def as_on_a_gpu(results: Path, submission: Path, track: Path, *, recorded: bool) -> None:
+    """Have the one run of ``results`` been drawn on a GPU."""
+    (path,) = record_paths(results)
+    record = read_record(path)
+    identity = record.identity.model_copy(update={"device_type": "cuda"})
+    moved = record_path(results, identity, record.protocol)
+    path.with_suffix("").rename(moved.with_suffix(""))
+    path.unlink()
+    if recorded:
+        write_record(moved, record.model_copy(update={"identity": identity}))
+    for spec in moved.with_suffix("").rglob("spec.json"):
+        spec.write_text(spec.read_text().replace('"device": "cpu"', '"device": "cuda:1"'))
+
+
+@pytest.mark.weights
+def test_samples_of_other_code_are_not_given_to_this_one(metric_weights: Path, tmp_path: Path) -> None:
+    there, track = drawn_without_weights(tmp_path)
+    with (tmp_path / "honest" / "model.py").open("a") as file:
+        file.write("OTHER = 1\n")
+    done = bench(
+        "score", tmp_path / "honest", "--track", track, "--results", there, BENCH_WEIGHTS=str(metric_weights)
+    )
+    assert done.returncode == 2, done
+    assert "its samples are of other code, settings or data than there are now" in done.stderr
+    assert list(there.rglob("samples.npy"))
 
 
 def test_a_submission_may_not_be_called_as_real_images_are(tmp_path: Path) -> None:

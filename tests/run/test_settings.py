@@ -1,5 +1,6 @@
 """Seeds, and how many runs and verifications go on at once."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,8 +44,20 @@ def test_the_last_runs_share_the_cores_instead_of_leaving_one_idle() -> None:
     assert fixed.memory_per_run == default_memory(2)
 
 
-def test_speeds_that_are_reported_take_longer_and_are_measured_one_at_a_time() -> None:
+def test_speeds_that_are_reported_take_longer_and_on_a_cpu_are_measured_alone() -> None:
     official, quick = settings("official", jobs=8), settings("quick", jobs=8)
-    assert official.verified_at_once == 1 and quick.verified_at_once == 8
-    assert settings("official", jobs=8, elsewhere=True).verified_at_once == 8  # each on a machine of its own
+    assert official.speeds_alone and not quick.speeds_alone
+    assert not settings("official", jobs=8, elsewhere=True).speeds_alone  # each on a machine of its own
+    assert not replace(official, device="cuda").speeds_alone  # which is lent by the minute
+    assert replace(quick, device="cuda", speeds="alone").speeds_alone
+    assert not replace(official, speeds="beside").speeds_alone
     assert official.speed > quick.speed
+
+
+def test_memory_is_limited_where_it_is_known_what_a_run_takes() -> None:
+    on_cpu, on_gpu = settings(jobs=2), replace(settings(jobs=2), device="cuda")
+    assert on_cpu.memory_per_run == default_memory(2)
+    assert on_gpu.memory_per_run is None  # CUDA reserves more than it uses
+    beyond = 10 * default_memory(1)  # what is said wins, even over what the machine shows
+    assert replace(on_gpu, memory_bytes=beyond).memory_per_run == beyond
+    assert replace(on_cpu, memory_bytes=beyond).memory_per_run == beyond

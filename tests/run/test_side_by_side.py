@@ -45,6 +45,41 @@ def test_a_failure_is_raised_once_all_have_ended() -> None:
     assert done == [1, 2, 3, 4]
 
 
+def test_what_follows_from_one_is_begun_after_those_that_wait() -> None:
+    begun: list[str] = []
+
+    def work(item: str) -> list[str]:
+        begun.append(item)
+        return [item + "'", item + "''"] if len(item) == 1 else []
+
+    side_by_side(work, ["a", "b"], lambda left: 1)
+    assert begun == ["a", "b", "a'", "a''", "b'", "b''"]
+
+
+def test_those_that_wait_are_sorted_whenever_one_comes() -> None:
+    begun: list[int] = []
+
+    def work(item: int) -> list[int]:
+        begun.append(item)
+        return [5, 2] if item == 1 else []
+
+    side_by_side(work, [1, 4, 3], lambda left: 1, rank=lambda item: item)
+    assert begun == [1, 2, 3, 4, 5]
+
+
+def test_what_follows_does_not_wait_for_all_of_the_first() -> None:
+    followed = threading.Event()
+
+    def work(item: str) -> list[str]:
+        if item == "slow":
+            assert followed.wait(30)
+        if item == "follows":
+            followed.set()
+        return ["follows"] if item == "quick" else []
+
+    side_by_side(work, ["slow", "quick"], lambda left: 2)
+
+
 def test_an_interruption_stops_what_runs_and_begins_nothing_more() -> None:
     stop, begun = threading.Event(), list[int]()
 

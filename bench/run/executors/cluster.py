@@ -57,7 +57,7 @@ def run_on_node(spec: JobSpec, orders: Orders, slots: int, on_progress: OnProgre
         failure = Failure(status="error", reason=f"on a node: {error}")
         return Done(failure, executor.environment, slots, OPEN)
     limits = orders.limits
-    memory = spec.memory_bytes or default_memory(slots)
+    memory = spec.memory_bytes or (default_memory(slots) if spec.device == "cpu" else None)
     spec = spec.model_copy(update={"memory_bytes": memory})
     if limits.memory_bytes is None:
         limits = Limits(limits.seconds, memory, limits.threads)

@@ -6,17 +6,19 @@ specification's work folder on the runner's machine, wherever they ran. It write
 
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from bench.contract.jobs import REPORT, WEIGHTS, Failure, JobSpec, Phase, TrainingReport, read_report
 from bench.errors import BenchError, ContractError
 from bench.measure.energy import LONGEST_UNREAD_SECONDS, EnergyMeter
-from bench.measure.environment import capture_environment
+from bench.measure.environment import capture_machine
 from bench.run.executors.limits import Limits
 from bench.run.executors.local import SANDBOXED, Conditions, OnProgress, run_phase
 from bench.run.executors.sandbox import OPEN, Walls
-from bench.run.executors.tree import adopt_orphans
+from bench.run.executors.tree import adopt_orphans, phases_at_work
 from bench.run.weights_file import check_weights
 
 UNLIMITED = Conditions(Limits(), OPEN)  # of what runs no submission's code
@@ -41,6 +43,7 @@ class Done:
     walls: Walls
     train_seconds: float | None = None  # by this process's clock; None where training was done before
     train_joules: float | None = None  # of the whole device meanwhile; None also where it has no counter
+    beside: int = 0  # most phases of this and other commands that were seen on the machine meanwhile
 
 
 class Executor(Protocol):
@@ -65,20 +68,49 @@ class Executor(Protocol):
         """Nothing more will be run."""
 
 
+@dataclass(eq=False)
+class _Company:
+    """Of one assignment."""
+
+    most: int  # phases beside its own
+
+
 class LocalExecutor:
     """On this machine: a process a phase."""
 
     def __init__(self, device: str, jobs: int) -> None:
         """Of ``jobs`` runs side by side on ``device``."""
-        self.environment = capture_environment(None)  # now: hours later the checkout may have changed
+        self.environment = capture_machine(device)  # now: hours later the checkout may have changed
         self.jobs = jobs
+        self._at_work, self._counting = set[_Company](), threading.Lock()
         self._energy = EnergyMeter(device)
         self._energy_read = time.monotonic()
         adopt_orphans()
 
     def run(self, assignment: Assignment, on_progress: OnProgress, stop: threading.Event) -> Done:
         """As ``Executor.run``."""
-        spec, conditions = assignment.spec, assignment.conditions
+        with self._counted() as company:
+            done = self._run(assignment, on_progress, stop)
+        return replace(done, beside=company.most)
+
+    @contextmanager
+    def _counted(self) -> Iterator["_Company"]:
+        """Count who else is at work, on this executor and beside it."""
+        own = _Company(most=phases_at_work())
+        with self._counting:
+            self._at_work.add(own)
+            for each in self._at_work:
+                each.most = max(each.most, len(self._at_work) - 1)
+        try:
+            yield own
+        finally:
+            with self._counting:
+                self._at_work.remove(own)
+            own.most = max(own.most, phases_at_work())
+
+    def _run(self, assignment: Assignment, on_progress: OnProgress, stop: threading.Event) -> Done:
+        spec = assignment.spec.model_copy(update={"machine": self.environment})
+        conditions = assignment.conditions
         seconds: float | None = None
         joules: float | None = None
         failure: Failure | None = None

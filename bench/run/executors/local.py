@@ -36,7 +36,7 @@ from bench.errors import RunFailed
 from bench.files import REPOSITORY, without_local_paths, write_bytes
 from bench.run.executors.limits import Limits, Watch
 from bench.run.executors.sandbox import CLOSED, Walls, sandboxed, without_secrets
-from bench.run.executors.tree import end_tree, start_tree
+from bench.run.executors.tree import MODULE, end_tree, start_tree
 
 LOG = "log.txt"
 LOG_BYTES = 2**20  # of it that are read
@@ -84,11 +84,11 @@ def run_phase(
     write_bytes(spec.work / SPEC, spec.model_dump_json(indent=1).encode())
     (spec.work / FAILURE).unlink(missing_ok=True)
     reader, writer = os.pipe()
-    command = [sys.executable, "-P", "-m", "bench.job.main", phase, str(spec.work)]
+    command = [sys.executable, "-P", "-m", MODULE, phase, str(spec.work)]
     variables = {**environment(spec.threads), EVENTS_FD: str(writer)}
     if conditions.walls == CLOSED and phase in SANDBOXED:
         command = sandboxed(
-            command, writable=[spec.work], readable=_readable(spec, phase), devices=spec.device != "cpu"
+            command, writable=_writable(spec), readable=_readable(spec, phase), devices=spec.device != "cpu"
         )
         variables = without_secrets(variables)
     with log_path.open("ab") as log:
@@ -146,6 +146,14 @@ def _data_for(data: JobData, phase: Phase) -> JobData:
     }
     nowhere = {} if phase not in SANDBOXED else {"root": Path(os.devnull)}
     return data.model_copy(update={**dict.fromkeys(withheld.get(phase, ())), **nowhere})
+
+
+def _writable(spec: JobSpec) -> list[Path]:
+    """The phase's folder, and what the compiler made for other runs of the same submission and variant."""
+    if spec.compiled is None:
+        return [spec.work]
+    spec.compiled.mkdir(parents=True, exist_ok=True)
+    return [spec.work, spec.compiled]
 
 
 def _readable(spec: JobSpec, phase: Phase) -> list[Path]:

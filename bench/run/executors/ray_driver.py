@@ -22,7 +22,7 @@ from bench.contract.jobs import ArrayFile, Failure, JobSpec, Phase, Progress
 from bench.data.store import files_of
 from bench.errors import UsageError
 from bench.files import REPOSITORY
-from bench.measure.environment import capture_environment
+from bench.measure.environment import capture_machine
 from bench.measure.weights import ALL, missing
 from bench.run.devices import usable_cores
 from bench.run.executors.bundle import Parcel, folder_bytes, parcel_of, write_folder
@@ -88,7 +88,7 @@ class RayExecutor:
         self._sandbox, self._gpus_per_run, self._keep_seconds = sandbox, gpus_per_run, keep_seconds
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self._mailbox: Any = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
-        self._environment = capture_environment(None)
+        self._environment = capture_machine()
         self._parcels: dict[Path, Parcel] = {}  # of files of data sets and weights: hashed once
         self._objects: dict[str, Any] = {}  # hash of a file -> where it is in the object store
         self._lock = threading.Lock()

@@ -105,14 +105,25 @@ def sandboxed(
         readable: Files and folders, absolute, that it may read besides the system and Python's own.
         devices: Whether it needs the machine's devices, as for a GPU.
     """
-    made = [PROGRAM, "--die-with-parent", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
+    shared = _shared_gpu() if devices else []
+    made = [PROGRAM, "--die-with-parent", "--unshare-pid", "--unshare-net", "--unshare-uts"]
+    made += [] if shared else ["--unshare-ipc"]
     made += ["--proc", "/proc", "--tmpfs", "/tmp"]
     made += ["--dev-bind", "/dev", "/dev"] if devices else ["--dev", "/dev"]
     for path in (*map(Path, SYSTEM), *_python(), *readable):
         made += ["--ro-bind-try", str(path), str(path)]
-    for path in writable:
+    for path in (*shared, *writable):
         made += ["--bind", str(path), str(path)]
     return [*made, "--dir", HOME, "--setenv", "HOME", HOME, "--chdir", HOME, *command]
+
+
+def _shared_gpu() -> list[Path]:
+    """Where NVIDIA's MPS listens, by which processes use a GPU at the same time; nothing where it does not run.
+
+    Its clients also share memory with it, so that they cannot have that to themselves.
+    """
+    folder = Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps"))
+    return [folder] if folder.is_dir() else []
 
 
 def _python() -> Iterator[Path]:

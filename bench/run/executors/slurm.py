@@ -27,7 +27,7 @@ from submitit.helpers import DelayedSubmission
 from bench.contract.jobs import Failure, JobSpec, Progress
 from bench.errors import UsageError
 from bench.files import write_bytes
-from bench.measure.environment import capture_environment
+from bench.measure.environment import capture_machine
 from bench.run.executors.cluster import Orders, run_on_node
 from bench.run.executors.executor import Assignment, Done
 from bench.run.executors.local import OnProgress, Stopped
@@ -141,7 +141,7 @@ class SlurmExecutor:
         self.on_retry: Callable[[str], None] = lambda message: None
         self._sandbox = sandbox
         self._queue = Queue()
-        self._environment = capture_environment(None)
+        self._environment = capture_machine()
         self._listeners: dict[Path, OnProgress] = {}
         self._heard: dict[Path, dict[str, Any]] = {}
 

@@ -12,6 +12,9 @@ from typing import IO
 
 import psutil
 
+from bench.run.executors.sandbox import PROGRAM
+
+MODULE = "bench.job.main"  # what a phase's first process runs; a sandbox around it has that in its own command too
 # The first process of every phase that runs now. Nobody looks for strays while one is being started, for it would
 # be taken for one.
 _running: set[int] = set()
@@ -23,6 +26,12 @@ def adopt_orphans() -> None:
     if sys.platform == "linux":
         pr_set_child_subreaper = 36
         ctypes.CDLL(None, use_errno=True).prctl(pr_set_child_subreaper, 1)
+
+
+def phases_at_work() -> int:
+    """How many phases run on this machine now, of whatever command."""
+    commands = (process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"]))
+    return sum(MODULE in command and not command[0].endswith(PROGRAM) for command in commands)
 
 
 def start_tree(
