@@ -1,7 +1,13 @@
-"""``python -m benchmarks``: measure everything, for docs/performance.md. Arguments go to pytest."""
+"""``python -m benchmarks``: measure everything, for docs/performance.md. Arguments go to pytest.
 
+``python -m benchmarks --on-a-gpu`` measures in some three minutes what a GPU changes most, into
+``benchmarks/gpu.json``, which is committed: such machines come and go.
+"""
+
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 from bench.contract.jobs import PARENT_PID
 from bench.files import REPOSITORY
@@ -9,18 +15,30 @@ from bench.run.executors.local import environment
 from benchmarks import page
 
 OPTIONS = ("--benchmark-sort=fullname", "--benchmark-columns=median,iqr,rounds", "--durations=0")
+ON_A_GPU = "loop_by_hand or authors_write or test_augmentation or plain_loop or that_go_on or (a_step and bf16)"
 
 
 def main() -> None:
     """Under the environment that the harness gives to its processes."""
     variables = {name: value for name, value in environment(1).items() if name != PARENT_PID}
-    page.MEASURED.parent.mkdir(exist_ok=True)
-    command = ["pytest", "benchmarks", f"--benchmark-json={page.MEASURED}", *OPTIONS, *sys.argv[1:]]
-    subprocess.run([sys.executable, "-m", *command], check=True, cwd=REPOSITORY, env=variables)
-    command = [sys.executable, "-m", "benchmarks.growth"]
-    done = subprocess.run(command, check=True, cwd=REPOSITORY, env=variables, capture_output=True)
-    page.GROWTH.write_bytes(done.stdout)
+    options = sys.argv[1:]
+    if "--on-a-gpu" in options:
+        variables.setdefault("BENCH_BENCHMARK_DEVICE", "cuda")
+        options.remove("--on-a-gpu")
+        _measure(page.ON_GPU, ["-k", ON_A_GPU, *options], variables)
+    else:
+        _measure(page.MEASURED, options, variables)
+        command = [sys.executable, "-m", "benchmarks.growth"]
+        done = subprocess.run(command, check=True, cwd=REPOSITORY, env=variables, capture_output=True)
+        page.GROWTH.write_bytes(done.stdout)
     page.main()
+
+
+def _measure(output: Path, options: list[str], variables: dict[str, str]) -> None:
+    output.parent.mkdir(exist_ok=True)
+    command = ["pytest", "benchmarks", f"--benchmark-json={output}", *OPTIONS, *options]
+    # One that fails leaves the others' figures, and its line in the output.
+    subprocess.run([sys.executable, "-m", *command], check=False, cwd=REPOSITORY, env={**os.environ, **variables})
 
 
 if __name__ == "__main__":

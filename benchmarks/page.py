@@ -11,27 +11,34 @@ from bench.files import REPOSITORY, write_bytes
 
 PAGE = REPOSITORY / "docs" / "performance.md"
 MEASURED, GROWTH = (REPOSITORY / ".benchmarks" / name for name in ("now.json", "growth.json"))
-ON_GPU = "not measured"
+ON_GPU = REPOSITORY / "benchmarks" / "gpu.json"  # committed once it was measured
+BESIDE = ("what", "beside", "times as fast", "ours", "theirs", "goal")
 
 
 def main() -> None:
-    """Rewrite the tables."""
-    measured = json.loads(MEASURED.read_text())
-    page = PAGE.read_text()
-    sections = {
-        "machine": machine(measured),
-        "beside": grid(
-            ("what", "beside", "times as fast", "ours", "theirs", "goal", "on a GPU"), beside(measured)
-        ),
-        "alone": grid(("what", "median", "middle half of the rounds"), alone(measured)),
-        "growth": growth(json.loads(GROWTH.read_text())),
-    }
+    """Rewrite the tables of which there are measurements here."""
+    sections = {}
+    if MEASURED.exists():
+        measured = json.loads(MEASURED.read_text())
+        sections["machine"] = machine(measured)
+        sections["beside"] = grid(BESIDE, beside(measured))
+        sections["alone"] = grid(("what", "median", "middle half of the rounds"), alone(measured))
+    if GROWTH.exists():
+        sections["growth"] = growth(json.loads(GROWTH.read_text()))
+    if ON_GPU.exists():
+        measured = json.loads(ON_GPU.read_text())
+        sections["gpu"] = f"{machine(measured)}\n\n{grid(BESIDE, beside(measured))}"
+    write_bytes(PAGE, with_sections(PAGE.read_text(), sections).encode())
+
+
+def with_sections(page: str, sections: dict[str, str]) -> str:
+    """``page`` with texts between their marks."""
     for name, text in sections.items():
         begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
         pattern = re.escape(begin) + ".*?" + re.escape(end)
         page, count = re.subn(pattern, lambda _, t=f"{begin}\n{text}\n{end}": t, page, flags=re.DOTALL)
         assert count == 1, name
-    write_bytes(PAGE, page.encode())
+    return page
 
 
 def grid(titles: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
@@ -51,15 +58,20 @@ def machine(measured: dict[str, Any]) -> str:
     )
 
 
+def times_as_fast(found: dict[str, float]) -> str:
+    """A ratio with its interval."""
+    return f"**{found['ratio']:.2f}** [{found['low']:.2f}, {found['high']:.2f}]"
+
+
 def beside(measured: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     """A row a rival."""
     for benchmark in measured["benchmarks"]:
         info, first = benchmark["extra_info"], True
         for name, found in info.get("against", {}).items():
-            ratio = f"**{found['ratio']:.2f}** [{found['low']:.2f}, {found['high']:.2f}]"
             goal = f"{info['goal']:g}" if first and info["goal"] else ""
             ours = time_text(benchmark["stats"]["median"])
-            yield info["what"] if first else "", name, ratio, ours, time_text(found["seconds"]), goal, ON_GPU
+            what = info["what"] if first else ""
+            yield what, name, times_as_fast(found), ours, time_text(found["seconds"]), goal
             first = False
 
 

@@ -22,6 +22,7 @@ from bench.augment import random_flip, random_resized_crop, random_rotation
 from bench.contract.submission import DataSpec
 from bench.job.loading import load_submission
 from bench.job.speed import answer, own_output
+from benchmarks.specs import DEVICE
 
 SUBMISSION = Path(__file__).resolve().parents[1] / "submissions" / "se_dsconv"
 IMAGES, BATCH = 50_000, 128
@@ -58,8 +59,8 @@ def batches(way: str) -> Iterator[tuple[Tensor, Tensor]]:
         while True:
             yield from loader
     images, labels = (
-        torch.from_numpy(pictures.images).permute(0, 3, 1, 2).contiguous(),
-        torch.from_numpy(pictures.labels),
+        torch.from_numpy(pictures.images).permute(0, 3, 1, 2).contiguous().to(DEVICE),
+        torch.from_numpy(pictures.labels).to(DEVICE),
     )
     layout = {"batched": torch.contiguous_format, "channels-last": torch.channels_last}[way]
     while True:
@@ -72,12 +73,12 @@ def batches(way: str) -> Iterator[tuple[Tensor, Tensor]]:
 def steps(way: str) -> Iterator[float]:
     """Takes a step each time that it is asked for the next loss."""
     data = DataSpec(image_shape=(3, 32, 32), num_classes=100, channel_mean=(0.5,) * 3, channel_std=(0.25,) * 3)
-    network = load_submission(SUBMISSION, "classification", {}).build_model(data).train()
+    network = load_submission(SUBMISSION, "classification", {}).build_model(data).train().to(DEVICE)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1.5e-3)
     for images, labels in batches(way):
         # The submission's own layers, without its first one, which takes bytes.
-        logits = network.head(network.blocks(network.stem(images)).mean((2, 3)))
-        loss = F.cross_entropy(logits, labels)
+        logits = network.head(network.blocks(network.stem(images.to(DEVICE))).mean((2, 3)))
+        loss = F.cross_entropy(logits, labels.to(DEVICE))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -86,4 +87,4 @@ def steps(way: str) -> Iterator[float]:
 
 if __name__ == "__main__":
     losses = steps(sys.argv[1])
-    answer({"train": lambda: next(losses)}, "cpu", own_output())
+    answer({"train": lambda: next(losses)}, DEVICE, own_output())

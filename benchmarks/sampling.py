@@ -16,6 +16,7 @@ from bench.contract.submission import DataSpec
 from bench.job.loading import build_network, load_submission
 from bench.job.prediction import sample
 from bench.job.speed import answer, own_output
+from benchmarks.specs import DEVICE
 from reference_models import signal_shares, to_bytes
 
 SUBMISSION = Path(__file__).resolve().parents[1] / "submissions" / "convnext_ddpm"
@@ -26,16 +27,16 @@ GUIDANCE, TIME_STEPS = 1.5, 1000
 @torch.no_grad()
 def plain(model: nn.Module, labels: Tensor, steps: int, generator: torch.Generator) -> Tensor:
     """Ancestral sampling (Ho et al. 2020, algorithm 2) with classifier-free guidance; ``steps`` of its steps."""
-    shares = signal_shares("linear", TIME_STEPS).float()
+    shares = signal_shares("linear", TIME_STEPS).float().to(DEVICE)
     betas = 1 - shares[1:] / shares[:-1]
-    x = torch.randn(len(labels), 3, 32, 32, generator=generator)
+    x = torch.randn(len(labels), 3, 32, 32, generator=generator, device=DEVICE)
     for time in range(TIME_STEPS - 1, TIME_STEPS - 1 - steps, -1):
-        times = torch.full((len(labels),), time)
+        times = torch.full((len(labels),), time, device=DEVICE)
         conditional, free = model(x, times, labels), model(x, times, None)
         noise = free + GUIDANCE * (conditional - free)
         beta, share = betas[time - 1], shares[time]
         x = (x - beta / torch.sqrt(1 - share) * noise) / math.sqrt(1 - beta)
-        x = x + torch.sqrt(beta) * torch.randn(x.shape, generator=generator)
+        x = x + torch.sqrt(beta) * torch.randn(x.shape, generator=generator, device=DEVICE)
     return to_bytes(x, -1, 1)
 
 
@@ -43,11 +44,11 @@ if __name__ == "__main__":
     way, steps, count, threads = sys.argv[1], *map(int, sys.argv[2:])
     torch.set_num_threads(threads)
     submission = load_submission(SUBMISSION, "generation", {"sampling_steps": steps})
-    labels = torch.arange(count) % 100
+    labels = torch.arange(count, device=DEVICE) % 100
     if way == "plain":
-        network = submission.build_model(DATA).eval()
-        work = lambda: plain(network, labels, steps, torch.Generator().manual_seed(0))  # noqa: E731
+        network = submission.build_model(DATA).eval().to(DEVICE)
+        work = lambda: plain(network, labels, steps, torch.Generator(DEVICE).manual_seed(0))  # noqa: E731
     else:
-        ours = build_network(submission, DATA, torch.device("cpu")).eval().requires_grad_(False)
+        ours = build_network(submission, DATA, torch.device(DEVICE)).eval().requires_grad_(False)
         work = lambda: sample(submission, ours, labels, 0, (3, 32, 32))  # type: ignore[arg-type]  # noqa: E731
-    answer({"sample": work}, "cpu", own_output())
+    answer({"sample": work}, DEVICE, own_output())

@@ -10,6 +10,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.functional import pil_to_tensor, to_pil_image
 
 from bench import augment
+from benchmarks.specs import DEVICE
 from benchmarks.versus import versus
 
 BATCH = 512
@@ -54,4 +55,5 @@ def test_augmentation(benchmark: BenchmarkFixture, name: str) -> None:
     theirs = {"torchvision, PIL images one by one": on_pictures, "torchvision, tensors one by one": on_tensors}
     if name == "erasing":  # which PIL images cannot have
         del theirs["torchvision, PIL images one by one"]
-    versus(benchmark, lambda: ours(images), theirs, what=f"{name}, {BATCH} images", goal=goal)
+    there = images.to(DEVICE)
+    versus(benchmark, lambda: ours(there), theirs, what=f"{name}, {BATCH} images", goal=goal, gpu_goal=50)

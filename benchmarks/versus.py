@@ -3,9 +3,11 @@
 import time
 from collections.abc import Callable, Mapping
 
+import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.stats import median_interval
+from benchmarks.specs import DEVICE
 
 Work = Callable[[], object]
 
@@ -17,6 +19,18 @@ def seconds(work: Work) -> float:
     return time.perf_counter() - started
 
 
+def to_its_end(work: Work) -> Work:
+    """The same, done once the device has done it too."""
+    if DEVICE == "cpu":
+        return work
+
+    def waited() -> None:
+        work()
+        torch.cuda.synchronize()
+
+    return waited
+
+
 def versus(  # noqa: PLR0913 - what a benchmark is
     benchmark: BenchmarkFixture,
     ours: Work,
@@ -26,6 +40,7 @@ def versus(  # noqa: PLR0913 - what a benchmark is
     rounds: int = 12,
     warm_up: bool = True,
     goal: float | None = None,
+    gpu_goal: float | None = None,
 ) -> None:
     """Measure ``ours``, and before each of its rounds one round of each of ``theirs``.
 
@@ -40,7 +55,10 @@ def versus(  # noqa: PLR0913 - what a benchmark is
         rounds: At least six.
         warm_up: Whether a round goes before them that does not count.
         goal: The ratio that was aimed at, over the first rival.
+        gpu_goal: The same on a GPU.
     """
+    goal = goal if DEVICE == "cpu" else gpu_goal
+    ours, theirs = to_its_end(ours), {name: to_its_end(work) for name, work in theirs.items()}
     times: dict[str, list[float]] = {name: [] for name in theirs}
 
     def theirs_first() -> None:

@@ -1,6 +1,10 @@
 """The page of measurements has a place for every table, and tables say what was measured and what was not."""
 
+import copy
+import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,7 +12,7 @@ from benchmarks import page
 from benchmarks.growth import MEASURED, SIZES
 from benchmarks.versus import versus
 
-MADE_UP = {
+MADE_UP: dict[str, Any] = {
     "datetime": "2026-01-02T03:04:05",
     "machine_info": {
         "capbench": {
@@ -23,6 +27,7 @@ MADE_UP = {
     "benchmarks": [
         {
             "name": "test_one",
+            "fullname": "benchmarks/test_some.py::test_one",
             "stats": {"median": 0.002, "q1": 0.0019, "q3": 0.0021},
             "extra_info": {
                 "what": "one",
@@ -38,10 +43,30 @@ MADE_UP = {
 }
 
 
+def test_what_was_measured_on_a_gpu_has_a_table_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On such a machine nothing else is measured; the rest of the page stays as it is."""
+    there = copy.deepcopy(MADE_UP)
+    there["machine_info"]["capbench"]["device"] = "NVIDIA H100"
+    before = page.PAGE.read_text()
+    for name in ("MEASURED", "GROWTH", "ON_GPU", "PAGE"):
+        monkeypatch.setattr(page, name, tmp_path / name)
+    page.ON_GPU.write_text(json.dumps(there))
+    page.PAGE.write_text(before)
+    page.main()
+    after = page.PAGE.read_text()
+    (table,) = re.findall("<!-- gpu -->.*?<!-- end of gpu -->", after, re.DOTALL)
+    assert "NVIDIA H100, 2 cores" in table and "**7.12** [6.90, 7.30]" in table
+    assert re.sub("<!-- gpu -->.*?<!-- end of gpu -->", "", after, flags=re.DOTALL) == re.sub(
+        "<!-- gpu -->.*?<!-- end of gpu -->", "", before, flags=re.DOTALL
+    )
+
+
 def test_tables_show_ratio_interval_goal_and_what_was_not_measured() -> None:
     first, second = page.beside(MADE_UP)
-    assert first == ("one", "a", "**7.12** [6.90, 7.30]", "2 ms", "14.2 ms", "6", "not measured")
-    assert second == ("", "b", "**0.50** [0.40, 0.60]", "2 ms", "1 ms", "", "not measured")
+    assert first == ("one", "a", "**7.12** [6.90, 7.30]", "2 ms", "14.2 ms", "6")
+    assert second == ("", "b", "**0.50** [0.40, 0.60]", "2 ms", "1 ms", "")
     assert list(page.alone(MADE_UP)) == [("bench", "100 ms", "90 ms to 110 ms")]
     assert page.machine(MADE_UP).startswith(
         "Some CPU, 2 cores, 16 GiB, Linux, Python 3.12.0, torch 2.15.0; 2026-01-02"
@@ -52,7 +77,7 @@ def test_tables_show_ratio_interval_goal_and_what_was_not_measured() -> None:
 
 def test_the_page_has_a_place_for_each_table() -> None:
     text = page.PAGE.read_text()
-    for name in ("machine", "beside", "alone", "growth"):
+    for name in ("machine", "beside", "alone", "growth", "gpu"):
         assert text.count(f"<!-- {name} -->") == text.count(f"<!-- end of {name} -->") == 1
     assert set(MEASURED) == set(SIZES)
 
