@@ -158,10 +158,10 @@ class Problem(Strict):
 
 
 class Load(Strict):
-    """How much of a GPU one training fills, alone."""
+    """How much of a GPU one training fills that has it to itself."""
 
-    busy: float  # share of a step's time in which a kernel runs
-    memory_bytes: int
+    busy: float  # share of a step's time in which a kernel runs, in (0, 1]
+    memory_bytes: int  # most that torch has reserved
 
 
 class Verification(Strict):

@@ -30,6 +30,7 @@ FAR_APART = 6  # and some more, all over the training
 
 Values = dict[str, Tensor]
 Take = Callable[[int], Values]  # of a step, by its number
+Around = Callable[[], AbstractContextManager[object]]  # a step: its precision
 
 
 class Recorder(Protocol):
@@ -115,7 +116,7 @@ class StepGraph:
         for name, optimizer in TrainingState(submission, model).optimizers.items():
             _make_recordable(optimizer, name, batches.device)
 
-    def take(self, step: int, around: Callable[[], AbstractContextManager[object]]) -> Values:
+    def take(self, step: int, around: Around) -> Values:
         """Step ``step``, whose generators are seeded; ``around`` is its precision.
 
         Raises:
@@ -135,15 +136,11 @@ class StepGraph:
         self._step_beside()
         return {name: value.clone() for name, value in self.values.items()}
 
-    def _step(
-        self, images: Tensor, labels: Tensor, step: int, around: Callable[[], AbstractContextManager[object]]
-    ) -> Values:
+    def _step(self, images: Tensor, labels: Tensor, step: int, around: Around) -> Values:
         with around():
             return self.submission.train_step(Batch(images, labels), step)
 
-    def _watched_step(
-        self, images: Tensor, labels: Tensor, step: int, around: Callable[[], AbstractContextManager[object]]
-    ) -> Values:
+    def _watched_step(self, images: Tensor, labels: Tensor, step: int, around: Around) -> Values:
         """A step as it is, in which nothing may happen that only the host knows of."""
         number, host = StepNumber(step), self._host()
         epochs, drawn = [schedule.last_epoch for schedule in self.schedules], torch.get_rng_state()
@@ -169,7 +166,7 @@ class StepGraph:
                 state["attributes"].pop(name, None)
         return _on_host(state, self.batches.device)
 
-    def _record(self, recorder: Recorder, step: int, around: Callable[[], AbstractContextManager[object]]) -> None:
+    def _record(self, recorder: Recorder, step: int, around: Around) -> None:
         images, labels, before = self.images, self.labels, dict(self.updates)
         assert images is not None and labels is not None
         with ExitStack() as stack:
@@ -232,9 +229,7 @@ def _on_host(value: Any, device: torch.device) -> Any:
     return value
 
 
-def differs_from_eager(
-    begin: Callable[[bool], tuple[StepGraph, Callable[[int], Values]]], steps: int
-) -> str | None:
+def differs_from_eager(begin: Callable[[bool], tuple[StepGraph, Take]], steps: int) -> str | None:
     """Why a training's step cannot be replayed; None if replayed steps leave the bits of eager ones.
 
     Args:
@@ -257,6 +252,6 @@ def differs_from_eager(
     return f"after replayed steps {readable_place(difference)} is not what it is after eager ones"
 
 
-def _taken(graph: StepGraph, take: Callable[[int], Values], numbers: list[int]) -> tuple[StepGraph, list[Values]]:
+def _taken(graph: StepGraph, take: Take, numbers: list[int]) -> tuple[StepGraph, list[Values]]:
     """All of a training's steps before the next one's begin: they share the host's random numbers."""
     return graph, [take(number) for number in numbers]

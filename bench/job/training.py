@@ -2,7 +2,6 @@
 
 import random
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +24,7 @@ from bench.job.curves import CurveLog
 from bench.job.execution import compile_modules, precision_of
 from bench.job.final import final_weights
 from bench.job.generation import Sampler
-from bench.job.graphing import CudaRecorder, StepGraph
+from bench.job.graphing import CudaRecorder, StepGraph, Take
 from bench.job.guard import Guard
 from bench.job.learned import LearnedState
 from bench.job.loading import AnySubmission, build_network, data_spec, load_submission, seed_everything
@@ -207,7 +206,7 @@ def train_one_step(submission: AnySubmission, batches: BatchStream, spec: JobSpe
 
 def stepper(
     submission: AnySubmission, model: nn.Module, batches: BatchStream, spec: JobSpec, updates: dict[str, int]
-) -> Callable[[int], dict[str, Tensor]]:
+) -> Take:
     """What takes the step of a number, computed as ``spec`` says.
 
     Args:

@@ -1,12 +1,11 @@
 """The verify phase: contract, caps and cost in seconds, on made-up images, before anything is trained."""
 
-from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from bench.contract.jobs import REPORT, JobSpec, Load, Problem, Verification
+from bench.contract.jobs import REPORT, JobSpec, Problem, Verification
 from bench.contract.manifest import BASE_VARIANT
 from bench.contract.records import Cost, over_caps
 from bench.contract.submission import Classifier
@@ -94,7 +93,7 @@ class Verifier:
             inference_images_per_s=images_per_s,
             execution=training.execution if training else self.spec.execution,
             tried=training.tried if training else {},
-            load=load and Load(**asdict(load)),
+            load=load,
             environment=capture_environment(self.spec.device, self.spec.machine),
         )
 

@@ -12,8 +12,8 @@ from bench.contract.submission import Budget, Classifier
 from bench.data.batches import BatchStream
 from bench.job.accounting import TrainingState
 from bench.job.execution import Choice, Step, choose_execution
-from bench.job.graphing import CudaRecorder, StepGraph, differs_from_eager
-from bench.job.loading import load_submission
+from bench.job.graphing import CudaRecorder, StepGraph, Take, differs_from_eager
+from bench.job.loading import AnySubmission, load_submission
 from bench.job.numerics import repeatable
 from bench.job.prediction import predict, sample
 from bench.job.training import DRY_IMAGES, graphed_step, start_training, stepper
@@ -69,21 +69,22 @@ class Workload:
 
         Its budget cannot run out: some schedules refuse a step beyond theirs.
         """
-        submission = load_submission(self.spec.folder, self.spec.protocol.task, self.spec.overrides)
-        budget = replace(self.budget, steps=UNLIMITED_STEPS)
         spec = self.spec.model_copy(update={"execution": execution})
-        model = start_training(submission, spec, budget, self.device)
-        updates = TrainingState(submission, model).count_updates()
+        submission, model, updates = self._begin(spec, replace(self.budget, steps=UNLIMITED_STEPS))
         take, step = stepper(submission, model, self.batches, spec, updates), iter(range(UNLIMITED_STEPS))
         return lambda: take(next(step))
+
+    def _begin(self, spec: JobSpec, budget: Budget) -> tuple[AnySubmission, nn.Module, dict[str, int]]:
+        """Another training: its submission and network, and what counts its optimizers' steps."""
+        submission = load_submission(spec.folder, spec.protocol.task, spec.overrides)
+        model = start_training(submission, spec, budget, self.device)
+        return submission, model, TrainingState(submission, model).count_updates()
 
     def graph_problem(self) -> str | None:
         """Why a step cannot be a CUDA graph; None if one does what it does."""
 
-        def begin(replay: bool) -> tuple[StepGraph, Callable[[int], dict[str, Tensor]]]:
-            submission = load_submission(self.spec.folder, self.spec.protocol.task, self.spec.overrides)
-            model = start_training(submission, self.spec, self.budget, self.device)
-            updates = TrainingState(submission, model).count_updates()
+        def begin(replay: bool) -> tuple[StepGraph, Take]:
+            submission, model, updates = self._begin(self.spec, self.budget)
             graph = StepGraph(submission, model, self.batches, updates, CudaRecorder() if replay else None)
             return graph, lambda step: graphed_step(graph, self.spec, step)
 

@@ -2,28 +2,21 @@
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from bench.contract.jobs import Load
+
 STEPS = 5
-
-
-@dataclass(frozen=True)
-class DeviceLoad:
-    """Of one training that has the device to itself."""
-
-    busy: float  # share of a step's time in which a kernel runs, in (0, 1]
-    memory_bytes: int  # most that torch has reserved
 
 
 class _Event(Protocol):
     self_device_time_total: float  # µs
 
 
-def device_load(step: Callable[[], object], device: str) -> DeviceLoad | None:
+def device_load(step: Callable[[], object], device: str) -> Load | None:
     """Watch some steps; None on a CPU, and where kernels cannot be timed.
 
     Args:
@@ -44,7 +37,7 @@ def device_load(step: Callable[[], object], device: str) -> DeviceLoad | None:
     except RuntimeError as error:  # no access to the counters of the card
         print(f"kernels cannot be timed here: {error}")
         return None
-    return None if busy is None else DeviceLoad(busy, torch.cuda.max_memory_reserved())
+    return None if busy is None else Load(busy=busy, memory_bytes=torch.cuda.max_memory_reserved())
 
 
 def busy_share(kernels: Iterable[_Event], host_seconds: float) -> float | None:

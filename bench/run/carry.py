@@ -124,8 +124,7 @@ def unscored(results: Path) -> Iterator[Path]:
 
 
 def _scored_from(folder: Path) -> list[Path]:
-    progress = sorted((folder / TRAINING / PROGRESS_FOLDER).glob("*.png"))
-    return [*(path for name in SCORED_FROM if (path := folder / name).exists()), *progress]
+    return [*(path for name in SCORED_FROM if (path := folder / name).exists()), *_progress(folder)]
 
 
 def _is_done(path: Path) -> bool:
@@ -140,8 +139,11 @@ def _readable(path: Path) -> Record | None:
 
 
 def _resumed_from(folder: Path) -> list[Path]:
-    progress = sorted((folder / TRAINING / PROGRESS_FOLDER).glob("*.png"))
-    return [*(folder / name for name in RESUMED_FROM), *progress]
+    return [*(folder / name for name in RESUMED_FROM), *_progress(folder)]
+
+
+def _progress(folder: Path) -> list[Path]:
+    return sorted((folder / TRAINING / PROGRESS_FOLDER).glob("*.png"))
 
 
 def _kept(folder: Path) -> list[Path]:

@@ -24,6 +24,10 @@ from bench.run.runner import Runner, check_writable
 from bench.run.settings import Settings, Speeds
 
 Where = Literal["local", "ray", "slurm"]
+ON_GPUS = {  # what a CPU does not have -> what to say of it
+    "tf32": "is of NVIDIA GPUs, and this runs on the CPU; give fp32 or bf16",
+    "graph": "CUDA graphs are of NVIDIA GPUs, and this runs on the CPU; give auto",
+}
 EXTRAS = {"ray": "ray", "slurm": "submitit"}  # executor, which is an extra's name too -> its package
 
 
@@ -179,8 +183,8 @@ def settings_of(options: RunOptions, cluster: Cluster | None) -> Settings:
         memory_bytes=None if options.memory is None else parse_memory(options.memory),
         walls=choose_walls(options.sandbox, device) if cluster is None else OPEN,  # each node chooses its own
         elsewhere=cluster is not None,
-        precision=choose_precision(options.precision, device),
-        compile=choose_compile(options.compile, device),
+        precision=one_of(Precision, options.precision, "--precision", device),
+        compile=one_of(Compile, options.compile, "--compile", device),
         speeds=one_of(Speeds, options.speeds, "--speeds"),
     )
 
@@ -208,8 +212,8 @@ def _plan(options: RunOptions, found: list[Found], cluster: Cluster | None) -> t
     return plan, problems
 
 
-def one_of(kind: Any, text: str, option: str) -> Any:
-    """``text``, if it is one of a ``Literal``'s values.
+def one_of(kind: Any, text: str, option: str, device: str | None = None) -> Any:
+    """``text``, if it is one of a ``Literal``'s values, and one that ``device`` has.
 
     Raises:
         UsageError: If it is not.
@@ -217,31 +221,9 @@ def one_of(kind: Any, text: str, option: str) -> Any:
     allowed = get_args(kind)
     if text not in allowed:
         raise UsageError(f"{option} {text!r}: give {', '.join(allowed[:-1])} or {allowed[-1]}")
+    if device == "cpu" and text in ON_GPUS:
+        raise UsageError(f"{option} {text}: {ON_GPUS[text]}")
     return text
-
-
-def choose_precision(wanted: str, device: str) -> Precision:
-    """``wanted``, if ``device`` computes so.
-
-    Raises:
-        UsageError: If it does not, or there is no such precision.
-    """
-    precision: Precision = one_of(Precision, wanted, "--precision")
-    if precision == "tf32" and device == "cpu":
-        raise UsageError("--precision tf32: is of NVIDIA GPUs, and this runs on the CPU; give fp32 or bf16")
-    return precision
-
-
-def choose_compile(wanted: str, device: str) -> Compile:
-    """``wanted``, if ``device`` has it.
-
-    Raises:
-        UsageError: If it has not, or there is no such way.
-    """
-    way: Compile = one_of(Compile, wanted, "--compile")
-    if way == "graph" and device == "cpu":
-        raise UsageError("--compile graph: CUDA graphs are of NVIDIA GPUs, and this runs on the CPU; give auto")
-    return way
 
 
 def _checkpoint_seconds() -> float:

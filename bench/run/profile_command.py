@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.contract.jobs import REPORT, TRACE, Execution, JobSpec, read_report
+from bench.contract.jobs import REPORT, TRACE, Execution, JobSpec, Precision, read_report
 from bench.contract.manifest import label_of
 from bench.contract.profiles import StepProfile
 from bench.contract.tracks import load_tracks
 from bench.errors import BenchError, ResultsError, RunFailed, UsageError
-from bench.run.command import choose_precision
+from bench.run.command import one_of
 from bench.run.devices import choose_device, usable_cores
 from bench.run.discovery import Found, discover, variants_of
 from bench.run.executors.limits import Limits
@@ -46,7 +46,9 @@ def profile_steps(options: ProfileOptions) -> Iterator[tuple[str, StepProfile | 
     """
     device = choose_device(options.device)
     walls = choose_walls(options.sandbox, device)
-    execution = Execution(precision=choose_precision(options.precision, device), compiled=options.compile)
+    execution = Execution(
+        precision=one_of(Precision, options.precision, "--precision", device), compiled=options.compile
+    )
     threads = options.threads or (usable_cores() if device == "cpu" else 1)
     if threads < 1:
         raise UsageError(f"--threads {threads}: give at least 1")

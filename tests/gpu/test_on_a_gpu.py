@@ -77,7 +77,7 @@ def test_networks_of_the_field_cost_what_they_cost_on_a_cpu(gpu: str, name: str,
     assert set(found.cost.uncounted_operators) == ({UNCOUNTED[name]} if name in UNCOUNTED else set())
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if "cifar100-generation" not in name])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_network_answers_as_on_a_cpu(gpu: str, name: str) -> None:
     on_cpu, on_gpu = Workload(spec_of(name, "cpu")), Workload(spec_of(name, gpu))
     if not isinstance(on_cpu.submission, Classifier) or not isinstance(on_gpu.submission, Classifier):
