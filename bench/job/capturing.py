@@ -161,7 +161,8 @@ class Capture:
         if isinstance(value, list | tuple | deque):
             return self._sequence(value, [self.of(item, f"{where}[{i}]") for i, item in enumerate(value)])
         if isinstance(value, set | frozenset):
-            return {SET: [self.of(item, f"{where}{{}}") for item in value]}
+            # In one order always: that of the set is made by its history, which no checkpoint has.
+            return {SET: sorted((self.of(item, f"{where}{{}}") for item in value), key=repr)}
         if isinstance(value, dict):
             return self._dict(value, where)
         return self._object(value, where)

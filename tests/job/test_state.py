@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from bench.errors import ContractError
-from bench.job.state import capture_state, restore_state
+from bench.job.state import capture_state, first_difference, restore_state
 
 
 def submission(**attributes: Any) -> Any:
@@ -69,6 +69,21 @@ def test_an_optimizer_keeps_training_its_own_parameters(tmp_path: Any) -> None:
     step(straight, model)
     step(resumed, other)
     assert torch.equal(model.weight, other.weight)
+
+
+def test_a_sets_history_is_not_its_state(tmp_path: Any) -> None:
+    """A set yields 0 and 8, which share a slot, in the order in which they came, as it does strings by chance."""
+    model = nn.Linear(1, 1)
+    grown, other = {8}, {0}
+    grown.add(0)
+    other.add(8)
+    assert list(grown) != list(other)
+    state = capture_state(submission(kinds=grown), model)
+    assert first_difference(state, capture_state(submission(kinds=other), model)) is None
+    fresh = submission(kinds=set())
+    restore_state(fresh, model, through_disk(state, tmp_path))
+    assert fresh.kinds == grown
+    assert first_difference(state, capture_state(submission(kinds={0, 9}), model)) is not None
 
 
 def test_what_cannot_be_restored_is_named() -> None:
