@@ -68,7 +68,8 @@ def plan(folder: Path, count: int, seeds_each: int) -> object:
 def records(folder: Path, size: int) -> Callable[[], object]:
     """From a folder to a table. Writing the records is left to another process, for its memory."""
     from bench.report.compare import comparison_text
-    from bench.report.summary import read_brief, summarize
+    from bench.report.reading import read_brief
+    from bench.report.summary import summarize
 
     return lambda: comparison_text(summarize(read_brief(folder / "results")[0]))
 

@@ -10,7 +10,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.contract.records import Curves, Record, record_path, write_record
 from bench.report.compare import comparison_text
-from bench.report.summary import read_brief, summarize
+from bench.report.reading import read_brief
+from bench.report.summary import summarize
 from tests.report.making_records import make_record
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.stats import median_interval
+from bench.stats.medians import median_interval
 from benchmarks.specs import DEVICE
 
 Work = Callable[[], object]

@@ -9,6 +9,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from bench.data import cifair
 from bench.measure import weights
 
 # A packed copy of the official files may lie beside the checkout; the package itself knows nothing of it.
@@ -27,6 +28,19 @@ def real_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not root or not (Path(root) / "cifar-100-python" / "train").exists():
         pytest.skip("needs the official CIFAR-100 and MNIST files in $BENCH_DATA")
     return Path(root)
+
+
+@pytest.fixture(scope="session")
+def near_duplicates_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root that has ciFAIR's list, and nothing else; skipped, visibly, where the list is not at hand."""
+    given = Path(os.environ.get("BENCH_DATA", "absent")) / cifair.FILE
+    found = next((path for path in (given, PACKED / cifair.FILE) if path.exists()), None)
+    if found is None:
+        pytest.skip("needs ciFAIR's list in $BENCH_DATA; `bench data fetch cifair` gets it")
+    root = tmp_path_factory.mktemp("cifair")
+    (root / cifair.FILE).parent.mkdir()
+    (root / cifair.FILE).write_bytes(found.read_bytes())
+    return root
 
 
 @pytest.fixture(scope="session")

@@ -32,8 +32,10 @@ def unpack(
     print(unpack_text(folder, data_root))
 
 
-def fetch(name: Annotated[str, typer.Argument(help="cifar100 or mnist.")], data_root: DataRoot = None) -> None:
-    """Download a data set from its official address, resuming what was begun."""
+def fetch(
+    name: Annotated[str, typer.Argument(help="cifar100, mnist or cifair.")], data_root: DataRoot = None
+) -> None:
+    """Download a data set, or the list of near-duplicates, from its official address, resuming what was begun."""
     from bench.run.data_command import fetch_text
 
     print(fetch_text(name, data_root))

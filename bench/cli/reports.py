@@ -14,6 +14,11 @@ CheckFile = Annotated[
     typer.Option("--check", help="Compare with this file instead; exit code 1 if it differs.", show_default=False),
 ]
 
+Submissions = Annotated[
+    Path,
+    typer.Option(help="Folder of the submissions, whose manifests have what papers claim and the audit notes."),
+]
+
 
 def compare(
     table: Annotated[str, typer.Option(help="markdown, github, latex, csv, html, json or simple.")] = "simple",
@@ -32,34 +37,46 @@ def compare(
     against: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
-            help="Set beside: `paper`, a results folder, or a git revision; differences are paired by seed.",
+            help="Set beside: `paper`, a submission (image by image), a results folder, or a git revision.",
             show_default=False,
         ),
     ] = None,
+    images: Annotated[
+        bool, typer.Option("--images", help="Also the interval of an accuracy over seeds and test images.")
+    ] = False,
+    without: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="Also accuracy without some test images: cifair (near-duplicates), or a file of their numbers.",
+            show_default=False,
+        ),
+    ] = None,
+    submissions: Submissions = Path("submissions"),
     results: Results = Path("results"),
 ) -> None:
     """Compare submissions, from their records alone.
 
     Example: bench compare --table markdown
     """
-    from bench.report.compare import compare_command
+    from bench.report.compare import Wanted, compare_command
 
-    code = compare_command(results, table=table, track=track, sort=sort, columns=columns, against=against)
-    raise typer.Exit(code)
+    wanted = Wanted(table, track, sort, columns, against, images, without)
+    raise typer.Exit(compare_command(results, submissions, wanted))
 
 
 def verdict(
     table: Annotated[str, typer.Option(help="markdown, github, latex, html, json or simple.")] = "simple",
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if a claim is not reproduced.")] = False,
+    submissions: Submissions = Path("submissions"),
     results: Results = Path("results"),
 ) -> None:
     """Say of every claim of a paper whether the official records reproduce it.
 
     Example: bench verdict --strict
     """
-    from bench.report.verdict import verdict_command
+    from bench.report.verdict_command import verdict_command
 
-    raise typer.Exit(verdict_command(results, table=table, strict=strict))
+    raise typer.Exit(verdict_command(results, submissions, table=table, strict=strict))
 
 
 def check(
@@ -143,8 +160,9 @@ def reproduction(paths: Paths, check: CheckFile = None, results: Results = Path(
     Example: bench reproduction submissions/* > docs/reproduction.md
     """
     from bench.report.papers import read_entries
+    from bench.report.reading import read_all, say_unreadable
     from bench.report.reproduction import reproduction_text
-    from bench.report.summary import read_all, say_unreadable, summarize
+    from bench.report.summary import summarize
     from bench.report.tried import read_tried
 
     records, problems = read_all(results)
@@ -194,9 +212,7 @@ def plot(
 
 def leaderboard(
     results: Results = Path("results"),
-    submissions: Annotated[
-        Path, typer.Option(help="Folder of the submissions, whose claims and audit notes go on their pages.")
-    ] = Path("submissions"),
+    submissions: Submissions = Path("submissions"),
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit with 1 if what is written is not current.")
     ] = False,

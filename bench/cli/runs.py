@@ -99,7 +99,8 @@ def run(
 def _print_comparison(results: Path, protocols: set[str], names: set[str]) -> None:
     from bench.contract.records import REAL_IMAGES
     from bench.report.compare import comparison_text
-    from bench.report.summary import read_all, say_unreadable, summarize
+    from bench.report.reading import read_all, say_unreadable
+    from bench.report.summary import summarize
 
     records, problems = read_all(results)
     say_unreadable(problems)
@@ -140,7 +141,8 @@ def ablate(
     Example: bench ablate submissions/se_dsconv --profile quick
     """
     from bench.report.ablation import ablation_text
-    from bench.report.summary import read_all, summarize
+    from bench.report.reading import read_all
+    from bench.report.summary import summarize
     from bench.report.tables import check_format
     from bench.run.command import RunOptions, run_command
 
@@ -302,8 +304,15 @@ def verify_certificate(
     track: TrackFile = None,
     results: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="Keep the repeated run in this results folder; default: nowhere.", show_default=False),
+        typer.Option(
+            help="Keep the repeated runs in this results folder, one of your own; default: nowhere.",
+            show_default=False,
+        ),
     ] = None,
+    seeds: Annotated[
+        int,
+        typer.Option(help="Seeds to run, the certified one first; their spread decides where bits differ."),
+    ] = 1,
     log_format: LogFormat = "auto",
 ) -> None:
     """Repeat the run that a certificate is of; exit code 0 if it holds, 1 if not, 5 if it cannot be told.
@@ -312,5 +321,5 @@ def verify_certificate(
     """
     from bench.run.certificate_command import CertificateOptions, certificate_command
 
-    options = CertificateOptions(path, submissions, device, data_root, track, results, log_format)
+    options = CertificateOptions(path, submissions, device, data_root, track, results, seeds, log_format)
     raise typer.Exit(certificate_command(options))

@@ -78,5 +78,8 @@ def read_certificate(path: Path) -> Certificate:
         certificate = Certificate.model_validate(content)
     except ValidationError as error:
         raise ResultsError(describe_validation_error(path, error)) from None
-    check_seal(content, path, remedy="`bench certify RUN` writes another")
+    try:
+        check_seal(content, path, remedy="`bench certify RUN` writes another")
+    except ValueError as error:  # infinities, or text that is none
+        raise ResultsError(f"{path}: not a certificate ({error})") from None
     return certificate

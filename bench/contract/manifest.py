@@ -34,12 +34,29 @@ class Paper(Strict):
 class Claim(Strict):
     """A published figure. ``std`` is the paper's own ±, and ``over`` says what it was taken over."""
 
-    mean: float
-    std: float | None = None
+    mean: float = Field(allow_inf_nan=False)
+    std: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     over: str | None = None
     margin: float | None = Field(default=None, gt=0)  # what still counts as the same, if not the usual
+    runs: int = Field(
+        default=1, ge=1, le=1_000_000
+    )  # that the mean is over; ``std`` is then over these, if it is given
     selected: str | None = None  # what it is the best of, where the author chose by this very figure
+    best_of: int | None = Field(
+        default=None, ge=2, le=1_000_000
+    )  # how many that were; None: not known, or no best
+    rests_on: str | None = None  # what else has to be true for a verdict, such as a mode inferred from this figure
     protocol: Literal["default", "as-published"] = "default"  # which of our figures it is set beside
+
+    @model_validator(mode="after")
+    def _best_of_something(self) -> "Claim":
+        if self.best_of is not None and self.selected is None:
+            raise ValueError(
+                f"`best_of: {self.best_of}` needs `selected`: what it is the best of, and by which figure"
+            )
+        if self.best_of is not None and self.runs > 1:
+            raise ValueError("is a mean of `runs` or the best of `best_of`, not both")
+        return self
 
 
 def _number_as_claim(value: Any) -> Any:

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, PrivateAttr, ValidationError
 
+from bench.contract.contradictions import contradictions
 from bench.contract.manifest import AsPublished, Claims, describe_validation_error
 from bench.contract.sealing import check_seal, write_sealed
 from bench.contract.strict import Strict
@@ -21,6 +22,7 @@ from bench.files import hash_json
 SCHEMA_VERSION = 2
 DISTURBING = 0.1  # share of the machine's processors that others may have while a speed is measured
 COPIES = 0.9  # of pairs of a sample and a held-out image; where nothing is copied it is about a half
+CLOSE_COPIES = 0.1  # of samples, as near to train as the closest 1 % of held-out images; without copying 0.01
 REAL_IMAGES = "real-images"  # the name under which real images are scored as if they were samples
 Status = Literal["ok", "pruned", "cap", "contract", "oom", "timeout", "limit", "signal", "nan", "error"]
 
@@ -161,6 +163,8 @@ class Evaluation(Strict):
     metrics: dict[str, float]
     intervals: dict[str, tuple[float, float]] = {}  # 95 %, of metrics that one set of samples says so much of
     per_class_accuracy: list[float | None] = []
+    # Of an official run which images were classified right, in the data set's order (``bench/contract/bits.py``).
+    correct: str | None = None
     as_published: dict[str, float] = {}  # the same, measured the way the paper's author did
     batch_independent: bool | None = None
     batch_dependence: float | None = None  # largest change of a logit when the batch is composed otherwise
@@ -187,9 +191,11 @@ class Record(Strict):
     not_measured: dict[str, str] = {}
     metric_weights: dict[str, str] = {}  # network that a metric is made of -> sha256 of its tensors
     unranked_because: list[str] = []
+    profile_seeds: int | None = None  # how many seeds its profile asks for; None: not recorded
     environment: dict[str, Any]
     timing: Timing
     checksum: str = Field(default="", description="sha256 of the canonical JSON of all other fields")
+    _made_here: bool = PrivateAttr(default=True)  # not of the record: of the folder that it lies in
 
     @property
     def beside_paper(self) -> bool:
@@ -201,6 +207,17 @@ class Record(Strict):
     def ranked(self) -> bool:
         """Whether the run may stand in a ranking."""
         return self.status == "ok" and not self.unranked_because
+
+    @property
+    def made_here(self) -> bool:
+        """False for one that came by ``bench unpack``, once it is read with all of its folder."""
+        return self._made_here
+
+    def from_elsewhere(self) -> "Record":
+        """The same, known to have come by ``bench unpack``."""
+        marked = self.model_copy()
+        marked._made_here = False
+        return marked
 
     def without_times(self) -> dict[str, Any]:
         """What two runs of one seed on one machine have in common, as plain data."""
@@ -244,6 +261,9 @@ def reasons_against_ranking(
         reasons.append(f"data {data.name} instead of {data.stand_in_for}")
     if protocol.task == "generation" and fid_name(protocol.samples) not in evaluation.metrics:
         reasons.append("FID is not measured")
+    close = evaluation.metrics.get("nearer_than_closest_1_percent", 0.0)
+    if close >= CLOSE_COPIES:
+        reasons.append(f"{close:.0%} of the samples are as near to a training image as 1% of held-out images are")
     copied = evaluation.metrics.get("nearer_than_held_out", 0.0)
     if copied >= COPIES:
         reasons.append(f"{copied:.0%} of the samples are nearer to a training image than held-out images are")
@@ -276,7 +296,7 @@ def read_record(path: Path) -> Record:
     """Read a record and check its schema and checksum.
 
     Raises:
-        ResultsError: If it is unreadable, truncated, of another schema, or was altered.
+        ResultsError: If it is unreadable, truncated, of another schema, was altered, or contradicts itself.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -302,7 +322,13 @@ def parse_record(text: str, path: Path | str) -> Record:
         record = Record.model_validate(content)
     except ValidationError as error:
         raise ResultsError(describe_validation_error(path, error)) from None
-    check_seal(content, path, remedy="run it again")
+    try:
+        check_seal(content, path, remedy="run it again")
+        found = next(contradictions(record), None)
+    except (ValueError, ArithmeticError) as error:  # numbers that are none, or too large for any run
+        found = str(error)
+    if found is not None:
+        raise ResultsError(f"{path}: contradicts itself: {found}; no run wrote that, run it again")
     return record
 
 

@@ -14,6 +14,7 @@ from bench.files import hash_json
 Task = Literal["classification", "generation"]
 Part = Literal["train", "validation", "train+validation", "test"]
 OFFICIAL = "official"
+FEWEST_IMAGES = 4  # of a set that samples are compared by: more than a point's three neighbours, and halves of two
 
 # Raised when the harness changes what a number means: the order of the data, how a seed is derived, how a
 # metric is computed. It is part of every protocol hash, so that records of before and after never mix.
@@ -49,6 +50,17 @@ class Profile(Strict):
             raise ValueError("trains on 'test'")
         return self
 
+    def check_sets(self, name: str) -> None:
+        """Fail if metrics of samples could not be computed from so few images.
+
+        Raises:
+            ValueError: Which of the sets is too small.
+        """
+        for field in ("samples", "evaluation_images", "train_references", "train_searched"):
+            count = getattr(self, field)
+            if count is not None and count < FEWEST_IMAGES:
+                raise ValueError(f"profile {name!r}: `{field}` is {count}; metrics need at least {FEWEST_IMAGES}")
+
 
 class Track(Strict):
     """A contest."""
@@ -71,6 +83,8 @@ class Track(Strict):
             without = [name for name, profile in self.profiles.items() if profile.samples is None]
             if without:
                 raise ValueError(f"profile {without[0]!r} of a generation track needs `samples`")
+            for name, profile in self.profiles.items():
+                profile.check_sets(name)
         return self
 
     def profile(self, name: str) -> Profile:

@@ -56,9 +56,14 @@ class LabelledImages:
         """``count`` images at equal distances, so that classes are mixed whatever the order; all for None."""
         if count is None or count >= len(self.labels):
             return self
-        chosen = np.zeros(len(self.labels), bool)
-        chosen[np.arange(count) * len(self.labels) // count] = True
-        return self.subset(chosen)
+        return self.subset(evenly_chosen(len(self.labels), count))
+
+
+def evenly_chosen(total: int, count: int | None) -> NDArray[np.bool_]:
+    """(total,): ``count`` of them at equal distances; all for None."""
+    chosen = np.zeros(total, bool)
+    chosen[np.arange(count or total) * total // (count or total)] = True
+    return chosen
 
 
 def fingerprint(data: LabelledImages) -> str:

@@ -9,7 +9,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.measure.feature_cache import cached_array, hash_images
-from bench.measure.lpips_space import SIZE, WEIGHTS, LpipsSpace, Net, diversity, nearest, share_nearer
+from bench.measure.lpips_space import (
+    SIZE,
+    WEIGHTS,
+    LpipsSpace,
+    Net,
+    diversity,
+    nearest,
+    share_in_closest,
+    share_nearer,
+)
 from bench.measure.weights import weights_folder
 
 CLOSEST_PAIRS = 20
@@ -29,6 +38,7 @@ def diversity_names(net: Net) -> tuple[str, str]:
 
 NEAREST_NAME = f"nearest_train_lpips_alex_{SIZE}"  # mean over images
 NEARER_NAME = "nearer_than_held_out"  # share of (sample, held-out image) pairs
+CLOSEST_NAME = "nearer_than_closest_1_percent"  # share of samples, against the closest 1 % of held-out images
 REAL_IMAGES_NAME = "lpips_real_images"  # what paper 002's cell computes
 
 
@@ -76,6 +86,7 @@ class CopySearch:
         figures = {
             NEAREST_NAME: found.distances.double().mean().item(),
             NEARER_NAME: share_nearer(found.distances, others),
+            CLOSEST_NAME: share_in_closest(found.distances, others),
         }
         order = found.distances.argsort(stable=True)[:CLOSEST_PAIRS]
         rows = []

@@ -202,6 +202,7 @@ def unmeasured_names(spec: JobSpec, needed: tuple[weights.Weights, ...]) -> list
         names += [f"precision_{count}", f"recall_{count}"]
         return names + ([f"as_published.{as_published_fid(spec)}"] if published else [])
     names = ["lpips_alex_64", "lpips_vgg_64", "nearest_train_lpips_alex_64", "nearer_than_held_out"]
+    names.append("nearer_than_closest_1_percent")
     return names + (["as_published.lpips_real_images"] if published and published.lpips else [])
 
 

@@ -20,6 +20,7 @@ class ClassificationScores:
     ece_15: float
     per_class_accuracy: tuple[float | None, ...]  # top-1; None for a class without images
     images: int
+    correct: NDArray[np.bool_]  # (N,)
 
 
 def score(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> ClassificationScores:
@@ -53,6 +54,7 @@ def score(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Classificat
         ece_15=_calibration_error(np.exp(log_probabilities.max(axis=1)), right),
         per_class_accuracy=_per_class(right, labels, classes),
         images=count,
+        correct=right,
     )
 
 

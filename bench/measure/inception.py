@@ -20,9 +20,10 @@ CLASSES = 1008  # of the head, which is not among the weights
 class Inception(FeatureExtractorInceptionV3):  # type: ignore[misc]
     """Images to 2048 features each, in eval mode.
 
-    ``legacy`` resizes as TensorFlow 1 did (bilinear, corners not aligned): the FID of Heusel et al. 2017 (arXiv
-    1706.08500), of pytorch-fid and of torch-fidelity. ``clean`` resizes as Pillow does (bicubic): clean-fid's
-    (Parmar et al. 2022, arXiv 2104.11222). The network and its weights are the same.
+    ``legacy`` resizes as TensorFlow 1 did (bilinear, pixels at their corners): the FID of Heusel et al. 2017
+    (arXiv 1706.08500) and of torch-fidelity. ``clean`` resizes as Pillow does (bicubic): clean-fid's (Parmar et
+    al. 2022, arXiv 2104.11222). pytorch-fid's resize, torch's bilinear one, is neither. The network and its
+    weights are the same.
 
     Raises:
         DataError: If the weights are absent or damaged.

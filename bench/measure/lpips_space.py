@@ -6,6 +6,7 @@ root of its weight it is the squared Euclidean distance of two vectors, so that 
 mean follows from N vectors, and all distances to a set from one product of matrices.
 """
 
+import math
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -95,14 +96,15 @@ class PairwiseMean:
         self.n += len(vectors)
         total = vectors.sum(0, dtype=torch.float64)
         self._sum = total if self._sum is None else self._sum + total
-        self._squares += vectors.square().sum(dtype=torch.float64).item()
+        self._squares += torch.linalg.vector_norm(vectors, dtype=torch.float64).item() ** 2
 
     @property
     def value(self) -> float | None:
         """None for fewer than two vectors."""
         if self.n < 2 or self._sum is None:
             return None
-        return 2 * (self.n * self._squares - self._sum.square().sum().item()) / (self.n * (self.n - 1))
+        # Two sums that rounding may leave the wrong way round, where all vectors are the same.
+        return max(0.0, 2 * (self.n * self._squares - self._sum.square().sum().item()) / (self.n * (self.n - 1)))
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,16 @@ def nearest(
         distances, winners = again.min(1)
         found.append((distances, candidates.gather(1, winners[:, None])[:, 0]))
     return Neighbours(*(torch.cat(parts).cpu() for parts in zip(*found, strict=True)))
+
+
+def share_in_closest(distances: Tensor, others: Tensor, share: float = 0.01) -> float:
+    """How many of ``distances`` are at most the ``share`` quantile of ``others``: that share where both are alike.
+
+    Of pairs that are compared as by ``share_nearer`` a few copies among much that is far away show nothing.
+    """
+    ordered = others.sort().values
+    last = ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+    return (distances <= last).double().mean().item()
 
 
 def share_nearer(distances: Tensor, others: Tensor) -> float:

@@ -11,7 +11,9 @@ from bench.contract.tracks import OFFICIAL
 from bench.errors import UsageError
 from bench.report.summary import Row
 from bench.report.tables import NOTHING, check_format, data_text, grid, heading, spread_text
-from bench.stats import PairedDifference, Spread, paired_by_seed, spread
+from bench.stats.pairs import PairedDifference, paired_by_seed, paired_p_value
+from bench.stats.spreads import Spread, spread
+from bench.stats.student import holm
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Measure:
 
     def number(self, value: float, *, sign: bool = False) -> str:
         """``value`` as the table has it."""
-        return f"{value * self.scale:{'+' if sign else ''}.2f}"
+        return f"{value * self.scale:{'+' if sign else ''}z.2f}"
 
 
 def measure_of(row: Row) -> Measure:
@@ -43,6 +45,7 @@ class Change:
 
     spread: Spread | None
     difference: PairedDifference | None  # of the seeds that both have
+    significant: bool | None = None  # among all of the table; None where nothing can be tested
 
 
 def values_by_seed(row: Row, measure: Measure, *, as_published: bool) -> dict[int, float]:
@@ -50,11 +53,26 @@ def values_by_seed(row: Row, measure: Measure, *, as_published: bool) -> dict[in
     return row.by_seed(measure.published_name if as_published else measure.name, as_published=as_published)
 
 
-def change_against(base: Row, row: Row, measure: Measure, *, as_published: bool) -> Change:
-    """What ``row`` has of a figure, and how it differs from ``base``, seed by seed."""
-    mine = values_by_seed(row, measure, as_published=as_published)
+def changes_against(base: Row, rows: Sequence[Row], measure: Measure, *, as_published: bool) -> list[Change]:
+    """What each of ``rows`` has of a figure, and how it differs from ``base``, seed by seed.
+
+    Which differences are significant is told by Holm's procedure over all of them.
+    """
     theirs = values_by_seed(base, measure, as_published=as_published)
-    return Change(spread(list(mine.values())), None if row is base else paired_by_seed(mine, theirs))
+    values = [values_by_seed(row, measure, as_published=as_published) for row in rows]
+    p_values = [
+        None if row is base else paired_p_value(mine, theirs, base.grain)
+        for row, mine in zip(rows, values, strict=True)
+    ]
+    rejected = iter(holm([p_value for p_value in p_values if p_value is not None]))
+    return [
+        Change(
+            spread(list(mine.values())),
+            None if row is base else paired_by_seed(mine, theirs),
+            None if p_value is None else next(rejected),
+        )
+        for row, mine, p_value in zip(rows, values, p_values, strict=True)
+    ]
 
 
 def ordered_variants(rows: Sequence[Row], texts: dict[str, str]) -> tuple[Row, list[Row]]:
@@ -81,14 +99,14 @@ def paper_difference(row: Row, base: Row, measure: Measure) -> float | None:
     return None if row is base or claim is None or base_claim is None else claim.mean - base_claim.mean
 
 
-def _difference_text(value: PairedDifference | None, measure: Measure) -> str:
+def _difference_text(change: Change, measure: Measure) -> str:
+    value = change.difference
     if value is None:
         return NOTHING
     text = measure.number(value.mean, sign=True)
-    if value.low is None or value.high is None:
-        return f"{text} (n=1)"
-    interval = f"[{measure.number(value.low, sign=True)}, {measure.number(value.high, sign=True)}]"
-    return f"{text} {interval}" + (", covers 0" if value.low <= 0 <= value.high else "")
+    if value.low is not None and value.high is not None:
+        text += f" [{measure.number(value.low, sign=True)}, {measure.number(value.high, sign=True)}]"
+    return f"{text} (n={value.n})" + (" *" if change.significant else "")
 
 
 def _claim(record: Record, measure: Measure) -> Claim | None:
@@ -135,7 +153,9 @@ def ablation_cells(base: Row, rows: Sequence[Row], texts: dict[str, str]) -> tup
     """Titles and cells of the table of ``rows``, in their order."""
     measure = measure_of(base)
     published = _has_published(rows, measure)
-    cells = [_cells(row, base, measure, texts, published) for row in rows]
+    ways = (False, True) if published else (False,)
+    changes = zip(*(changes_against(base, rows, measure, as_published=way) for way in ways), strict=True)
+    cells = [_cells(row, base, measure, texts, own) for row, own in zip(rows, changes, strict=True)]
     titles = ["change", "params", "steps", measure.title, "difference [95 %]"]
     if published:
         titles += ["as published", "difference [95 %]"]
@@ -151,12 +171,11 @@ def _has_published(rows: Sequence[Row], measure: Measure) -> bool:
     return any(values_by_seed(row, measure, as_published=True) for row in rows)
 
 
-def _cells(row: Row, base: Row, measure: Measure, texts: dict[str, str], published: bool) -> list[str]:
+def _cells(row: Row, base: Row, measure: Measure, texts: dict[str, str], changes: Sequence[Change]) -> list[str]:
     cost = row.first.cost
     cells = [_what(row, base, texts), f"{cost.params:,}" if cost else NOTHING, f"{row.steps:,}"]
-    for as_published in (False, True) if published else (False,):
-        change = change_against(base, row, measure, as_published=as_published)
-        cells += [spread_text(change.spread, measure.scale), _difference_text(change.difference, measure)]
+    for change in changes:
+        cells += [spread_text(change.spread, measure.scale), _difference_text(change, measure)]
     claim, difference = _claim(row.first, measure), paper_difference(row, base, measure)
     cells.append(NOTHING if claim is None else f"{claim.mean * measure.scale:.4g}")
     cells.append(NOTHING if difference is None else measure.number(difference, sign=True))
@@ -174,8 +193,8 @@ def ablation_legend(base: Row, rows: Sequence[Row]) -> str:
     """What the table's figures are."""
     published = _has_published(rows, measure_of(base))
     lines = [
-        "± is the standard deviation over seeds; a difference is the mean over the seeds that both have, with its "
-        "95 % interval (paired t)."
+        "± is the standard deviation over seeds; a difference is the mean over the n seeds that both have, with "
+        "its 95 % interval (paired t). *: significant at 5 % among all differences of its column (Holm)."
     ]
     record = base.first
     if published and record.as_published is not None:
@@ -192,15 +211,16 @@ def ablation_legend(base: Row, rows: Sequence[Row]) -> str:
 def _data(rows: Sequence[Row], base: Row) -> dict[str, Any]:
     """Numbers as numbers: fractions, not percent."""
     measure = measure_of(base)
+    changes = [changes_against(base, rows, measure, as_published=way) for way in (False, True)]
     return {
         "submission": base.first.identity.submission,
         "protocol": base.first.protocol.model_dump(mode="json"),
         "measure": measure.name,
-        "rows": [_row_data(row, base, measure) for row in rows],
+        "rows": [_row_data(row, base, measure, own) for row, *own in zip(rows, *changes, strict=True)],
     }
 
 
-def _row_data(row: Row, base: Row, measure: Measure) -> dict[str, Any]:
+def _row_data(row: Row, base: Row, measure: Measure, changes: Sequence[Change]) -> dict[str, Any]:
     claim = _claim(row.first, measure)
     data: dict[str, Any] = {
         "variant": row.first.identity.variant,
@@ -212,8 +232,8 @@ def _row_data(row: Row, base: Row, measure: Measure) -> dict[str, Any]:
         "paper_difference": paper_difference(row, base, measure),
         "outside_of_contest": _marks(row),
     }
-    for key, as_published in (("measured", False), ("as_published", True)):
-        change = change_against(base, row, measure, as_published=as_published)
+    for key, change in zip(("measured", "as_published"), changes, strict=True):
         data[key] = vars(change.spread) if change.spread else None
         data[f"{key}_difference"] = vars(change.difference) if change.difference else None
+        data[f"{key}_significant"] = change.significant
     return data

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from bench.report.baseline import reference_records
 from bench.report.columns import Column, Value
-from bench.report.comparison import Against
+from bench.report.comparison import MakeColumns
 from bench.report.summary import Row, summarize
 from bench.report.tables import NOTHING, spread_text
 from bench.report.verdict import score_verdict
-from bench.stats import PairedDifference, Spread, paired_by_seed
+from bench.stats.pairs import PairedDifference, paired_by_seed
+from bench.stats.spreads import Spread
 
 
 def against_paper(rows: Sequence[Row]) -> list[Column]:
@@ -36,7 +37,7 @@ def against_paper(rows: Sequence[Row]) -> list[Column]:
     ]
 
 
-def against_records(reference: str, results: Path) -> tuple[Against, list[str]]:
+def against_records(reference: str, results: Path) -> tuple[MakeColumns, list[str]]:
     """The same submissions' scores in other records, and the difference, seed by seed.
 
     Args:
@@ -88,7 +89,7 @@ def difference_text(value: PairedDifference | None, scale: float) -> str:
     """``+0.40 [-0.21, +1.01] (n=3)``: the mean of the pairs and its 95 % interval."""
     if value is None:
         return NOTHING
-    text = f"{scale * value.mean:+.2f}"
+    text = f"{scale * value.mean:+z.2f}"
     if value.low is not None and value.high is not None:
-        text += f" [{scale * value.low:+.2f}, {scale * value.high:+.2f}]"
+        text += f" [{scale * value.low:+z.2f}, {scale * value.high:+z.2f}]"
     return f"{text} (n={value.n})"

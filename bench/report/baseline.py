@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from bench.contract.records import Record, is_current, parse_record
 from bench.errors import ResultsError, UsageError
-from bench.report.summary import read_all
+from bench.report.reading import read_all
 
 GIT_SECONDS = 60
 

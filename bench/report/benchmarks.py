@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from bench.contract.manifest import describe_validation_error
 from bench.errors import UsageError
-from bench.report.findings import FAIL, OPEN, PASS, SKIPPED, Finding, Limit
+from bench.report.findings import OPEN, SKIPPED, Finding, Limit, slower_within
 from bench.report.tables import NOTHING
 
 FOLDER = Path(".benchmarks")
@@ -38,7 +38,9 @@ class BenchmarkFile(BaseModel):
     @property
     def device(self) -> str:
         """What it was measured on."""
-        cpu = self.machine_info.get("cpu") or {}
+        cpu = self.machine_info.get("cpu")
+        if not isinstance(cpu, dict):
+            return str(cpu)
         return f"{cpu.get('brand_raw') or self.machine_info.get('processor')}, {cpu.get('count')} cores"
 
 
@@ -95,15 +97,17 @@ def _finding(
         return Finding(name, figure, NOTHING, NOTHING, NOTHING, SKIPPED, why)
     if new is None:
         return Finding(name, figure, f"{1000 * old.median:,.4g} ms", NOTHING, NOTHING, OPEN, "is not measured now")
-    slower, noise = new.median - old.median, max(old.iqr, new.iqr)
-    over = 1 - old.median / new.median > limit.amount  # as a share of speed, not of time
-    outcome = PASS if not over else FAIL if slower > noise else OPEN
+    if min(old.median, new.median) <= 0:
+        return Finding(name, figure, NOTHING, NOTHING, NOTHING, OPEN, "took no time, says the file")
+    # As shares of the speed of before, not of time.
+    shares = old.iqr / old.median, new.iqr / new.median
+    outcome = slower_within(1 - old.median / new.median, limit.amount, shares)
     return Finding(
         name,
         figure,
         f"{1000 * old.median:,.4g} ms",
         f"{1000 * new.median:,.4g} ms",
-        f"{100 * (old.median / new.median - 1):+.1f} %",
+        f"{100 * (old.median / new.median - 1):+z.1f} %",
         outcome,
-        f"within its scatter of {1000 * noise:,.3g} ms" if outcome == OPEN else "",
+        f"it scatters by {shares[0]:.0%} and {shares[1]:.0%}" if outcome == OPEN else "",
     )

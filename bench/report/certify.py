@@ -6,8 +6,9 @@ from bench.contract.certificates import Certificate, SeedSpread, write_certifica
 from bench.contract.records import Record, read_record
 from bench.errors import UsageError
 from bench.report.names import run_name
+from bench.report.reading import read_all
 from bench.report.status import command_of, find_record
-from bench.report.summary import Row, read_all, summarize
+from bench.report.summary import Row, summarize
 
 FOLDER = "certificates"
 

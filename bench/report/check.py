@@ -1,7 +1,8 @@
 """``bench check``: is anything worse than it was? Counts exactly, quality by seeds, speed beyond its noise.
 
-Nothing passes for want of a measurement: a run that is missing or failed, and a drop that its spread does not let
-one judge, are outcomes of their own (exit code 5).
+Nothing passes that is not shown to stay within its limit, and nothing fails that is not shown to go beyond: a run
+that is missing or failed, and a change that its spread does not let one judge, are outcomes of their own (exit
+code 5).
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,10 +13,24 @@ from bench.contract.speeds import SpeedRatio
 from bench.errors import ExitCode, UsageError
 from bench.report.baseline import reference_records
 from bench.report.benchmarks import benchmark_findings
-from bench.report.findings import FAIL, OPEN, PASS, SKIPPED, Finding, Limit, parse_limits, report_findings
-from bench.report.summary import Row, read_all, summarize
+from bench.report.findings import (
+    FAIL,
+    OPEN,
+    OUTCOMES,
+    PASS,
+    SKIPPED,
+    Finding,
+    Limit,
+    parse_limits,
+    report_findings,
+    slower_within,
+)
+from bench.report.reading import read_all
+from bench.report.summary import Row, summarize
 from bench.report.tables import NOTHING
-from bench.stats import paired_by_seed
+from bench.stats.changes import change_within, worsening_within
+from bench.stats.pairs import paired_by_seed
+from bench.stats.spreads import LEVEL
 
 DISTURBED = "other programs kept the machine busy"
 
@@ -23,13 +38,16 @@ DISTURBED = "other programs kept the machine busy"
 def findings(before: list[Row], now: list[Row], limits: dict[str, Limit]) -> Iterator[Finding]:
     """Each figure of each row of ``before``, beside the row of the same submission, variant and protocol."""
     current = {row.key: row for row in now}
+    whatever_data = {row.key._replace(data=()): row for row in now}
     for old in before:
         if old.first.identity.submission == REAL_IMAGES or not old.finished:
             continue
         name = f"{old.label} ({old.first.protocol.profile})"
         new = current.get(old.key)
         if new is None or not new.finished:
-            why = "has no record now" if new is None else f"every run failed: {new.status}"
+            elsewhere = old.key._replace(data=()) in whatever_data
+            missing = "was run on other data now" if elsewhere else "has no record now"
+            why = missing if new is None else f"every run failed: {new.status}"
             yield Finding(name, "all", f"{len(old.finished)} runs", NOTHING, NOTHING, OPEN, why)
             continue
         if "params" in limits:
@@ -53,42 +71,54 @@ def _counts(name: str, old: Row, new: Row, limit: Limit) -> Iterator[Finding]:
 
 
 def _quality(name: str, figure: str, old: Row, new: Row, limit: Limit) -> Finding:
-    """Seed by seed: worse by more than allowed, and not by chance, fails; by chance perhaps, stays open."""
+    """Seed by seed: shown to be worse by no more than allowed, shown to be worse by more, or left open."""
     before, now = (row.by_seed(row.score_name) for row in (old, new))
     seeds = sorted(before.keys() & now.keys())
-    failed = len(new.records) - len(new.finished)
+    failed, missing = len(new.records) - len(new.finished), sorted(before.keys() - now.keys())
     if not seeds or failed:
         why = f"{failed} of {len(new.records)} runs failed" if failed else "no seed that both have"
         return Finding(name, figure, NOTHING, NOTHING, NOTHING, OPEN, why)
-    scale, digits = (100, 2) if figure == "accuracy" else (1, 2)
-    difference = paired_by_seed(now, before)
+    scale = 100 if figure == "accuracy" else 1
+    difference = paired_by_seed(now, before, level=1 - 2 * LEVEL)
     assert difference is not None
+    interval = ""
+    if difference.low is not None and difference.high is not None:
+        interval = f" [{scale * difference.low:+z.2f}, {scale * difference.high:+z.2f}]"
+    outcome, why = _quality_outcome(old, new, seeds, limit)
+    if missing and outcome == PASS:
+        outcome, why = OPEN, f"no run now of seed {', '.join(map(str, missing))}"
     means = [sum(values[seed] for seed in seeds) / len(seeds) for values in (before, now)]
-    sign = 1 if figure == "accuracy" else -1
-    drop = -sign * difference.mean
-    interval = "" if difference.low is None else f" [{scale * difference.low:+.{digits}f}, "
-    interval += "" if difference.high is None else f"{scale * difference.high:+.{digits}f}]"
-    outcome, why = PASS, ""
-    if drop > limit.allowed(means[0]):
-        by_chance = (
-            difference.low is not None and difference.high is not None and difference.low <= 0 <= difference.high
-        )
-        outcome, why = (OPEN, "worse, but perhaps by chance: more seeds") if by_chance else (FAIL, "")
-        if difference.low is None:
-            why = "one seed: its spread is not known"
     return Finding(
         name,
         figure,
-        f"{scale * means[0]:.{digits}f}",
-        f"{scale * means[1]:.{digits}f} (n={len(seeds)})",
-        f"{scale * difference.mean:+.{digits}f}{interval}",
+        f"{scale * means[0]:.2f}",
+        f"{scale * means[1]:.2f} (n={len(seeds)})",
+        f"{scale * difference.mean:+z.2f}{interval}",
         outcome,
         why,
     )
 
 
+def _quality_outcome(old: Row, new: Row, seeds: Sequence[int], limit: Limit) -> tuple[str, str]:
+    before, now = (row.by_seed(row.score_name) for row in (old, new))
+    if _weights(old, seeds) == _weights(new, seeds) and all(before[seed] == now[seed] for seed in seeds):
+        return PASS, "the same weights"
+    if len(seeds) < 2:
+        return OPEN, "one seed: its spread is not known"
+    sign = 1 if old.first.task == "classification" else -1
+    worse = {seed: sign * (before[seed] - now[seed]) for seed in seeds}
+    outcome = OUTCOMES[worsening_within(worse, {seed: limit.allowed(before[seed]) for seed in seeds})]
+    return outcome, f"{len(seeds)} seeds do not show that it is within the limit" if outcome == OPEN else ""
+
+
+def _weights(row: Row, seeds: Sequence[int]) -> list[str | None]:
+    """Hashes of the trained weights, by seed."""
+    trained = {record.identity.seed: record.training for record in row.finished}
+    return [None if (training := trained[seed]) is None else training.weights_sha256 for seed in seeds]
+
+
 def _speed(name: str, old: Row, new: Row, limit: Limit) -> Finding:
-    """On one device only; slower by more than allowed and by more than the measurements scatter."""
+    """On one device only, and beyond what the measurements scatter by."""
     devices = [(row.first.environment.get("device"), row.first.environment.get("threads")) for row in (old, new)]
     if devices[0] != devices[1]:
         return Finding(
@@ -97,50 +127,47 @@ def _speed(name: str, old: Row, new: Row, limit: Limit) -> Finding:
     before, now = old.images_per_s, new.images_per_s
     if before is None or now is None:
         return Finding(name, "throughput", NOTHING, NOTHING, NOTHING, OPEN, "not measured")
-    noise = max(_scatter(row.speeds) for row in (old, new))
-    slower = before - now
-    too_slow = slower > limit.allowed(before)
-    why = ""
-    if too_slow and slower <= noise:
-        why = f"within its scatter of {noise:,.0f}"
-    elif too_slow and new.disturbed:
-        why = f"{DISTURBED} now; compare with --measure"
-    elif not too_slow and old.disturbed and not new.disturbed:
-        why = f"{DISTURBED} then, so it may have been faster; compare with --measure"
+    scatters = _scatter(old.speeds), _scatter(new.speeds)
+    outcome, why = slower_within(before - now, limit.allowed(before), scatters), ""
+    if outcome == OPEN:
+        why = f"it scatters by {scatters[0]:,.0f} and {scatters[1]:,.0f}; compare with --measure"
+    elif outcome == FAIL and new.disturbed:
+        outcome, why = OPEN, f"{DISTURBED} now; compare with --measure"
+    elif outcome == PASS and old.disturbed and not new.disturbed:
+        outcome, why = OPEN, f"{DISTURBED} then, so it may have been faster; compare with --measure"
     return Finding(
         name,
         "throughput",
         f"{before:,.0f}/s",
         f"{now:,.0f}/s",
-        f"{100 * (now / before - 1):+.1f} %",
-        OPEN if why else FAIL if too_slow else PASS,
+        f"{100 * (now / before - 1):+z.1f} %" if before else NOTHING,
+        outcome,
         why,
     )
 
 
 def _scatter(rates: list[Rate]) -> float:
-    """The larger of the spread among runs' medians and of that within one measurement."""
+    """The larger of the spread among measurements' medians and of that within one."""
     medians = [rate.median_per_s for rate in rates]
     return max(max(medians) - min(medians), *(rate.iqr_per_s for rate in rates))
 
 
 def measured_findings(measured: Sequence[SpeedRatio], limit: Limit) -> Iterator[Finding]:
-    """Of speeds measured by turns: slower by more than allowed, and not by chance, fails; else it stays open."""
+    """Of speeds measured by turns, by the 95 % interval of their ratio."""
     for item in measured:
         name, figure = item.name, item.what
-        if item.ratio is None or item.high is None:
+        if item.ratio is None or item.low is None or item.high is None:
             yield Finding(name, figure, NOTHING, NOTHING, NOTHING, OPEN, item.why)
             continue
-        worse = 1 - item.ratio > limit.amount
-        outcome = PASS if not worse else FAIL if item.high < 1 else OPEN
+        outcome = OUTCOMES[change_within(1 - item.high, 1 - item.low, limit.amount)]
         yield Finding(
             name,
             figure,
             f"{item.before_per_s:,.4g}/s",
             f"{item.now_per_s:,.4g}/s",
-            f"{100 * (item.ratio - 1):+.1f} % [{100 * ((item.low or 0) - 1):+.1f}, {100 * (item.high - 1):+.1f}]",
+            f"{100 * (item.ratio - 1):+z.1f} % [{100 * (item.low - 1):+z.1f}, {100 * (item.high - 1):+z.1f}]",
             outcome,
-            "slower, but perhaps by chance: measure again" if outcome == OPEN else "",
+            "its interval reaches beyond the limit: measure again" if outcome == OPEN else "",
         )
 
 

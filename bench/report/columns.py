@@ -1,7 +1,7 @@
 """The columns that a table can have: those with a name of their own, every metric, every field of a record."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,7 +10,8 @@ from bench.contract.records import Record
 from bench.errors import UsageError
 from bench.report.summary import Row
 from bench.report.tables import NOTHING, spread_text
-from bench.stats import PairedDifference, Spread, spread
+from bench.stats.pairs import PairedDifference
+from bench.stats.spreads import Spread, spread
 
 Better = Literal["higher", "lower"]
 Value = Spread | PairedDifference | float | str | None
@@ -28,6 +29,7 @@ class Column:
     text: Callable[[Row], str]
     better: Better | None = None  # None where neither end is the good one, or nothing is tested
     optional: bool = False  # left out of a table in which nothing stands in it
+    by_seed: Callable[[Row], Mapping[int, float]] | None = None  # the figures that a best is told by
 
     def order(self, row: Row) -> tuple[Any, ...]:
         """What to sort by: the best first, else the least; rows without a value come last."""
@@ -135,7 +137,15 @@ def _figure(key: str, title: str, name: str, scale: float, digits: int) -> Colum
         value = row.metric(name)
         return NOTHING if value is None else spread_text(value, scale, digits=digits, with_n=False)
 
-    return Column(key, title, lambda row: row.metric(name), text, _better(name), optional=True)
+    return Column(
+        key,
+        title,
+        lambda row: row.metric(name),
+        text,
+        _better(name),
+        optional=True,
+        by_seed=lambda row: row.by_seed(name),
+    )
 
 
 def _better(name: str) -> Better | None:
@@ -159,6 +169,7 @@ def _named(rows: Sequence[Row]) -> tuple[Column, ...]:
         _figure("lpips", "LPIPS alex", "lpips_alex_64", 1, 3),
         _figure("nearest_train", "nearest train", "nearest_train_lpips_alex_64", 1, 3),
         _figure("nearer", "nearer %", "nearer_than_held_out", 100, 1),
+        _figure("copies", "near copies %", "nearer_than_closest_1_percent", 100, 1),
     )
     return (
         Column("submission", "submission", lambda row: row.label, lambda row: row.label),
@@ -178,6 +189,7 @@ def _named(rows: Sequence[Row]) -> tuple[Column, ...]:
             lambda row: row.metric(row.score_name),
             lambda row: spread_text(row.metric(row.score_name), percent),
             better,
+            by_seed=lambda row: row.by_seed(row.score_name),
         ),
         *(() if classifies else samples),
         Column(
@@ -187,6 +199,7 @@ def _named(rows: Sequence[Row]) -> tuple[Column, ...]:
             _as_published,
             better,
             optional=True,
+            by_seed=lambda row: row.by_seed(row.published_score_name, as_published=True),
         ),
         Column(
             "paper", "paper", lambda row: claim.mean if (claim := claim_of(row)) else None, _paper, optional=True
@@ -274,7 +287,10 @@ def _field(key: str) -> Column:
             return spread_text(found, percent, digits=_digits(found, percent))
         return f"{found:,}" if isinstance(found, int) else f"{found:.6g}"
 
-    return Column(key, key + (" %" if percent == 100 else ""), value, text, None if "." in key else _better(key))
+    title = key + (" %" if percent == 100 else "")
+    if "." in key:
+        return Column(key, title, value, text)
+    return Column(key, title, value, text, _better(key), by_seed=lambda row: row.by_seed(key))
 
 
 def _digits(value: Spread, scale: float) -> int:

@@ -1,5 +1,6 @@
 """Rows beside one another: a table for every protocol, which columns it has, and what is best in each."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -8,10 +9,10 @@ from typing import Any
 from bench.contract.tracks import OFFICIAL, Protocol
 from bench.report.best import best_rows
 from bench.report.columns import Column, check_keys, columns_of, common_conditions
-from bench.report.summary import Row
+from bench.report.summary import Row, RowKey
 from bench.report.tables import NOTHING, data_text
 
-Against = Callable[[Sequence[Row]], list[Column]]  # rows of one protocol -> columns that compare them with others
+MakeColumns = Callable[[Sequence[Row]], list[Column]]  # rows of one protocol -> further columns
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Comparison:
 
     rows: list[Row]  # sorted; at least one
     columns: list[Column]
-    best: dict[str, set[str]]  # column -> labels of the rows that share its first place
+    best: dict[str, set[RowKey]]  # column -> the rows that share its first place
+    fingerprints: str = ""  # of its data, where another table has the same protocol on other data
 
     @property
     def protocol(self) -> Protocol:
@@ -31,7 +33,8 @@ class Comparison:
     def subject(self) -> str:
         """What was run."""
         protocol = self.protocol
-        return f"{protocol.track}, {protocol.profile}: {data_text(self.rows[0].first)}, {protocol.steps:,} steps"
+        data = data_text(self.rows[0].first) + (f" ({self.fingerprints})" if self.fingerprints else "")
+        return f"{protocol.track}, {protocol.profile}: {data}, {protocol.steps:,} steps"
 
     @property
     def title(self) -> str:
@@ -45,15 +48,17 @@ def comparisons(
     *,
     keys: Sequence[str] | None = None,
     sort: str = "score",
-    against: Against | None = None,
+    more: Sequence[MakeColumns] = (),
 ) -> list[Comparison]:
-    """A table for every protocol in ``rows``, by track, the official one first; never two protocols in one table.
+    """A table for every protocol in ``rows``, by track, the official one first.
+
+    Never two protocols in one table, nor two sets of data that go by one name.
 
     Args:
         rows: In any order.
         keys: The columns, in order; None for the usual ones.
         sort: The column to sort by, the best first; with ``-`` in front the other way round.
-        against: What makes further columns, with a difference.
+        more: What makes further columns, such as differences.
 
     Raises:
         UsageError: If no row has a column of such a name.
@@ -61,24 +66,27 @@ def comparisons(
     ordered = sorted(rows, key=_protocol_key)
     groups = [list(group) for _, group in groupby(ordered, key=_protocol_key)]
     check_keys(groups, [*(keys or ()), sort.removeprefix("-")])
-    return [_comparison(group, keys, sort, against) for group in groups]
+    sets = Counter(group[0].key.protocol for group in groups)
+    return [_comparison(group, keys, sort, more, by_data=sets[group[0].key.protocol] > 1) for group in groups]
 
 
 def _protocol_key(row: Row) -> tuple[Any, ...]:
     protocol = row.first.protocol
-    return (protocol.track, protocol.profile != OFFICIAL, protocol.profile, protocol.hash)
+    return (protocol.track, protocol.profile != OFFICIAL, protocol.profile, protocol.hash, row.key.data)
 
 
-def _comparison(group: list[Row], keys: Sequence[str] | None, sort: str, against: Against | None) -> Comparison:
+def _comparison(
+    group: list[Row], keys: Sequence[str] | None, sort: str, more: Sequence[MakeColumns], *, by_data: bool
+) -> Comparison:
     columns = columns_of(group, keys)
-    if against is not None:
-        # Beside the paper's figure, or at the end of what was asked for.
-        at = len(columns) if keys is not None else [column.key for column in columns].index("steps")
-        columns[at:at] = against(group)
+    # Beside the paper's figure, or at the end of what was asked for.
+    at = len(columns) if keys is not None else [column.key for column in columns].index("steps")
+    columns[at:at] = [column for make in more for column in make(group)]
     (key,) = columns_of(group, [sort.removeprefix("-")])
     group = _sorted(group, key, backwards=sort.startswith("-"))
     columns = [c for c in columns if not c.optional or any(c.text(row) != NOTHING for row in group)]
-    return Comparison(group, columns, {column.key: best_rows(column, group) for column in columns})
+    fingerprints = ", ".join(f"{part} {print_[:8]}" for part, print_ in group[0].key.data) if by_data else ""
+    return Comparison(group, columns, {c.key: best_rows(c, group) for c in columns}, fingerprints)
 
 
 def _sorted(rows: list[Row], column: Column, *, backwards: bool) -> list[Row]:

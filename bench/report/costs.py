@@ -6,7 +6,7 @@ from bench.contract.records import Record
 from bench.report.columns import device_of
 from bench.report.summary import Row
 from bench.report.tables import NOTHING, grid, spread_text
-from bench.stats import spread
+from bench.stats.spreads import spread
 
 TITLES = ("submission", "runs", "device", "side by side", "training, s", "evaluation, s", "TFLOP", "kJ", "hours")
 LEGEND = (

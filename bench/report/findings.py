@@ -1,13 +1,16 @@
 """What a gate finds: figures before and now, how much worse is too much, and what all of it amounts to."""
 
+import math
 import re
 from dataclasses import dataclass
 
 from bench.errors import ExitCode, NothingToDo, UsageError
 from bench.report.tables import grid
+from bench.stats.changes import Change, change_within
 
 DEFAULT_LIMITS = "accuracy:-1pp,fid:+5%,throughput:-10%,params:0"
 PASS, FAIL, OPEN, SKIPPED = "pass", "FAIL", "open", "not compared"
+OUTCOMES: dict[Change, str] = {"within": PASS, "beyond": FAIL, "open": OPEN}
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,12 @@ class Finding:
     why: str = ""
 
 
+def slower_within(slower: float, allowed: float, scatters: tuple[float, float]) -> str:
+    """Whether a loss of speed, known but for the scatter of either side, stays within what is allowed."""
+    noise = math.hypot(*scatters)
+    return OUTCOMES[change_within(slower - noise, slower + noise, allowed)]
+
+
 def parse_limits(text: str) -> dict[str, Limit]:
     """``accuracy:-1pp,fid:+5%,throughput:-10%,params:0`` as limits; a figure that is not named is not checked.
 
@@ -48,6 +57,8 @@ def parse_limits(text: str) -> dict[str, Limit]:
             if match is None:
                 raise ValueError
             name, number, unit = match[1], float(match[2]), match[3]
+            if (name == "accuracy" and unit is None) or (name == "throughput" and unit != "%"):
+                raise ValueError  # a limit of 1 would be a hundred points
         except ValueError:
             raise UsageError(
                 f"--fail-on {part!r}: give parts such as accuracy:-1pp, fid:+5%, throughput:-10% or params:0"

@@ -11,9 +11,13 @@ from bench.report.columns import Column, Value
 from bench.report.comparison import Comparison
 from bench.report.summary import Row
 from bench.report.tables import bold, grid, heading, remark
-from bench.stats import PairedDifference, Spread
+from bench.stats.pairs import PairedDifference
+from bench.stats.spreads import Spread
 
-BEST = "the best of a column, together with all that are not shown to be worse (Welch's t tests, Holm, 5 %)."
+BEST = (
+    "the best of a column, together with all that are not shown to be worse than another (t tests of all pairs, "
+    "by seed where the seeds are the same; Holm, 5 %)."
+)
 
 
 def render(tables: Sequence[Comparison], table: str) -> str:
@@ -36,7 +40,7 @@ def titled(item: Comparison, table: str) -> str:
 
 def _cell(item: Comparison, column: Column, row: Row) -> str:
     text = column.text(row)
-    return bold(text) if row.label in item.best[column.key] else text
+    return bold(text) if row.key in item.best[column.key] else text
 
 
 def _csv(tables: Sequence[Comparison]) -> str:
@@ -107,7 +111,7 @@ def _row_data(item: Comparison, row: Row) -> dict[str, Any]:
         "metrics": {name: _plain(row.metric(name)) for name in names},
         "as_published": {name: _plain(row.as_published(name)) for name in published},
         "columns": {column.key: _plain(column.value(row)) for column in item.columns},
-        "best_in": [column.key for column in item.columns if row.label in item.best[column.key]],
+        "best_in": [column.key for column in item.columns if row.key in item.best[column.key]],
         "claims": record.claims.model_dump(mode="json", exclude_none=True),
         "status": row.status,
         "ranked": record.ranked,

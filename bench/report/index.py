@@ -36,7 +36,7 @@ def brief(record: Record) -> Record:
     training, evaluation = record.training, record.evaluation
     short: dict[str, Any] = {
         "training": training and training.model_copy(update={"curves": Curves(steps=[], values={})}),
-        "evaluation": evaluation and evaluation.model_copy(update={"per_class_accuracy": []}),
+        "evaluation": evaluation and evaluation.model_copy(update={"per_class_accuracy": [], "correct": None}),
         "sources": {},
         "log_tail": [],
     }

@@ -14,11 +14,14 @@ from typing import Any
 from bench.contract.tracks import load_tracks
 from bench.errors import ExitCode, NothingToDo, ResultsError
 from bench.files import write_bytes
+from bench.report.claims import with_current_claims
 from bench.report.extras import require
 from bench.report.formats import BEST, comparison_data, titled
 from bench.report.ranking import official, ranks
-from bench.report.summary import Row, read_all, say_unreadable, summarize
-from bench.report.verdict import LEGEND, verdict_grid, verdicts
+from bench.report.reading import read_all, say_unreadable
+from bench.report.summary import Row, summarize
+from bench.report.verdict import tally, verdicts
+from bench.report.verdict_command import LEGEND, verdict_grid
 
 MARKDOWN, DATA, SITE = "LEADERBOARD.md", "leaderboard.json", "site"
 SCHEMA_VERSION = 1
@@ -26,8 +29,8 @@ HEAD = """\
 # Leaderboard
 
 Made by `bench leaderboard` from the records in `runs/`; `bench leaderboard --check` says whether it is current.
-Submissions rank by the mean over seeds of what the last weights score on the test images. A single seed has no
-place beside submissions that were run over several, nor has one that lost a seed.
+Submissions rank by the mean over seeds of what the last weights score on the test images. A place takes every seed
+that the profile asks for; equal means share one, and variants stand below their base without one.
 """
 
 
@@ -43,11 +46,12 @@ def _markdown(rows: Sequence[Row]) -> Iterator[str]:
         yield f"## {titles.get(item.protocol.track, item.protocol.track)}"
         yield titled(item, "github")
         if not ranks(item):
-            yield "Nothing ranks yet."
+            yield "Nothing ranks yet: a place takes an official run of every seed."
     yield f"Bold: {BEST}"
     found = list(verdicts(list(rows)))
     if found:
         yield "## Claims of the papers"
+        yield tally(found)
         yield verdict_grid(found, "github")
         yield LEGEND
 
@@ -64,7 +68,8 @@ def leaderboard_command(results: Path, submissions: Path, *, check: bool, site: 
 
     Args:
         results: The results folder; what is made lies in it too.
-        submissions: Folder of the submissions, whose audit notes stand on their pages; may be absent.
+        submissions: Folder of the submissions, whose claims are judged, and whose audit notes stand on their
+            pages; may be absent.
         check: Write nothing.
         site: Also make the pages.
 
@@ -77,7 +82,8 @@ def leaderboard_command(results: Path, submissions: Path, *, check: bool, site: 
         require("jinja2", "bench leaderboard")
         require("matplotlib", "bench leaderboard")
     records, problems = read_all(results)
-    say_unreadable(problems)
+    records, unread = with_current_claims(records, submissions)
+    say_unreadable([*problems, *unread])
     rows = summarize(records)
     try:
         made = {

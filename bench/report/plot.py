@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from bench.contract.manifest import BASE_VARIANT
 from bench.errors import ExitCode, NothingToDo, UsageError
 from bench.report.extras import require
-from bench.report.summary import Row, read_all, say_unreadable, summarize
+from bench.report.reading import read_all, say_unreadable
+from bench.report.summary import Row, summarize
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -32,7 +32,7 @@ def profile_text(label: str, profile: StepProfile, table: str) -> str:
         "",
         grid(["part of a step", "ms", "share"], parts, table),
         "",
-        remark(f"Medians of {profile.steps} steps; watching them changed their time by {watching:+.1%}.", table),
+        remark(f"Medians of {profile.steps} steps; watching them changed their time by {watching:+z.1%}.", table),
         "",
         grid(["operator", "calls a step", "ms by itself"], operators, table),
         "",

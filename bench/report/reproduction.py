@@ -1,7 +1,6 @@
 """``bench reproduction``: every claim of the papers, what our official records say of it, and what that cost."""
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -10,13 +9,16 @@ from bench.contract.manifest import BASE_VARIANT, Claim, Claims, label_of
 from bench.contract.records import REAL_IMAGES
 from bench.contract.tracks import OFFICIAL
 from bench.report.ablation import ablation_cells, ablation_legend, ordered_variants
+from bench.report.claims import with_claims
 from bench.report.costs import LEGEND as COST_LEGEND
 from bench.report.costs import cost_grid
 from bench.report.papers import Entry, heading_of, paper_key
-from bench.report.summary import Row
+from bench.report.quantities import QUANTITIES
+from bench.report.summary import Row, summarize
 from bench.report.tables import NOTHING, grid, spread_text
 from bench.report.tried import tried_grid
-from bench.report.verdict import OUTCOMES, QUANTITIES, SPREADS, Verdict, verdicts
+from bench.report.verdict import Verdict, tally, verdicts
+from bench.report.verdict_command import OUTCOMES, RULES, SPREADS
 
 NOT_RUN = "not run"
 INTRODUCTION = """\
@@ -57,11 +59,6 @@ class Line:
     row: Row | None
     verdict: Verdict | None
 
-    @property
-    def outcome(self) -> str:
-        """The verdict in a word or two."""
-        return NOT_RUN if self.verdict is None else self.verdict.verdict
-
 
 def reproduction_text(entries: Sequence[Entry], rows: Sequence[Row], tried: Sequence[Row] = ()) -> str:
     """The whole document, Markdown.
@@ -71,7 +68,9 @@ def reproduction_text(entries: Sequence[Entry], rows: Sequence[Row], tried: Sequ
         rows: Of whatever records there are; official ones are used.
         tried: What was tried on validation images, as ``read_tried`` gives it.
     """
-    rows = [row for row in rows if row.first.protocol.profile == OFFICIAL]
+    manifests = {entry.name: entry.manifest for entry in entries}
+    records = [record for row in rows for record in row.records if record.protocol.profile == OFFICIAL]
+    rows = summarize(with_claims(records, manifests))
     return "\n\n".join(_blocks([entry for entry in entries if entry.manifest.paper], rows, tried)) + "\n"
 
 
@@ -79,8 +78,8 @@ def _blocks(entries: Sequence[Entry], rows: Sequence[Row], tried: Sequence[Row])
     lines = {entry.name: list(_lines(entry, rows)) for entry in entries}
     everything = [line for group in lines.values() for line in group]
     yield INTRODUCTION
-    yield f"{OUTCOMES} {SPREADS}"
-    yield _tally(everything)
+    yield f"{OUTCOMES} {SPREADS} {RULES}"
+    yield f"**{_tally(everything)}**"
     for _, group in groupby(entries, key=paper_key):
         members = [entry for entry in group if lines[entry.name]]
         if members:
@@ -113,7 +112,7 @@ def _lines(entry: Entry, rows: Sequence[Row]) -> Iterator[Line]:
         own = [row for row in rows if (row.first.identity.submission, row.first.identity.variant) == identity]
         for row in own:
             for verdict in verdicts([row]):
-                yield Line(row.label, verdict.quantity, _claim(row.first.claims, verdict.quantity), row, verdict)
+                yield Line(row.label, verdict.quantity, _claim(row.claims, verdict.quantity), row, verdict)
         if not own:
             label = label_of(entry.name, variant)
             for quantity in QUANTITIES:
@@ -127,15 +126,12 @@ def _claim(claims: Claims, quantity: str) -> Claim:
 
 
 def _tally(lines: Sequence[Line]) -> str:
-    counts = Counter(line.outcome for line in lines)
-    kinds = ", ".join(
-        f"{counts[name]} {name}" for name in ("reproduced", "not reproduced", "inconclusive", NOT_RUN)
-    )
-    return f"**Of {len(lines)} claims: {kinds}.**"
+    found = [line.verdict for line in lines if line.verdict is not None]
+    return tally(found, not_run=len(lines) - len(found))
 
 
 def _claims_grid(lines: Sequence[Line]) -> str:
-    titles = ["submission", "claim", "paper", "ours", "difference [90 %]", "soundly", "verdict"]
+    titles = ["submission", "claim", "paper", "ours", "difference [90 %]", "expected [95 %]", "soundly", "verdict"]
     return grid(titles, [_claim_cells(line) for line in lines], "github")
 
 
@@ -146,9 +142,13 @@ def _claim_cells(line: Line) -> list[str]:
     paper += f", the best of {claim.selected}" if claim.selected else ""
     cells = [line.label, unit.title + as_published, paper]
     if verdict is None:
-        return [*cells, NOTHING, NOTHING, NOTHING, NOT_RUN]
-    shown, why = verdict.cells(), f": {verdict.why}" if verdict.why else ""
-    return [*cells, shown["ours"], shown["difference [90 %]"], _soundly(line), verdict.verdict + why]
+        return [*cells, *[NOTHING] * 4, NOT_RUN]
+    shown = verdict.cells()
+    said = verdict.verdict + (f": {verdict.why}" if verdict.why else "")
+    if verdict.rests_on and verdict.verdict in ("reproduced", "consistent"):
+        said += f"; rests on {verdict.rests_on}"
+    figures = [shown[title] for title in ("ours", "difference [90 %]", "expected [95 %]")]
+    return [*cells, *figures, _soundly(line), said]
 
 
 def _soundly(line: Line) -> str:
@@ -163,7 +163,7 @@ def _ablation(entry: Entry, rows: Sequence[Row]) -> Iterator[str]:
     """What each variant that was run changes, under each protocol that has the base too."""
     own = [row for row in rows if row.first.identity.submission == entry.name and row.finished]
     texts = {name: variant.what for name, variant in entry.manifest.ablations.items()}
-    for _, group in groupby(own, key=lambda row: (row.key[1], row.key[4:])):
+    for _, group in groupby(own, key=lambda row: row.key._replace(variant="")):
         members = list(group)
         if len(members) > 1 and any(row.first.identity.variant == BASE_VARIANT for row in members):
             base, members = ordered_variants(members, texts)

@@ -10,6 +10,7 @@ from filelock import FileLock, Timeout
 
 from bench.contract.jobs import SPEC, WORK
 from bench.contract.manifest import BASE_VARIANT, label_of
+from bench.contract.origins import is_from_elsewhere, unpacked
 from bench.contract.records import REAL_IMAGES, Rate, Record, Timing, read_record, record_paths
 from bench.errors import ExitCode, NothingToDo, ResultsError, UsageError
 from bench.report.tables import NOTHING, grid
@@ -132,7 +133,11 @@ def show_text(results: Path, wanted: str) -> str:
         UsageError: If no record, or more than one, is meant.
     """
     path = find_record(results, wanted)
-    return "\n".join(_sections(path, read_record(path)))
+    record = read_record(path)
+    # Of the folder that the record lies in, which need not be the one that was named.
+    marks = {mark.resolve(): checksum for mark, checksum in unpacked(path.resolve().parents[4]).items()}
+    elsewhere = is_from_elsewhere(marks, path.resolve(), record.checksum)
+    return "\n".join(_sections(path, record.from_elsewhere() if elsewhere else record))
 
 
 def find_record(results: Path, wanted: str) -> Path:
@@ -162,6 +167,8 @@ def _sections(path: Path, record: Record) -> Iterator[str]:
         yield f"  {run.reason}"
     if run.repair:
         yield f"  to go on: {run.repair}"
+    if not record.made_here:
+        yield "  not made here: it came by `bench unpack`"
     yield f"  unranked: {', '.join(record.unranked_because)}" if record.unranked_because else "  ranked"
     yield f"  {path}"
     yield from _table("config", record.config)

@@ -1,28 +1,35 @@
 """From records, one a seed, to rows, one a (submission, variant, protocol)."""
 
-import gc
 import math
-import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+import statistics
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cache, cached_property
+from typing import NamedTuple
 
-from bench.contract.manifest import label_of
+from bench.contract.manifest import BASE_VARIANT, Claims, label_of
 from bench.contract.records import (
     REAL_IMAGES,
     Rate,
     Record,
     exceeded,
     fid_name,
-    read_record,
-    record_name,
-    record_paths,
 )
-from bench.errors import ResultsError
+from bench.contract.tracks import load_tracks
 from bench.files import canonical_json
-from bench.report.index import WORTH, brief, record_index
-from bench.stats import Spread, spread
+from bench.stats.spreads import Spread, spread
+
+
+class RowKey(NamedTuple):
+    """What makes a row one of its own, whatever the version of its code."""
+
+    track: str
+    protocol: str
+    data: tuple[tuple[str, str], ...]  # part -> fingerprint
+    submission: str
+    variant: str
+    device_type: str
+    precision: str
 
 
 @dataclass(frozen=True)
@@ -51,10 +58,15 @@ class Row:
         precision = self.first.identity.precision
         return "" if precision == "fp32" else f" {precision}"
 
-    @property
-    def key(self) -> tuple[str, ...]:
+    @cached_property
+    def key(self) -> RowKey:
         """What makes it a row of its own, whatever the version of its code."""
         return _key(self.first, self.first.protocol.hash)
+
+    @property
+    def claims(self) -> Claims:
+        """What the paper reports, as the newest record has it."""
+        return max(self.records, key=lambda record: record.timing.finished_at).claims
 
     @property
     def finished(self) -> list[Record]:
@@ -102,6 +114,30 @@ class Row:
         return spread(ends)
 
     @property
+    def grain(self) -> float:
+        """The least that a share of images, such as an accuracy, can change by; 0 where that is not known."""
+        record = self.first
+        images = record.data.images.get(record.protocol.evaluate, 0) if record.data is not None else 0
+        return 1 / images if images > 0 else 0.0
+
+    @property
+    def seeds_wanted(self) -> int | None:
+        """How many seeds the profile asks for: of a track that ships, else as the record says; None: not known."""
+        record = self.first
+        return _seeds_of_shipped().get((record.protocol.track, record.protocol.profile)) or record.profile_seeds
+
+    @property
+    def seeds_missing(self) -> list[int]:
+        """Of the seeds that the profile asks for, from 0 on, those that it lacks."""
+        own = {record.identity.seed for record in self.finished}
+        return [seed for seed in range(self.seeds_wanted or 0) if seed not in own]
+
+    @property
+    def seeds_left_out(self) -> bool:
+        """Whether it has seeds from beyond a gap: some may have been picked."""
+        return {record.identity.seed for record in self.finished} != set(range(len(self.finished)))
+
+    @property
     def steps(self) -> int:
         """Steps of a run: the protocol's, unless the submission or its variant takes others."""
         return self.first.identity.steps
@@ -109,21 +145,30 @@ class Row:
     @property
     def outside(self) -> list[str]:
         """In what a variant leaves the contest; it is measured and never ranks."""
-        cost = self.first.cost
-        return [] if cost is None else list(exceeded(self.first.protocol, cost, self.steps))
+        found: dict[str, str] = {}
+        for record in self.finished:
+            if record.cost is not None:
+                found |= exceeded(record.protocol, record.cost, record.identity.steps)
+        return list(found)
 
     @property
     def speeds(self) -> list[Rate]:
-        """Inference throughputs, slowest first: those measured undisturbed if there are any, else all."""
-        rates = [r.timing.inference_images_per_s for r in self.finished if r.timing.inference_images_per_s]
+        """Inference throughputs, slowest first: those measured undisturbed if there are any, else all.
+
+        One per verification: the records of all seeds that were run after it have the same.
+        """
+        rates: list[Rate] = []
+        for record in self.finished:
+            rate = record.timing.inference_images_per_s
+            if rate is not None and rate not in rates:
+                rates.append(rate)
         undisturbed = [rate for rate in rates if not rate.disturbed]
         return sorted(undisturbed or rates, key=lambda rate: rate.median_per_s)
 
     @property
     def images_per_s(self) -> float | None:
-        """Inference throughput: the median over seeds' measurements."""
-        speeds = self.speeds
-        return speeds[len(speeds) // 2].median_per_s if speeds else None
+        """Inference throughput: the median over measurements."""
+        return statistics.median(rate.median_per_s for rate in speeds) if (speeds := self.speeds) else None
 
     @property
     def disturbed(self) -> bool:
@@ -131,84 +176,55 @@ class Row:
         return any(rate.disturbed for rate in self.speeds)
 
     @property
+    def _remarks(self) -> Iterator[str]:
+        """What a reader of a finished row should know."""
+        if self.outside or not self.first.ranked:
+            yield from self.outside or ["unranked"]
+        elif self.first.identity.variant == BASE_VARIANT and self.seeds_wanted:
+            if self.seeds_missing:
+                yield f"{self.seeds_wanted - len(self.seeds_missing)} of {self.seeds_wanted} seeds"
+            elif self.seeds_left_out:
+                yield "seeds left out"
+        elsewhere = sum(not record.made_here for record in self.records)
+        if elsewhere:
+            whole = elsewhere == len(self.records)
+            yield "not made here" if whole else f"{elsewhere} of {len(self.records)} not made here"
+
+    @property
     def status(self) -> str:
         """``ok``, or how many of the seeds failed and why."""
         failed = [record for record in self.records if record.status != "ok"]
         if not failed:
-            outside = ", ".join(self.outside)
-            return f"ok, {outside}" if outside else "ok" if self.first.ranked else "ok, unranked"
+            return ", ".join(["ok", *self._remarks])
         kinds = ", ".join(sorted({record.status for record in failed}))
         return kinds if len(failed) == len(self.records) else f"{len(failed)}/{len(self.records)} {kinds}"
 
 
+@cache
+def _seeds_of_shipped() -> dict[tuple[str, str], int]:
+    """(track, profile) -> seeds, of the tracks that ship."""
+    return {
+        (name, profile): content.seeds
+        for name, track in load_tracks().items()
+        for profile, content in track.profiles.items()
+    }
+
+
 def _end_of_curve(record: Record, name: str) -> float | None:
     curves = None if record.training is None else record.training.curves
-    if curves is None or name not in curves.values:
+    if curves is None or name not in curves.values or not curves.steps:
         return None
     last = curves.steps[-1]
     values = [value for step, value in zip(curves.steps, curves.values[name], strict=True) if step > 0.9 * last]
-    return math.fsum(values) / len(values)
+    return math.fsum(values) / len(values) if values else None
 
 
-def read_all(results: Path) -> tuple[list[Record], list[str]]:
-    """Every readable record under ``results``, and a line for each that is not, or is not where its run belongs.
-
-    A copy of a record under another name would count as another seed.
-    """
-    return _read(results, list(record_paths(results)), read_record)
-
-
-def say_unreadable(problems: Iterable[str]) -> None:
-    """Print on standard error which records a command goes without."""
-    for problem in problems:
-        print(f"bench: {problem}", file=sys.stderr)
-
-
-def read_brief(results: Path) -> tuple[list[Record], list[str]]:
-    """The same without curves and per-class figures, and quickly: what was checked before is not checked again."""
-    paths = list(record_paths(results))
-    if len(paths) < WORTH:
-        return _read(results, paths, lambda path: brief(read_record(path)))
-    place = results.resolve()
-    with record_index() as index:
-        return _read(results, paths, lambda path: index.read(place / path.relative_to(results)))
-
-
-def _read(results: Path, paths: list[Path], read: Callable[[Path], Record]) -> tuple[list[Record], list[str]]:
-    records, problems = [], []
-    with _without_garbage_collection():
-        for path in paths:
-            try:
-                record = read(path)
-            except ResultsError as error:
-                problems.append(str(error))
-                continue
-            own = record_name(record.identity, record.protocol)
-            if str(path) == f"{results}/{own}":
-                records.append(record)
-            else:
-                problems.append(f"{path}: is the record of {own}; a copy does not count, remove it")
-    return records, problems
-
-
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Nothing that is read becomes garbage; looking for it, now or later, takes longer the more there is."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        if was_enabled:
-            gc.enable()
-
-
-def _key(record: Record, protocol_hash: str) -> tuple[str, ...]:
+def _key(record: Record, protocol_hash: str) -> RowKey:
     identity = record.identity
-    return (
+    return RowKey(
         record.protocol.track,
         protocol_hash,
+        tuple(sorted(identity.data_fingerprints.items())),
         identity.submission,
         identity.variant,
         identity.device_type,
@@ -218,7 +234,7 @@ def _key(record: Record, protocol_hash: str) -> tuple[str, ...]:
 
 def summarize(records: Iterable[Record]) -> list[Row]:
     """Group records into rows; of a submission whose code changed, only the newest version is shown."""
-    versions: dict[tuple[str, ...], dict[str, list[Record]]] = {}
+    versions: dict[RowKey, dict[str, list[Record]]] = {}
     hashes: dict[int, str] = {}  # of protocols, most of which are one object; ``versions`` keeps them alive
     for record in records:
         number = id(record.protocol)

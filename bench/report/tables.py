@@ -6,7 +6,7 @@ from tabulate import tabulate
 
 from bench.contract.records import Record
 from bench.errors import UsageError
-from bench.stats import Spread
+from bench.stats.spreads import Spread
 
 # Our names of formats -> tabulate's.
 FORMATS = {
@@ -48,7 +48,7 @@ def spread_text(value: Spread | None, scale: float = 1, *, digits: int = 2, with
     if value is None:
         return NOTHING
     deviation = "" if value.std is None else f" ± {scale * value.std:.{digits}f}"
-    return f"{scale * value.mean:.{digits}f}{deviation}" + (f" (n={value.n})" if with_n else "")
+    return f"{scale * value.mean:z.{digits}f}{deviation}" + (f" (n={value.n})" if with_n else "")
 
 
 def data_text(record: Record) -> str:

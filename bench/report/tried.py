@@ -10,7 +10,8 @@ from pathlib import Path
 
 from bench.contract.searches import STUDY, tuning_folder
 from bench.report.ablation import measure_of
-from bench.report.summary import Row, read_all, summarize
+from bench.report.reading import read_all
+from bench.report.summary import Row, summarize
 from bench.report.tables import NOTHING, grid, spread_text
 
 TRIED = "tuning"  # the profile: all steps, scored on validation images

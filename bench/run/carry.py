@@ -29,6 +29,7 @@ from bench.contract.jobs import (
     WEIGHTS,
     WORK,
 )
+from bench.contract.origins import ANY, mark_unpacked
 from bench.contract.records import Record, parse_record, read_record, record_name, record_paths
 from bench.errors import ExitCode, NothingToDo, ResultsError
 from bench.files import atomic_path, write_bytes
@@ -233,6 +234,7 @@ def _unpack_record(tar: tarfile.TarFile, folder: Path, member: tarfile.TarInfo, 
     if path.exists():
         suffix = ".unusable" if here is None else f".attempt{here.timing.attempt}.json"
         path.replace(path.with_suffix(suffix))
+    mark_unpacked(path, record.checksum, Path(str(tar.name)).name)
     write_bytes(path, content)
     arrived.records += 1
     return True
@@ -255,6 +257,7 @@ def _unpack_files(
             arrived.refused.append(f"{folder}: was begun here too; what is here stays")
         else:
             arrived.unfinished += 1
+            mark_unpacked(folder.with_suffix(".json"), ANY, Path(str(tar.name)).name)
             for rest, member in work.items():
                 write_bytes(folder / rest[1:], _content(tar, member))
     if done and with_artifacts:

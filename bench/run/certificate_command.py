@@ -1,18 +1,23 @@
 """``bench verify-certificate``: repeat the run that a certificate is of, and say whether what it says holds."""
 
+import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.contract.certificates import Certificate, read_certificate
-from bench.contract.records import Identity, Record, fid_name, read_record, record_path
+from bench.contract.origins import ANY, is_from_elsewhere, unpacked
+from bench.contract.records import Identity, Record, fid_name, is_current, read_record, record_path
 from bench.contract.tracks import Track, load_tracks
 from bench.errors import ExitCode, UsageError
 from bench.run.command import RunOptions, run_command
 from bench.run.discovery import Found, discover
-from bench.stats import Spread, prediction_interval
+from bench.stats.spreads import Spread, prediction_interval, spread
 
+SEVERAL = 3  # seeds, that are worth proposing
+SCORED_ELSEWHERE = 1e-3  # of a metric: what rounding on another machine, or a later version, may change of it
 # What must be the same for it to be the same run. A run may be repeated on another kind of device.
 SAME = ("overrides", "source_hash", "protocol_hash", "data_fingerprints", "steps", "as_published", "precision")
 
@@ -26,7 +31,8 @@ class CertificateOptions:
     device: str
     data_root: Path | None
     track_file: Path | None
-    results: Path | None  # where the repeated run is kept; None for nowhere
+    results: Path | None  # of whoever verifies: where the repeated runs are kept; None for nowhere
+    seeds: int = 1  # how many to run here, the certified one among them
     log_format: str = "auto"
 
 
@@ -41,6 +47,8 @@ def certificate_command(options: CertificateOptions) -> ExitCode:
     """
     certificate = read_certificate(options.path)
     found = _submission(certificate, options)
+    if options.seeds < 1:
+        raise UsageError(f"--seeds {options.seeds}: give at least 1")
     if options.results is not None:
         return _repeat(certificate, found, options, options.results)
     with tempfile.TemporaryDirectory(prefix="capbench-certificate-") as folder:
@@ -63,11 +71,20 @@ def _submission(certificate: Certificate, options: CertificateOptions) -> Found:
 
 def _repeat(certificate: Certificate, found: Found, options: CertificateOptions, results: Path) -> ExitCode:
     identity = certificate.identity
+    if any(_is_theirs(record, certificate) for record in _records(certificate, results)):
+        raise UsageError(
+            f"--results {results}: holds the very record that was certified, or another of this seed that was not "
+            "made here, which would be compared in place of a run; give a folder of your own"
+        )
+    if _was_begun_elsewhere(certificate, results):
+        raise UsageError(
+            f"--results {results}: this run was begun elsewhere and unpacked there; give another folder"
+        )
     outcome = run_command(
         RunOptions(
             paths=[found.folder],
             profile=certificate.protocol.profile,
-            seeds=f"{identity.seed},",
+            seeds=",".join(map(str, _seeds(identity.seed, options.seeds))) + ",",
             variants=identity.variant,
             device=options.device,
             data_root=options.data_root,
@@ -78,31 +95,80 @@ def _repeat(certificate: Certificate, found: Found, options: CertificateOptions,
             jobs=1,
             retry_failed=True,
             force=False,
-            threads=certificate.environment.get("threads"),  # sums in another order end in other bits
+            threads=_threads(certificate.environment),  # sums in another order end in other bits
             precision=identity.precision,
-            compile="on" if certificate.environment.get("execution", {}).get("compiled") else "off",
+            compile="on" if _compiled(certificate.environment) else "off",
             log_format=options.log_format,
         )
     )
-    record = _record(certificate, results)
+    records = _records(certificate, results)
+    record = next((item for item in records if item.identity.seed == identity.seed), None)
     if record is None or record.status != "ok":
         print(f"the run could not be repeated: {record.reason if record else 'it has no record'}")
         return outcome.exit_code or ExitCode.RUN_FAILED
     check_same(certificate.identity, record.identity)
-    code, lines = judge(certificate, record)
+    code, lines = judge(certificate, record, _own_spread(record, records))
     print("\n".join(lines))
     return code
+
+
+def _threads(environment: Mapping[str, Any]) -> int | None:
+    found = environment.get("threads")
+    return found if isinstance(found, int) and found > 0 else None
+
+
+def _compiled(environment: Mapping[str, Any]) -> bool:
+    found = environment.get("execution")
+    return isinstance(found, dict) and bool(found.get("compiled"))
 
 
 def _embedded(certificate: Certificate, track: Track) -> bool:
     return certificate.protocol.data == track.embedded_data != track.data
 
 
-def _record(certificate: Certificate, results: Path) -> Record | None:
-    """The record that the repeated run left; under which hash depends on the device."""
-    folder = record_path(results, certificate.identity, certificate.protocol).parent
-    paths = sorted(folder.glob(f"seed{certificate.identity.seed}-*.json"), key=lambda path: path.stat().st_mtime)
-    return read_record(paths[-1]) if paths else None
+def _seeds(certified: int, count: int) -> list[int]:
+    return [certified, *(seed for seed in range(count) if seed != certified)][:count]
+
+
+def _records(certificate: Certificate, results: Path) -> list[Record]:
+    """What lies there of the certified submission, variant and protocol, the newest first.
+
+    Under which hash a repeated run lies depends on the device.
+    """
+    folder = _folder(certificate, results)
+    marks, records = unpacked(results), []
+    for path in filter(is_current, folder.glob("seed*.json")):
+        record = read_record(path)
+        records.append(record.from_elsewhere() if is_from_elsewhere(marks, path, record.checksum) else record)
+    return sorted(records, key=lambda record: record.timing.finished_at, reverse=True)
+
+
+def _folder(certificate: Certificate, results: Path) -> Path:
+    return record_path(results, certificate.identity, certificate.protocol).parent
+
+
+def _was_begun_elsewhere(certificate: Certificate, results: Path) -> bool:
+    folder, start = _folder(certificate, results), f"seed{certificate.identity.seed}-"
+    return any(
+        mark == ANY and path.parent == folder and path.name.startswith(start)
+        for path, mark in unpacked(results).items()
+    )
+
+
+def _is_theirs(record: Record, certificate: Certificate) -> bool:
+    elsewhere = not record.made_here and record.identity.seed == certificate.identity.seed
+    return elsewhere or record.checksum == certificate.record
+
+
+def _own_spread(repeated: Record, records: Sequence[Record]) -> Spread | None:
+    """Over the seeds of the same run, of those that were made here."""
+    values = {}
+    for record in records:
+        same = record.identity.model_copy(update={"seed": repeated.identity.seed}) == repeated.identity
+        figures = record.evaluation.metrics if record.evaluation is not None else {}
+        if same and record.made_here and record.status == "ok" and _score_name(record) in figures:
+            values[record.identity.seed] = figures[_score_name(record)]
+    return spread(list(values.values()))
 
 
 def check_same(certified: Identity, repeated: Identity) -> None:
@@ -116,11 +182,17 @@ def check_same(certified: Identity, repeated: Identity) -> None:
         raise UsageError(f"what runs here is not the run that was certified: {', '.join(different)} differ")
 
 
-def judge(certificate: Certificate, record: Record) -> tuple[ExitCode, list[str]]:
+def judge(certificate: Certificate, record: Record, own: Spread | None) -> tuple[ExitCode, list[str]]:
     """Compare the repeated run with the certificate.
 
-    It holds if the trained weights and every metric are the same, or else if the score lies where another run may
-    be expected to: within the 95 % prediction interval of the certified seeds, mean ± t · std · √(1 + 1/n).
+    It holds if the trained weights and every metric are the same. Else the certified score has to lie where one
+    more run may be expected by the runs that were made here: within their 95 % prediction interval. What the
+    certificate says of its own spread is not used, for whoever wrote it chose that.
+
+    Args:
+        certificate: What is claimed.
+        record: The run repeated here.
+        own: Its score over the seeds that were run here.
 
     Returns:
         The exit code, and what to print.
@@ -129,9 +201,21 @@ def judge(certificate: Certificate, record: Record) -> tuple[ExitCode, list[str]
     if lines:
         return ExitCode.REGRESSION, [*lines, "it does not hold: the network is another one"]
     assert record.training is not None and record.evaluation is not None
-    if record.training.weights_sha256 == certificate.weights and record.evaluation.metrics == certificate.metrics:
-        return ExitCode.OK, ["it holds, bit for bit: the trained weights and every metric are the same"]
-    return _within_spread(certificate, record)
+    name, found = _score_name(record), record.evaluation.metrics
+    if name not in certificate.metrics or name not in found:
+        why = record.not_measured.get(name, "the certificate has none")
+        return ExitCode.NOTHING, [f"it cannot be told whether it holds: {name} is not measured: {why}"]
+    if record.training.weights_sha256 == certificate.weights:
+        published = record.evaluation.as_published
+        return _same_weights(_figures(certificate.metrics, certificate.as_published), _figures(found, published))
+    in_parts = "earlier_parts" in certificate.environment
+    why = "it was trained in parts, not all alike" if in_parts else "another device, thread count or version"
+    code, lines = _within_spread(certificate.metrics[name], own)
+    return code, [
+        f"the trained weights are not the same to the last bit ({why})",
+        f"{name}: certified {certificate.metrics[name]:.6g}, found {found[name]:.6g}",
+        *lines,
+    ]
 
 
 def _counts(certificate: Certificate, record: Record) -> Iterator[str]:
@@ -142,22 +226,35 @@ def _counts(certificate: Certificate, record: Record) -> Iterator[str]:
             yield f"{name}: certified {certified:,}, found {found:,}"
 
 
-def _within_spread(certificate: Certificate, record: Record) -> tuple[ExitCode, list[str]]:
-    name = "top1_accuracy" if record.task == "classification" else fid_name(record.protocol.samples)
-    assert record.evaluation is not None
-    certified, found = certificate.metrics.get(name), record.evaluation.metrics.get(name)
-    in_parts = "earlier_parts" in certificate.environment
-    why = "it was trained in parts, not all alike" if in_parts else "another device, thread count or version"
-    lines = [f"the trained weights are not the same to the last bit ({why})"]
-    if certified is None or found is None:
-        why = record.not_measured.get(name, "the certificate has none")
-        return ExitCode.NOTHING, [*lines, f"it cannot be told whether it holds: {name} is not measured: {why}"]
-    lines.append(f"{name}: certified {certified:.6g}, found {found:.6g}")
-    spread = certificate.spread.get(name)
-    if spread is None:
-        return ExitCode.NOTHING, [*lines, "it cannot be told whether it holds: certified from a single seed"]
-    low, high = prediction_interval(Spread(spread.mean, spread.std, spread.n))
-    lines.append(f"another run may be expected within [{low:.6g}, {high:.6g}] (95 %, from {spread.n} seeds)")
-    if low <= found <= high:
-        return ExitCode.OK, [*lines, "it holds, within what seeds differ by"]
-    return ExitCode.REGRESSION, [*lines, "it does not hold"]
+def _figures(metrics: Mapping[str, float], as_published: Mapping[str, float]) -> dict[str, float]:
+    return {**metrics, **{f"as_published.{name}": value for name, value in as_published.items()}}
+
+
+def _same_weights(certified: Mapping[str, float], found: Mapping[str, float]) -> tuple[ExitCode, list[str]]:
+    if certified == found:
+        return ExitCode.OK, ["it holds, bit for bit: the trained weights and every metric are the same"]
+    lines = ["the trained weights are the same to the last bit, but not every metric"]
+    different = [name for name in certified if name in found and certified[name] != found[name]]
+    lines += [f"{name}: certified {certified[name]:.6g}, found {found[name]:.6g}" for name in different]
+    lines += [f"{name}: measured on one side only" for name in sorted(certified.keys() ^ found.keys())]
+    if all(math.isclose(certified[name], found[name], rel_tol=SCORED_ELSEWHERE) for name in different):
+        said = "it holds, for what was measured on both sides: scoring on another machine may differ by as much"
+        if certified.keys() - found.keys():
+            return ExitCode.NOTHING, [*lines, "it cannot be told of what was not measured here"]
+        return ExitCode.OK, [*lines, said]
+    return ExitCode.REGRESSION, [*lines, "it does not hold: these weights do not have that score"]
+
+
+def _within_spread(certified: float, own: Spread | None) -> tuple[ExitCode, list[str]]:
+    if own is None or own.std is None:
+        again = f"--seeds {SEVERAL} runs as many here and compares with their spread"
+        return ExitCode.NOTHING, [f"it cannot be told whether it holds from one seed; {again}"]
+    low, high = prediction_interval(own)
+    said = f"another run may be expected within [{low:.6g}, {high:.6g}] (95 %, from {own.n} seeds run here)"
+    if low <= certified <= high:
+        return ExitCode.OK, [said, "it holds, within what seeds differ by here; only this score was judged"]
+    return ExitCode.REGRESSION, [said, "it does not hold"]
+
+
+def _score_name(record: Record) -> str:
+    return "top1_accuracy" if record.task == "classification" else fid_name(record.protocol.samples)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bench.data import store
+from bench.data import cifair, store
 from bench.data.fetch import fetch
 from bench.data.unpack import unpack
 from bench.data.verify import verify_dataset
@@ -18,6 +18,10 @@ def list_text(option: Path | None) -> str:
         lines.append(f"{'–' if missing else '✓'} {name:14} {info.title}")
         if missing:
             lines.append(f"{'':17}to get it: {info.how_to_get}")
+    there = cifair.present(root)
+    lines.append(f"{'✓' if there else '–'} {cifair.NAME:14} test images of CIFAR-100 that nearly occur in train")
+    if not there:
+        lines.append(f"{'':17}to get it: `bench data fetch {cifair.NAME}` downloads the list (29 kB)")
     lines.append(f"✓ {'shapes100':14} {store.describe('shapes100').title}; shapes<classes>x<size> draws others")
     return "\n".join(lines)
 
@@ -48,6 +52,7 @@ def unpack_text(source: Path, option: Path | None) -> str:
 def fetch_text(name: str, option: Path | None) -> str:
     """Download, unpack, and say what was written."""
     root = store.data_root(option)
-    for archive in fetch(name, root):
-        unpack(archive, root)
+    for file in fetch(name, root):
+        if name != cifair.NAME:  # a list that is read as it is
+            unpack(file, root)
     return f"{name} is in {root}"

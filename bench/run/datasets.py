@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from bench.contract.jobs import ArrayFile, JobData
 from bench.contract.records import DataUsed
 from bench.contract.tracks import Profile, Track
-from bench.data import store
-from bench.data.images import channel_statistics, fingerprint, overlap
+from bench.data import cifair, store
+from bench.data.images import channel_statistics, evenly_chosen, fingerprint, overlap
 from bench.data.parts import write_array
 from bench.errors import DataError
 
@@ -24,6 +24,7 @@ class DataFacts:
     fingerprints: dict[str, str]
     evaluation_labels: NDArray[np.int64]  # (N,); they stay in the parent
     also_in_train: NDArray[np.bool_]  # (N,) evaluation images that occur byte for byte in train
+    near_duplicates: NDArray[np.bool_] | None  # (N,) those that nearly do; None where no list of them is there
 
 
 def choose_data(track: Track, profile_name: str, root: Path, embedded: bool) -> str:
@@ -98,7 +99,15 @@ class DataSets:
             channel_std=std,
             evaluation_images_also_in_train=int(repeated.sum()),
         )
-        return DataFacts(job, used, fingerprints, evaluation.labels, repeated)
+        near = self._near_duplicates(name, profile)
+        return DataFacts(job, used, fingerprints, evaluation.labels, repeated, near)
+
+    def _near_duplicates(self, name: str, profile: Profile) -> NDArray[np.bool_] | None:
+        if name != "cifar100" or profile.evaluate != "test":
+            return None
+        marked = cifair.near_duplicates(self.root)
+        count = profile.evaluation_images
+        return marked if marked is None or count is None else marked[evenly_chosen(len(marked), count)]
 
     def _keep(self, array: NDArray[np.generic], digest: str, what: str) -> ArrayFile:
         """An array where a submission's process can read it, under a name that says nothing to it."""

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contract.bits import pack_bits
 from bench.contract.jobs import (
     AS_PUBLISHED_LOGITS,
     LOGITS,
@@ -16,6 +17,7 @@ from bench.contract.jobs import (
     read_report,
 )
 from bench.contract.records import Evaluation
+from bench.contract.tracks import OFFICIAL
 from bench.errors import RunFailed
 from bench.measure.classification import per_batch_accuracy, score
 from bench.run.plan import Job
@@ -53,12 +55,15 @@ def classification_figures(job: Job, report: EvaluationReport) -> Evaluation:
         "nll": scores.nll,
         "ece_15": scores.ece_15,
     }
+    correct = scores.correct
     if facts.also_in_train.any():
-        distinct = ~facts.also_in_train
-        alone = score(logits[distinct], facts.evaluation_labels[distinct])
-        metrics["top1_accuracy_without_train_duplicates"] = alone.top1_accuracy
+        metrics["top1_accuracy_without_train_duplicates"] = float(correct[~facts.also_in_train].mean())
+    if facts.near_duplicates is not None:
+        metrics["top1_accuracy_without_near_duplicates"] = float(correct[~facts.near_duplicates].mean())
+    official = job.entry.protocol.profile == OFFICIAL
     return Evaluation(
         metrics=metrics,
+        correct=pack_bits(correct) if official else None,
         per_class_accuracy=list(scores.per_class_accuracy),
         as_published=_as_published(job),
         batch_independent=report.batch_independent,

@@ -210,6 +210,7 @@ def _record(job: Job, verification: Verification | None, **fields: Any) -> Recor
         as_published=entry.found.manifest.as_published,
         data=entry.facts.used,
         cost=None if verification is None else verification.cost,
+        profile_seeds=entry.found.track.profile(entry.protocol.profile).seeds,
         **fields,
     )
 

@@ -19,7 +19,7 @@ from bench.files import REPOSITORY, write_bytes
 from bench.run.discovery import MODEL, discover
 from bench.run.executors.local import environment
 from bench.run.verify_command import verification_spec
-from bench.stats import median_interval
+from bench.stats.medians import median_interval
 
 MEASURES = Path("bench", "job", "speed.py")  # without it a revision cannot measure itself
 ROUNDS = 24

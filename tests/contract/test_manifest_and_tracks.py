@@ -141,3 +141,19 @@ def test_bad_tracks_are_named(tmp_path: Path, old: str, new: str, message: str) 
     assert message in str(caught.value) and "\n" not in str(caught.value)
     path.write_text(TRACK)
     assert load_tracks(path)["mine"].caps == Caps()
+
+
+@pytest.mark.parametrize("field", ["samples", "evaluation_images", "train_references", "train_searched"])
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_sets_that_are_too_small_for_metrics_are_named(tmp_path: Path, field: str, count: int) -> None:
+    """Four images are the fewest of which every figure can be had (test_few_images)."""
+    sets = {"samples": 40, field: count}
+    text = TRACK.replace("task: classification", "task: generation")
+    fields = ", ".join(f"{name}: {value}" for name, value in sets.items())
+    path = tmp_path / "track.yaml"
+    path.write_text(text.replace("evaluate: test", f"evaluate: test, {fields}"))
+    if count >= 4:
+        assert load_tracks(path)["mine"].task == "generation"
+        return
+    with pytest.raises(ManifestError, match=f"profile 'official': `{field}` is {count}; metrics need at least 4"):
+        load_tracks(path)

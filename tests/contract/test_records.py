@@ -110,6 +110,11 @@ def test_samples_that_repeat_training_images_do_not_rank(record: Record) -> None
         reasons = reasons_against_ranking(record.protocol, record.data, record.cost, record.training, evaluation)
         assert (reasons == []) == ranks
     assert reasons == ["97% of the samples are nearer to a training image than held-out images are"]
+    # Thirty copies in a hundred, the rest far from anything: half of all pairs would not show them.
+    some = Evaluation(metrics={"nearer_than_held_out": 0.31, "nearer_than_closest_1_percent": 0.3})
+    assert reasons_against_ranking(record.protocol, record.data, record.cost, record.training, some) == [
+        "30% of the samples are as near to a training image as 1% of held-out images are"
+    ]
 
 
 def test_committed_records_are_those_that_their_names_say() -> None:

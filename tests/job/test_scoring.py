@@ -30,6 +30,7 @@ FIGURES = {
     "lpips_vgg_64",
     "nearest_train_lpips_alex_64",
     "nearer_than_held_out",
+    "nearer_than_closest_1_percent",
 }
 
 
@@ -107,7 +108,10 @@ def test_all_figures_are_there(scored: tuple[JobSpec, Scores, Scores]) -> None:
     assert found.not_measured == {} and set(found.weights) == {item.name for item in weights.ALL}
     low, high = found.intervals["fid_40"]
     assert low < found.metrics["fid_40"] < high
-    assert set(real_images.metrics) == (FIGURES | within) - {"nearer_than_held_out"}
+    assert set(real_images.metrics) == (FIGURES | within) - {
+        "nearer_than_held_out",
+        "nearer_than_closest_1_percent",
+    }
     assert set(real_images.as_published) == {"fid_clean_40"}
     assert real_images.metrics["fid_40"] < found.metrics["fid_40"]
 
@@ -122,6 +126,7 @@ def test_copies_are_found_and_shown(scored: tuple[JobSpec, Scores, Scores]) -> N
     assert np.array_equal(closest[:5], closest[10:15])
     assert not np.array_equal(closest[5], closest[15])
     assert 5 / 40 <= found.metrics["nearer_than_held_out"] < 0.3  # copies are nearer, noise is not
+    assert found.metrics["nearer_than_closest_1_percent"] == 5 / 40
 
 
 @pytest.mark.weights

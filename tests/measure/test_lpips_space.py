@@ -13,7 +13,15 @@ from torchvision.models import vgg16
 pytest.importorskip("lpips")
 
 from bench.job.lpips_figures import real_images_figures
-from bench.measure.lpips_space import LpipsSpace, PairwiseMean, diversity, load_lpips, nearest, share_nearer
+from bench.measure.lpips_space import (
+    LpipsSpace,
+    PairwiseMean,
+    diversity,
+    load_lpips,
+    nearest,
+    share_in_closest,
+    share_nearer,
+)
 
 
 def bytes_of(count: int, seed: int, side: int = 32) -> Tensor:
@@ -72,6 +80,33 @@ def test_the_nearest_is_found_and_a_copy_is_at_0() -> None:
     assert found.distances[7] == 0
     few = nearest(PIXELS, queries, references[:2])  # fewer than the candidates that are compared again
     assert torch.equal(few.indices, distances[:, :2].argmin(1))
+
+
+def test_equal_images_differ_by_nothing() -> None:
+    """Not by -1e-9, which a table would show as -0.000."""
+    mean = PairwiseMean()
+    for _ in range(7):
+        mean.add(torch.full((3, 1000), 0.1) + torch.arange(1000) / 7)
+    assert mean.value is not None and 0 <= mean.value < 1e-6
+
+
+@pytest.mark.parametrize("copied", [0.0, 0.05, 0.3, 1.0])
+def test_copies_among_much_that_is_far_away(copied: float) -> None:
+    """Of held-out images a tenth lies close to train, as in CIFAR-100; samples lie further off, but for copies."""
+    rng = np.random.default_rng(0)
+    held_out = np.where(rng.random(10_000) < 0.1, rng.uniform(0.01, 0.1, 10_000), rng.uniform(0.2, 0.4, 10_000))
+    samples = np.where(rng.random(10_000) < copied, 0.0, rng.uniform(0.3, 0.5, 10_000))
+    found = share_in_closest(torch.tensor(samples), torch.tensor(held_out))
+    assert found == pytest.approx(copied, abs=0.01)
+    if copied < 1:  # what shows nothing of them
+        assert share_nearer(torch.tensor(samples), torch.tensor(held_out)) < 0.5
+
+
+def test_the_share_where_both_are_alike() -> None:
+    rng = np.random.default_rng(1)
+    one, other = (torch.tensor(rng.exponential(size=20_000)) for _ in range(2))
+    assert share_in_closest(one, other) == pytest.approx(0.01, abs=0.003)
+    assert share_in_closest(torch.zeros(5), torch.zeros(3)) == 1
 
 
 def test_share_nearer() -> None:

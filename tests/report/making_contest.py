@@ -9,7 +9,7 @@ from bench.contract.manifest import AsPublished
 from bench.contract.records import REAL_IMAGES, Evaluation, Record, record_path, write_record
 from bench.contract.tracks import load_tracks, protocol_of
 from bench.pictures import save_sheet
-from tests.report.making_records import make_record
+from tests.report.making_records import make_record, training_of
 
 CLAIMS = {
     "params": 84_194,
@@ -36,6 +36,7 @@ def generator(
         "protocol": protocol,
         "task": "generation",
         "evaluation": evaluation,
+        "training": training_of(protocol.steps, 84_194),
         "as_published": published,
     }
     return record.model_copy(update=update)
@@ -44,14 +45,22 @@ def generator(
 def floor(fid: float) -> Record:
     record = generator(REAL_IMAGES, 0, fid, published=None)
     identity = record.identity.model_copy(update={"steps": 0})
-    return record.model_copy(update={"cost": None, "unranked_because": ["real images"], "identity": identity})
+    return record.model_copy(
+        update={"cost": None, "training": None, "unranked_because": ["real images"], "identity": identity}
+    )
 
 
 def contest() -> list[Record]:
     """All of them."""
-    made = [make_record("se_net", seed, value, claims=CLAIMS) for seed, value in enumerate((0.45, 0.47, 0.46))]
-    made += [make_record("wide", seed, value) for seed, value in enumerate((0.46, 0.45, 0.475))]
-    made += [make_record("narrow", seed, value, params=40_000) for seed, value in enumerate((0.30, 0.31, 0.32))]
+    made = [
+        make_record("se_net", seed, value, claims=CLAIMS)
+        for seed, value in enumerate((0.45, 0.47, 0.46, 0.45, 0.47))
+    ]
+    made += [make_record("wide", seed, value) for seed, value in enumerate((0.46, 0.45, 0.475, 0.455, 0.47))]
+    made += [
+        make_record("narrow", seed, value, params=40_000)
+        for seed, value in enumerate((0.30, 0.31, 0.32, 0.30, 0.32))
+    ]
     made += [make_record("moody", 0, 0.3), make_record("moody", 1, None)]
     made += [
         make_record("wide", 0, 0.6, variant="deep", params=104_804),

@@ -51,14 +51,30 @@ def test_the_table(records: list[Record]) -> None:
     assert base[:5] == ["as submitted", "84,194", "10,000", "48.00 ± 1.00 (n=3)", "–"]
     interval = scipy.stats.ttest_rel(WIDE, BASE).confidence_interval(0.95)
     assert wide[0] == "twice as wide (`wide`)" and wide[-1] == "over the cap"
-    assert wide[4] == f"+2.10 [{100 * interval.low:+.2f}, {100 * interval.high:+.2f}]"
+    assert wide[4] == f"+2.10 [{100 * interval.low:+.2f}, {100 * interval.high:+.2f}] (n=3) *"
     assert wide[5] == "55.10 ± 0.95 (n=3)"  # the records of these tests have 5 points more as published
     assert wide[7:9] == ["53", "+3.00"]
-    assert narrow[4].endswith(", covers 0") and narrow[7:9] == ["–", "–"]
+    assert narrow[4].endswith("] (n=3)") and narrow[7:9] == ["–", "–"]
     assert text.startswith("### net, official: cifar100, 10,000 steps, scored on test")
     assert "As published: measured in train mode at batch 128." in text
     inside = ablation_text(summarize([*runs("base", BASE), *runs("narrow", NARROW)]), TEXTS, table="github")
     assert lines(inside)[0][-1] == "difference"  # nothing to mark
+
+
+def test_significance_is_told_among_all_differences_of_the_table() -> None:
+    """One change at p = 0.03 is significant alone, and not among ten; nor does its interval say so."""
+    low, high = 0.0, 0.1
+    for _ in range(60):
+        shift = (low + high) / 2
+        changed = [value + shift + noise for value, noise in zip(BASE, (0.001, -0.001, 0.0), strict=True)]
+        low, high = (low, shift) if scipy.stats.ttest_rel(changed, BASE).pvalue < 0.03 else (shift, high)
+
+    def difference(others: int) -> str:
+        more = [record for index in range(others) for record in runs(f"other{index}", [0.48, 0.471, 0.489])]
+        rows = summarize([*runs("base", BASE), *runs("changed", changed), *more])
+        return next(line[4] for line in lines(ablation_text(rows, {}, table="github")) if line[0] == "`changed`")
+
+    assert difference(0).endswith("] (n=3) *") and difference(9) == difference(0).removesuffix(" *")
 
 
 def test_only_seeds_that_both_have_are_paired(records: list[Record]) -> None:
@@ -80,6 +96,7 @@ def test_a_short_training_is_not_the_papers(records: list[Record]) -> None:
 def test_json_has_numbers(records: list[Record]) -> None:
     content = json.loads(ablation_text(summarize(records), TEXTS, table="json"))
     wide = next(row for row in content["rows"] if row["variant"] == "wide")
+    assert wide["measured_significant"] is True and content["rows"][0]["measured_significant"] is None
     assert wide["measured_difference"]["mean"] == pytest.approx(0.021) and wide["measured"]["n"] == 3
     assert wide["paper_difference"] == pytest.approx(0.03) and wide["outside_of_contest"] == "over the cap"
 

@@ -10,7 +10,7 @@ from scipy import stats
 
 from bench.contract.records import Record, record_path, write_record
 from bench.errors import UsageError
-from bench.report.compare import compare_command
+from bench.report.compare import Wanted, compare_command
 from tests.report.making_records import make_record
 
 BEFORE, NOW = (0.45, 0.47, 0.46), (0.455, 0.472, 0.468)
@@ -34,7 +34,7 @@ def now(tmp_path: Path) -> Path:
 
 def compared(now: Path, against: str, capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, str]]:
     capsys.readouterr()
-    assert compare_command(now, table="csv", against=against) == 0
+    assert compare_command(now, now, Wanted(table="csv", against=against)) == 0
     return {row["submission"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
 
 
@@ -51,7 +51,7 @@ def test_another_folder_seed_by_seed(tmp_path: Path, now: Path, capsys: pytest.C
     check_pairs(rows["net"])
     assert rows["net"]["before_n"] == "4" and rows["net"]["difference_n"] == "3"
     assert rows["fresh"]["before"] == "" and rows["fresh"]["difference"] == ""
-    assert compare_command(now, table="github", against=str(before)) == 0
+    assert compare_command(now, now, Wanted(table="github", against=str(before))) == 0
     assert "+0.50 [" in capsys.readouterr().out
 
 
@@ -73,11 +73,11 @@ def test_a_revision(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     )
     check_pairs(compared(results, "HEAD", capsys)["net"])
     with pytest.raises(UsageError, match="--against 'v9': neither a results folder nor a git revision"):
-        compare_command(results, against="v9")
+        compare_command(results, results, Wanted(against="v9"))
 
 
 def test_the_paper(now: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = compared(now, "paper", capsys)
     assert float(rows["net"]["difference"]) == pytest.approx(sum(NOW) / 3 - 0.5)
-    assert rows["net"]["verdict"] == "not reproduced"
+    assert rows["net"]["verdict"] == "consistent"
     assert rows["fresh"]["verdict"] == "inconclusive" and rows["fresh"]["difference_low"] == ""

@@ -20,6 +20,24 @@ def records() -> list[Record]:
     return [*runs, make_record("b", 0, 0.4)]
 
 
+def with_speed(record: Record, **rate: float) -> Record:
+    measured = record.timing.inference_images_per_s
+    assert measured is not None
+    timing = record.timing.model_copy(update={"inference_images_per_s": measured.model_copy(update=rate)})
+    return record.model_copy(update={"timing": timing})
+
+
+def test_a_speed_is_one_for_each_verification() -> None:
+    """Five seeds after one verification have its speed, once; two verifications have a median between them."""
+    first = [with_speed(make_record("a", seed), median_per_s=4000.0) for seed in range(4)]
+    (row,) = summarize([*first, with_speed(make_record("a", 4), median_per_s=3000.0)])
+    assert [rate.median_per_s for rate in row.speeds] == [3000.0, 4000.0]
+    assert row.images_per_s == 3500.0
+    third = with_speed(make_record("a", 5), median_per_s=4100.0)
+    (row,) = summarize([*row.records, third])
+    assert row.images_per_s == 4000.0
+
+
 def table(records: list[Record], keys: str, sort: str = "score") -> list[dict[str, str]]:
     text = comparison_text(summarize(records), table="csv", keys=keys.split(","), sort=sort)
     return list(csv.DictReader(io.StringIO(text)))

@@ -11,7 +11,7 @@ import pytest
 from bench.contract.manifest import AsPublished
 from bench.contract.records import Record, record_path, write_record
 from bench.errors import NothingToDo, UsageError
-from bench.report.compare import compare_command, comparison_text
+from bench.report.compare import Wanted, compare_command, comparison_text
 from bench.report.summary import summarize
 from bench.report.tables import FORMATS
 from tests.report.making_contest import CLAIMS
@@ -42,7 +42,7 @@ def test_a_row_says_what_was_measured(records: list[Record]) -> None:
         f"{mean + 5:.2f} ± {std:.2f} (n=3)",
         "50.2 ± 4.2 (batches of one run, as published)",
         "10,000",
-        "ok",
+        "ok, 3 of 5 seeds",
     ]
 
 
@@ -131,17 +131,17 @@ def test_every_format_names_every_submission(records: list[Record], table: str) 
 
 def test_the_command(tmp_path: Path, records: list[Record], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(NothingToDo, match="no records"):
-        compare_command(tmp_path, table="simple", track=None, sort="score")
+        compare_command(tmp_path, tmp_path, Wanted(table="simple", track=None, sort="score"))
     for record in records:
         write_record(record_path(tmp_path, record.identity, record.protocol), record)
-    assert compare_command(tmp_path, table="simple", track=None, sort="score") == 0
+    assert compare_command(tmp_path, tmp_path, Wanted(table="simple", track=None, sort="score")) == 0
     assert "46.00 ± 1.00 (n=3)" in capsys.readouterr().out
     with pytest.raises(UsageError, match="--track 'x': the records are of cifar100-classification"):
-        compare_command(tmp_path, table="simple", track="x", sort="score")
+        compare_command(tmp_path, tmp_path, Wanted(table="simple", track="x", sort="score"))
     with pytest.raises(UsageError, match="--table 'pdf'"):
-        compare_command(tmp_path, table="pdf", track=None, sort="score")
+        compare_command(tmp_path, tmp_path, Wanted(table="pdf", track=None, sort="score"))
     with pytest.raises(UsageError, match="column 'luck': no record has it; there are submission"):
-        compare_command(tmp_path, table="csv", track=None, sort="luck")
+        compare_command(tmp_path, tmp_path, Wanted(table="csv", track=None, sort="luck"))
 
 
 def write_all(results: Path, records: list[Record]) -> Path:
@@ -157,7 +157,7 @@ def test_a_damaged_record_is_named_and_the_rest_shown(
 ) -> None:
     path = write_all(tmp_path, records)
     path.write_text(path.read_text()[:-20])
-    assert compare_command(tmp_path, table="simple", track=None, sort="score") == 2
+    assert compare_command(tmp_path, tmp_path, Wanted(table="simple", track=None, sort="score")) == 2
     shown = capsys.readouterr()
     assert path.name in shown.err and "(n=2)" in shown.out
 
@@ -169,6 +169,6 @@ def test_a_copy_of_a_record_is_no_other_seed(
     for copy in (path.with_name("seed7-01234567.json"), path.parents[1] / "other" / path.name):
         copy.parent.mkdir(exist_ok=True)
         copy.write_bytes(path.read_bytes())
-    assert compare_command(tmp_path, table="simple", track=None, sort="score") == 2
+    assert compare_command(tmp_path, tmp_path, Wanted(table="simple", track=None, sort="score")) == 2
     shown = capsys.readouterr()
     assert "46.00 ± 1.00 (n=3)" in shown.out and shown.err.count("a copy does not count") == 2

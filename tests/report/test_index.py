@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from bench.contract.records import Record, record_path, record_paths, write_record
-from bench.report import index, summary
+from bench.report import index, reading
 from bench.report.compare import comparison_text
-from bench.report.summary import read_all, read_brief, summarize
+from bench.report.reading import read_all, read_brief
+from bench.report.summary import summarize
 from tests.report.making_records import make_record
 
 
@@ -15,7 +16,7 @@ from tests.report.making_records import make_record
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An index of its own for each test, used from the first record on."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(summary, "WORTH", 1)
+    monkeypatch.setattr(reading, "WORTH", 1)
     return tmp_path / "cache" / "capbench" / "records.sqlite"
 
 
@@ -108,6 +109,6 @@ def test_a_damaged_index_is_no_index(results: Path, cache: Path, damage: str) ->
 
 
 def test_small_folders_have_none(results: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(summary, "WORTH", 200)
+    monkeypatch.setattr(reading, "WORTH", 200)
     assert table(results) == plain_table(results)
     assert not cache.exists()

@@ -7,10 +7,12 @@ import pytest
 
 from bench.contract.manifest import load_manifest
 from bench.contract.records import REAL_IMAGES, Record
+from bench.report.claims import with_current_claims
 from bench.report.compare import comparison_text
 from bench.report.leaderboard import leaderboard_data, leaderboard_markdown
 from bench.report.summary import Row, summarize
-from bench.report.verdict import verdict_grid, verdicts
+from bench.report.verdict import tally, verdicts
+from bench.report.verdict_command import verdict_grid
 from tests.report.committed import committed_records, notes_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,7 +22,7 @@ BEGIN, END = "<!-- bench compare --table github -->\n", "<!-- end -->"
 
 @pytest.fixture(scope="module")
 def rows() -> list[Row]:
-    return summarize(committed_records("results/runs"))
+    return summarize(with_current_claims(committed_records("results/runs"), ROOT / "submissions")[0])
 
 
 def test_the_table_is_that_of_the_records(rows: list[Row]) -> None:
@@ -39,7 +41,9 @@ def test_the_committed_leaderboard_is_that_of_the_records(rows: list[Row]) -> No
 def test_the_verdicts_are_those_of_the_records(rows: list[Row]) -> None:
     shown = (ROOT / "README.md").read_text().split(VERDICTS)[1].split(END)[0]
     own = [verdict for verdict in verdicts(rows) if "/" not in verdict.submission]  # of no variant
-    assert shown.strip() == verdict_grid(own, "github"), "paste it from results/LEADERBOARD.md"
+    assert shown.strip() == f"{verdict_grid(own, 'github')}\n\n{tally(list(verdicts(rows)))}", (
+        "paste it from results/LEADERBOARD.md"
+    )
 
 
 @pytest.mark.parametrize("name", ["se_dsconv", "inverted_residual_se"])

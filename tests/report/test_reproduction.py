@@ -64,7 +64,7 @@ def test_the_committed_document_is_that_of_the_records() -> None:
 
 def test_each_claim_has_its_verdict(entry: Entry) -> None:
     text = reproduction_text([entry], summarize(runs(entry, [0.451, 0.455, 0.447])))
-    assert "**Of 4 claims: 3 reproduced, 0 not reproduced, 0 inconclusive, 1 not run.**" in text
+    assert "**Parameters: 1 of 1 equal. Trained claims, 3: 2 reproduced" in text and ", 1 not run.**" in text
     assert cells(text, "net", "parameters")[-1] == "reproduced"
     assert cells(text, "net", "top-1, as published") == [
         "net",
@@ -72,11 +72,12 @@ def test_each_claim_has_its_verdict(entry: Entry) -> None:
         "50.00 ± 4.20 %",
         "50.10 ± 0.40 % (n=3)",
         "+0.10 [-0.57, +0.77]",
+        "[48.11, 52.09]",
         "45.10 ± 0.40 %",
         "reproduced",
     ]
     assert cells(text, "net", "train loss")[3] == "2.000 ± 0.000 (n=3)"  # of the last window alone
-    assert cells(text, "net/without", "top-1")[2:] == ["40.00 %", "–", "–", "–", "not run"]
+    assert cells(text, "net/without", "top-1")[2:] == ["40.00 %", "–", "–", "–", "–", "not run"]
     assert "net/without | parameters" not in text  # a test counts it
 
 
@@ -124,7 +125,7 @@ def test_variants_are_compared_with_the_base(entry: Entry) -> None:
     without = [make_record("net", seed, 0.40 + 0.01 * seed, variant="without") for seed in range(3)]
     text = reproduction_text([entry], summarize([*base, *without]))
     row = cells(text, "without (`without`)")
-    assert row[3:5] == ["41.00 ± 1.00 (n=3)", "-5.00 [-5.00, -5.00]"]
+    assert row[3:5] == ["41.00 ± 1.00 (n=3)", "-5.00 [-5.00, -5.00] (n=3) *"]
 
 
 def test_short_runs_are_left_out(entry: Entry) -> None:
@@ -137,7 +138,7 @@ def test_the_command_prints_or_checks(tmp_path: Path, entry: Entry) -> None:
         write_record(record_path(tmp_path / "results", record.identity, record.protocol), record)
     arguments = ("reproduction", tmp_path / "net", "--results", tmp_path / "results")
     done = bench(*arguments)
-    assert done.returncode == 0 and "**Of 4 claims" in done.stdout
+    assert done.returncode == 0 and "**Parameters: 1 of 1 equal. Trained claims, 3" in done.stdout
     file = tmp_path / "reproduction.md"
     file.write_text(done.stdout)
     assert bench(*arguments, "--check", file).returncode == 0

@@ -15,6 +15,9 @@ from filelock import FileLock
 from bench.contract.jobs import CHECKPOINT
 from bench.contract.records import Record, read_record, record_path, record_paths, write_record
 from bench.errors import ExitCode, NothingToDo, ResultsError
+from bench.report.reading import read_all
+from bench.report.status import show_text
+from bench.report.summary import summarize
 from bench.run.carry import pack, unpack, unpack_command
 from tests.making import TRACK, bench, write_submission, write_track
 from tests.report.making_records import make_record
@@ -70,6 +73,32 @@ def test_what_was_packed_arrives_as_it_was(archive: Path, here: Path) -> None:
     again = unpack(archive, here)
     assert (again.records, again.known, again.unfinished) == (0, 3, 0)
     assert again.refused == [f"{checkpoint.parents[2]}: was begun here too; what is here stays"]
+
+
+def test_what_came_is_marked_as_not_made_here(
+    archive: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = keep(here, make_record("net", 1, 0.6))  # the same record as in the archive, and made here
+    unpack(archive, here)
+    (row,) = summarize(read_all(here)[0])
+    assert {r.identity.seed: r.made_here for r in row.records} == {0: False, 1: True, 2: False}
+    (whole,) = summarize(read_all(here)[0][:1])
+    assert whole.status == "ok, 1 of 5 seeds, not made here"
+    assert "not made here" in show_text(here, "seed0") and "not made here" not in show_text(here, str(own))
+    # A run that is made here in its place is no longer foreign.
+    record = make_record("net", 0, 0.51, finished_at="2026-02-01T00:00:00+00:00")
+    keep(here, record)
+    assert all(r.made_here for r in read_all(here)[0] if r.identity.seed == 0)
+
+
+def test_what_was_begun_elsewhere_is_marked_too(archive: Path, here: Path) -> None:
+    """A checkpoint may hold weights that no training gave."""
+    unpack(archive, here)
+    keep(here, make_record("net", 3, 0.9))
+    assert {r.identity.seed: r.made_here for r in read_all(here)[0]}[3] is False
+    mark = next(here.rglob("seed3-*.unpacked"))
+    mark.write_text("{")  # what is damaged marks all the same
+    assert {r.identity.seed: r.made_here for r in read_all(here)[0]}[3] is False
 
 
 def test_artifacts_come_with_their_record_if_wanted(tmp_path: Path, archive: Path, here: Path) -> None:

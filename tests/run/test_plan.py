@@ -3,11 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.contract.jobs import SPEC, Execution, Load, Verification
 from bench.contract.records import REAL_IMAGES, Rate
 from bench.contract.tracks import load_tracks
+from bench.data import cifar100
 from bench.errors import BenchError, DataError, UsageError
 from bench.files import write_bytes
 from bench.run.datasets import DataSets, choose_data
@@ -130,6 +132,22 @@ def test_precision_is_part_of_a_run_and_compiling_is_not(tmp_path: Path) -> None
     paths = [[job.path for job in one.jobs()] for one in (plan, rounded, compiled)]
     assert paths[0] == paths[2]
     assert not set(paths[0]) & set(paths[1])
+
+
+def test_near_duplicates_are_known_where_their_list_lies(
+    tmp_path: Path, real_data: Path, near_duplicates_root: Path
+) -> None:
+    track = load_tracks()["cifar100-classification"]
+    official, quick = track.profile("official"), track.profile("quick")
+    assert DataSets(real_data).facts(track, official, "cifar100").near_duplicates is None
+    (tmp_path / cifar100.FOLDER).symlink_to(real_data / cifar100.FOLDER)
+    (tmp_path / "cifair").symlink_to(near_duplicates_root / "cifair")
+    sets = DataSets(tmp_path)
+    marked = sets.facts(track, official, "cifar100").near_duplicates
+    assert marked is not None and marked.sum() == 891
+    assert sets.facts(track, quick, "cifar100").near_duplicates is None  # of test images only
+    some = sets.facts(track, official.model_copy(update={"evaluation_images": 1_000}), "cifar100").near_duplicates
+    assert some is not None and np.array_equal(some, marked[::10])
 
 
 def test_a_profile_may_have_data_of_its_own(tmp_path: Path) -> None:

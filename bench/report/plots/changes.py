@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from bench.errors import UsageError
-from bench.report.ablation import change_against, measure_of, ordered_variants, paper_difference
+from bench.report.ablation import changes_against, measure_of, ordered_variants, paper_difference
 from bench.report.plots.style import FAINT, INK, colour, new_figure, settings
 from bench.report.summary import Row
 
@@ -22,7 +22,8 @@ def ablation_figure(rows: Sequence[Row], texts: dict[str, str] | None = None) ->
     """
     base, rows = ordered_variants(rows, texts or {})
     measure = measure_of(base)
-    drawn = [(row, change_against(base, row, measure, as_published=False)) for row in rows if row is not base]
+    others = [row for row in rows if row is not base]
+    drawn = list(zip(others, changes_against(base, others, measure, as_published=False), strict=True))
     drawn = [(row, change) for row, change in drawn if change.difference is not None]
     if not drawn:
         raise UsageError(f"{base.label}: no variant has a finished run of a seed that the base has too")

@@ -13,7 +13,7 @@ from bench.errors import UsageError
 from bench.report.columns import device_of
 from bench.report.plots.style import FAINT, INK, PAPER, colour, marker, new_figure, settings
 from bench.report.summary import Row
-from bench.stats import spread
+from bench.stats.spreads import spread
 
 MOST_NAMED = 24  # of more submissions only those on the front have a name
 # Offsets in points, and which end of the name is there; the last is taken if all are covered.

@@ -10,9 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup, escape
 
 from bench import __version__
-from bench.contract.manifest import Manifest, load_manifest
 from bench.contract.records import Record, record_path
-from bench.errors import ManifestError
+from bench.report.claims import read_manifests
 from bench.report.site.drawings import pictures_of
 from bench.report.site.pages import Source, index_sections, track_sections
 from bench.report.site.run import run_sections
@@ -74,19 +73,6 @@ def build_site(
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return target / "index.html"
-
-
-def read_manifests(folder: Path, names: Iterable[str]) -> tuple[dict[str, Manifest], list[str]]:
-    """The manifests of the named submissions that are there, and a line for each that cannot be read."""
-    found, problems = {}, []
-    for name in names:
-        path = folder / name / "submission.yaml"
-        try:
-            if path.exists():
-                found[name] = load_manifest(path)
-        except ManifestError as error:
-            problems.append(str(error))
-    return found, problems
 
 
 def _write_pages(source: Source, folder: Path) -> None:

@@ -25,7 +25,8 @@ from bench.report.site.views import (
     track_page,
 )
 from bench.report.summary import Row, summarize
-from bench.report.verdict import LEGEND, verdicts
+from bench.report.verdict import tally, verdicts
+from bench.report.verdict_command import LEGEND, titles_of
 
 # A drawing takes a tenth of a second, so that those of ten thousand runs would take a quarter of an hour.
 MOST_RUNS_DRAWN, MOST_ROWS_DRAWN = 500, 200
@@ -116,7 +117,7 @@ def _track_in_short(source: Source, track: str, items: list[Comparison]) -> Sect
     if not any(ranks(item) for item in official):
         others = sorted({item.protocol.profile for item in items} - {OFFICIAL})
         instead = f" Shown are runs of profile {', '.join(others)}." if others and not official else ""
-        text.append(f"Nothing ranks yet: only official runs do.{instead}")
+        text.append(f"Nothing ranks yet: a place takes an official run of every seed.{instead}")
     link = Link("All figures, plots, rules and failed runs", track_page(track))
     return Section(
         source.title_of(track),
@@ -131,12 +132,9 @@ def claims_table(rows: Sequence[Row]) -> Table | None:
     found = [(verdict, row) for row in rows for verdict in verdicts([row])]
     if not found:
         return None
-    titles = list(found[0][0].cells())
-    if not any(verdict.why for verdict, _ in found):
-        titles.remove("why")
-    cells = []
-    for verdict, row in found:
-        texts = verdict.cells()
+    texts_of = [verdict.cells() for verdict, _ in found]
+    titles, cells = titles_of(texts_of), []
+    for texts, (_, row) in zip(texts_of, found, strict=True):
         cells.append(
             [
                 Cell(
@@ -147,7 +145,8 @@ def claims_table(rows: Sequence[Row]) -> Table | None:
                 for title in titles
             ]
         )
-    return Table("Claims and what the official records say of them", titles, cells, LEGEND)
+    said = tally([verdict for verdict, _ in found])
+    return Table("Claims and what the official records say of them", titles, cells, f"{said}\n{LEGEND}")
 
 
 def failed_runs(records: Sequence[Record]) -> Table | None:

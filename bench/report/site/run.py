@@ -52,6 +52,8 @@ def _outcome(record: Record) -> Iterator[str]:
         yield "Finished." if record.ranked else f"Finished; unranked: {'; '.join(record.unranked_because)}."
     else:
         yield f"Failed ({record.status}): {record.reason}"
+    if not record.made_here:
+        yield "Not made here: it came by `bench unpack`."
     for name, why in record.not_measured.items():
         yield f"Not measured: {name}: {why}"
     identity = record.identity

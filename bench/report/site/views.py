@@ -9,7 +9,8 @@ from bench.report.comparison import Comparison
 from bench.report.names import run_name, slug
 from bench.report.summary import Row
 from bench.report.tables import NOTHING
-from bench.stats import PairedDifference, Spread
+from bench.stats.pairs import PairedDifference
+from bench.stats.spreads import Spread
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,10 @@ class Section:
 
 def kind_of(text: str) -> str:
     """The class of a status or a verdict."""
-    first = text.split(",", maxsplit=1)[0]
+    first, *remarks = text.split(", ")
     if first in ("ok", "reproduced"):
-        return "good" if text != "ok, unranked" else ""
-    return "open" if first in ("inconclusive", "not measured") else "bad"
+        return "" if remarks else "good"
+    return "open" if first in ("consistent", "inconclusive", "not measured") else "bad"
 
 
 def text_table(caption: str, titles: Sequence[str], rows: Sequence[Sequence[str]], *, legend: str = "") -> Table:
@@ -93,7 +94,7 @@ def _cell(item: Comparison, column: Column, row: Row) -> Cell:
         text=column.text(row),
         sort=sort_value(column.value(row)),
         link=submission_page(row.first) if column.key == "submission" else "",
-        strong=row.label in item.best[column.key],
+        strong=row.key in item.best[column.key],
         kind=kind_of(row.status) if column.key == "status" else "",
         head=column.key == "submission",
     )

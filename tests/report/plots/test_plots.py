@@ -130,7 +130,7 @@ def test_classes_best_and_worst() -> None:
     values = class_accuracies(row)
     assert values is not None and values.shape == (3, 100)
     best, worst = extremes(row, ["zero", "one"], 2)
-    assert worst == [("zero", 0.0), ("one", pytest.approx(0.5 / 50))] and best[0][0] == "class 99"
+    assert worst == [("zero", 0.0), ("one", pytest.approx(0.5 / 49.5))] and best[0][0] == "class 99"
     dots = next(line for line in classes_figure(row).axes[0].lines if line.get_marker() == "o")
     np.testing.assert_allclose(dots.get_ydata(), np.sort(100 * values.mean(axis=0)))
 
