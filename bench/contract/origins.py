@@ -7,6 +7,7 @@ the folder can remove it; it is for them that it is there.
 import json
 from pathlib import Path
 
+from bench.contract.records import Record
 from bench.files import write_bytes
 
 SUFFIX = ".unpacked"
@@ -23,9 +24,15 @@ def mark_unpacked(record: Path, checksum: str, archive: str) -> None:
     write_bytes(record.with_suffix(SUFFIX), (json.dumps(content) + "\n").encode())
 
 
-def is_from_elsewhere(marks: dict[Path, str], path: Path, checksum: str) -> bool:
-    """Whether the record at ``path`` came, or was begun elsewhere."""
-    return marks.get(path) in (checksum, ANY)
+def with_origin(record: Record, path: Path, marks: dict[Path, str]) -> Record:
+    """The record at ``path``, knowing whether it came from elsewhere or was begun there.
+
+    Args:
+        record: As it was read.
+        path: As the folder was named when ``unpacked`` looked for its marks.
+        marks: What ``unpacked`` found.
+    """
+    return record.from_elsewhere() if marks.get(path) in (record.checksum, ANY) else record
 
 
 def unpacked(results: Path) -> dict[Path, str]:

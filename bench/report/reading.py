@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.contract.origins import is_from_elsewhere, unpacked
+from bench.contract.origins import unpacked, with_origin
 from bench.contract.records import Record, read_record, record_name, record_paths
 from bench.errors import ResultsError
 from bench.report.index import WORTH, brief, record_index
@@ -47,9 +47,7 @@ def _read(results: Path, paths: list[Path], read: Callable[[Path], Record]) -> t
                 continue
             own = record_name(record.identity, record.protocol)
             if str(path) == f"{results}/{own}":
-                records.append(
-                    record.from_elsewhere() if is_from_elsewhere(marks, path, record.checksum) else record
-                )
+                records.append(with_origin(record, path, marks))
             else:
                 problems.append(f"{path}: is the record of {own}; a copy does not count, remove it")
     return records, problems

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from bench.contract.jobs import SPEC, WORK
 from bench.contract.manifest import BASE_VARIANT, label_of
-from bench.contract.origins import is_from_elsewhere, unpacked
+from bench.contract.origins import unpacked, with_origin
 from bench.contract.records import REAL_IMAGES, Rate, Record, Timing, read_record, record_paths
 from bench.errors import ExitCode, NothingToDo, ResultsError, UsageError
 from bench.report.tables import NOTHING, grid
@@ -136,8 +136,7 @@ def show_text(results: Path, wanted: str) -> str:
     record = read_record(path)
     # Of the folder that the record lies in, which need not be the one that was named.
     marks = {mark.resolve(): checksum for mark, checksum in unpacked(path.resolve().parents[4]).items()}
-    elsewhere = is_from_elsewhere(marks, path.resolve(), record.checksum)
-    return "\n".join(_sections(path, record.from_elsewhere() if elsewhere else record))
+    return "\n".join(_sections(path, with_origin(record, path.resolve(), marks)))
 
 
 def find_record(results: Path, wanted: str) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract.certificates import Certificate, read_certificate
-from bench.contract.origins import ANY, is_from_elsewhere, unpacked
+from bench.contract.origins import ANY, unpacked, with_origin
 from bench.contract.records import Identity, Record, fid_name, is_current, read_record, record_path
 from bench.contract.tracks import Track, load_tracks
 from bench.errors import ExitCode, UsageError
@@ -136,10 +136,9 @@ def _records(certificate: Certificate, results: Path) -> list[Record]:
     Under which hash a repeated run lies depends on the device.
     """
     folder = _folder(certificate, results)
-    marks, records = unpacked(results), []
-    for path in filter(is_current, folder.glob("seed*.json")):
-        record = read_record(path)
-        records.append(record.from_elsewhere() if is_from_elsewhere(marks, path, record.checksum) else record)
+    marks = unpacked(results)
+    paths = filter(is_current, folder.glob("seed*.json"))
+    records = [with_origin(read_record(path), path, marks) for path in paths]
     return sorted(records, key=lambda record: record.timing.finished_at, reverse=True)
 
 
