@@ -1,5 +1,6 @@
 """Writing files so that a reader sees the old content or the new, and hashing what was read."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -8,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import platformdirs
 
 
 @contextmanager
@@ -50,8 +53,21 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 def without_local_paths(text: str) -> str:
     """``text`` without this machine's folders: what goes into a record is published."""
-    text, home = text.replace(str(REPOSITORY), "."), str(Path.home())
+    text = text.replace(str(REPOSITORY), ".")
+    try:
+        home = str(Path.home())
+    except RuntimeError:  # a user without one, as in some containers
+        return text
     return text if home == "/" else text.replace(home, "~")
+
+
+def cache_folder() -> Path:
+    """Where what can be had again is kept: this user's cache, or a temporary folder for a user without a home."""
+    with contextlib.suppress(RuntimeError):
+        path = platformdirs.user_cache_path("capbench")
+        if path.is_absolute():
+            return path
+    return Path(tempfile.gettempdir()) / f"capbench-{os.getuid()}"
 
 
 def canonical_json(value: Any) -> str:

@@ -1,5 +1,6 @@
 """Sheets of small images as PNG files."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from PIL import Image
 from bench.files import atomic_path
 
 GAP = 2  # white pixels between images
+TOO_LARGE = "a picture of more pixels than any that a run makes"
+MOST_PIXELS = 40_000_000  # of a sheet; one of 10,000 images of 28 × 28 has 36 million
 
 
 def sheet(images: NDArray[np.uint8], columns: int, scale: int = 2) -> Image.Image:
@@ -34,3 +37,25 @@ def save_sheet(images: NDArray[np.uint8], path: Path, columns: int = 8) -> None:
     """Write ``sheet`` to ``path`` atomically."""
     with atomic_path(path) as partial:
         sheet(images, columns).save(partial, format="PNG")
+
+
+def why_no_picture(path: Path, *, decoded: bool = True) -> str | None:
+    """Why a file is not a sheet of images that could be shown; None if it is one.
+
+    Args:
+        path: Of the file.
+        decoded: Whether its pixels are to be looked at, not only its size and checksums, which is quicker.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=("PNG",)) as image:
+                width, height = image.size
+                if width * height > MOST_PIXELS:
+                    return TOO_LARGE
+                image.load() if decoded else image.verify()
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return TOO_LARGE
+    except Exception as error:  # Pillow raises of all kinds, and a report needs none of them
+        return f"no PNG picture ({type(error).__name__})"
+    return None

@@ -12,6 +12,7 @@ from reference_models.mobilenet_v2 import MobileNetV2
 from reference_models.normalize import Normalize, to_unit_range
 from reference_models.resnet_cifar import BasicBlock, CifarResNet, he_init_
 from reference_models.squeeze_excitation import SqueezeExcitation
+from reference_models.standardize import Standardize
 from reference_models.training_steps import adversarial_step, cross_entropy_step, to_bytes
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Normalize",
     "SelfAttention2d",
     "SqueezeExcitation",
+    "Standardize",
     "Transition",
     "adversarial_step",
     "ancestral_sample",

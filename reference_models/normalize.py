@@ -10,7 +10,7 @@ def to_unit_range(images: Tensor) -> Tensor:
     """uint8 images as float32 in [0, 1], in channels-last memory order.
 
     Args:
-        images: (B, C, H, W) uint8.
+        images: (B, C, H, W) uint8. Of float32 in channels-last order no copy is made, and they are overwritten.
 
     Returns:
         (B, C, H, W) float32: what torchvision's ``ToTensor`` gives, for a batch.
@@ -20,6 +20,8 @@ def to_unit_range(images: Tensor) -> Tensor:
 
 class Normalize(nn.Module):
     """``(x / 255 - mean) / std`` a channel, of uint8 images; (B, C, H, W) uint8 -> float32.
+
+    For bytes alone: float32 images in channels-last order are overwritten. ``Standardize`` takes either.
 
     The two vectors are buffers outside the state dict: they are constants of the data, not learned.
     """

@@ -21,6 +21,9 @@ FLOORS = {
     "bench.pictures": 2,
     "bench.errors": 1,
     "bench.files": 1,
+    "bench.git": 2,
+    "bench.locks": 2,
+    "bench.text": 1,
     "bench.seeding": 1,
     "bench.stats": 1,
 }

@@ -3,7 +3,6 @@
 Nothing here imports torch, and what a command needs is imported when it runs, so that ``bench --help`` is quick.
 """
 
-import os
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -13,6 +12,7 @@ import typer
 from bench import __version__
 from bench.cli import carry, data, reports, runs, searches, start
 from bench.cli.signals import ending_in_order
+from bench.cli.streams import bearable_streams
 from bench.errors import BenchError, ExitCode
 
 COMMANDS: tuple[Callable[..., None], ...] = (
@@ -79,7 +79,7 @@ def build_app() -> typer.Typer:
 
 def main() -> None:
     """Run the command; a user's mistake ends in one line and its exit code, never in a traceback."""
-    with ending_in_order() as received:
+    with bearable_streams(), ending_in_order() as received:
         status = _run()
         if status == ExitCode.INTERRUPTED:
             status = received.exit_status
@@ -91,15 +91,16 @@ def _run() -> int:
     """The command's exit code."""
     try:
         code = build_app()(standalone_mode=False)
+        sys.stdout.flush()  # while a full disk can still be told of
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:
-        # The reader went away, as in `bench compare | head`; nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
+    except OSError as error:
+        # What no message was written for: a name that is too long, a disk that is full, a file that went away.
+        print(f"bench: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        return ExitCode.USAGE
     except Exception as error:
         show = getattr(error, "show", None)  # click's own usage errors
         if show is None:

@@ -38,6 +38,6 @@ def unpack(
 
     Example: bench unpack results.tar.gz
     """
-    from bench.run.carry import unpack_command
+    from bench.run.unpacking import unpack_command
 
     raise typer.Exit(unpack_command(archives, results))

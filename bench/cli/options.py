@@ -5,20 +5,28 @@ from typing import Annotated, Optional
 
 import typer
 
+from bench.errors import UsageError
+
 Paths = Annotated[list[Path], typer.Argument(help="Submission folders, e.g. submissions/*", show_default=False)]
 Results = Annotated[Path, typer.Option(help="Folder that holds the records.")]
 DataRoot = Annotated[
     Optional[Path],  # noqa: UP045 - typer reads the annotation
     typer.Option(help="Where the data sets lie; default $BENCH_DATA, else a cache folder.", show_default=False),
 ]
-TrackFile = Annotated[
+TrackOption = Annotated[
     Optional[Path],  # noqa: UP045
-    typer.Option("--track", help="A track file of your own contest, beside those that ship.", show_default=False),
+    typer.Option(
+        "--track", help="Only this track: a name, or the file (*.yaml) of your own contest.", show_default=False
+    ),
 ]
 Profile = Annotated[str, typer.Option(help="official, quick, smoke or demo; only official runs rank.")]
 Seeds = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(help="A count (5), a list (0,3,7) or a range (0-4); default: the profile's.", show_default=False),
+]
+Seed = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--seed", min=0, help="One seed, such as 0; what --seeds 0, names.", show_default=False),
 ]
 Embedded = Annotated[bool, typer.Option("--embedded", help="Use the drawn stand-in data sets.")]
 Jobs = Annotated[
@@ -81,3 +89,16 @@ Compile = Annotated[
         "on a GPU the whole step as one CUDA graph, where that gives the same bits faster.",
     ),
 ]
+
+
+def seeds_of(seeds: str | None, seed: int | None) -> str | None:
+    """What ``--seeds`` and ``--seed`` name together, as the former has it.
+
+    Raises:
+        UsageError: If both are given.
+    """
+    if seed is None:
+        return seeds
+    if seeds is not None:
+        raise UsageError(f"--seed {seed} and --seeds {seeds}: give one of the two")
+    return f"{seed},"

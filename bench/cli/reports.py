@@ -6,8 +6,9 @@ from typing import Annotated, Optional
 
 import typer
 
-from bench.cli.options import Device, Paths, Profile, Results
+from bench.cli.options import Device, Paths, Profile, Results, TrackOption
 from bench.errors import ExitCode
+from bench.text import harmless
 
 CheckFile = Annotated[
     Optional[Path],  # noqa: UP045 - typer reads the annotation
@@ -22,10 +23,7 @@ Submissions = Annotated[
 
 def compare(
     table: Annotated[str, typer.Option(help="markdown, github, latex, csv, html, json or simple.")] = "simple",
-    track: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="Only this track.", show_default=False),
-    ] = None,
+    track: TrackOption = None,
     columns: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
@@ -58,9 +56,10 @@ def compare(
 
     Example: bench compare --table markdown
     """
+    from bench.contract.tracks import track_name
     from bench.report.compare import Wanted, compare_command
 
-    wanted = Wanted(table, track, sort, columns, against, images, without)
+    wanted = Wanted(table, track_name(track), sort, columns, against, images, without)
     raise typer.Exit(compare_command(results, submissions, wanted))
 
 
@@ -101,82 +100,104 @@ def check(
         ),
     ] = None,
     device: Device = "auto",
+    track: TrackOption = None,
+    submissions: Submissions = Path("submissions"),
     results: Results = Path("results"),
 ) -> None:
     """Say whether anything is worse than it was; exit code 1 if so, 5 if something could not be judged.
 
     Example: bench check --baseline main --fail-on accuracy:-1pp,params:0
     """
-    from bench.report.check import check_command
+    from bench.contract.tracks import track_name
+    from bench.report.check import Judged, check_command
 
     measured = []
     if measure:
         from bench.run.devices import choose_device
         from bench.run.speeds import measure_speeds
 
-        measured = measure_speeds(measure, baseline, choose_device(device), threads=1)
-    code = check_command(results, baseline, fail_on, benchmarks=benchmarks, measured=measured)
+        measured = measure_speeds(measure, baseline, choose_device(device), threads=1, track=track)
+    code = check_command(
+        results,
+        baseline,
+        fail_on,
+        benchmarks=benchmarks,
+        measured=measured,
+        judged=Judged(submissions, track_name(track)),
+    )
     raise typer.Exit(code)
 
 
-def status(results: Results = Path("results")) -> None:
+def status(
+    track: TrackOption = None,
+    submissions: Submissions = Path("submissions"),
+    results: Results = Path("results"),
+) -> None:
     """Say which runs are done, running, interrupted or failed, and the command that goes on from there.
 
     Example: bench status
     """
-    from bench.report.status import status_command
+    from bench.report.status import Looking, status_command
 
-    raise typer.Exit(status_command(results))
+    raise typer.Exit(status_command(Looking(results, submissions, track)))
 
 
 def show(
     run: Annotated[
         str, typer.Argument(help="A record's path, or a part of one that no other has: a name, a hash.")
     ],
+    track: TrackOption = None,
+    submissions: Submissions = Path("submissions"),
     results: Results = Path("results"),
 ) -> None:
     """Print one run's record for a person to read.
 
     Example: bench show dcgan_000/base/seed0
     """
-    from bench.report.status import show_text
+    from bench.report.status import Looking, show_text
 
-    print(show_text(results, run))
+    print(show_text(Looking(results, submissions, track), run))
 
 
-def papers(paths: Paths, check: CheckFile = None) -> None:
+def papers(paths: Paths, track: TrackOption = None, check: CheckFile = None) -> None:
     """Print what each submission's paper claims, leaves open and gets wrong, as its submission.yaml says.
 
     Example: bench papers submissions/* > docs/papers.md
     """
     from bench.report.papers import papers_text, read_entries
 
-    _print_or_check(papers_text(read_entries(paths)), check, "papers")
+    _print_or_check(papers_text(read_entries(paths, track)), check, "papers")
 
 
-def reproduction(paths: Paths, check: CheckFile = None, results: Results = Path("results")) -> None:
+def reproduction(
+    paths: Paths, track: TrackOption = None, check: CheckFile = None, results: Results = Path("results")
+) -> None:
     """Print every claim of the papers, what the official records say of it, and what the runs cost.
 
     Example: bench reproduction submissions/* > docs/reproduction.md
     """
     from bench.report.papers import read_entries
+    from bench.report.present import PresentCode
     from bench.report.reading import read_all, say_unreadable
     from bench.report.reproduction import reproduction_text
     from bench.report.summary import summarize
     from bench.report.tried import read_tried
 
+    entries = read_entries(paths, track)
     records, problems = read_all(results)
+    records = PresentCode({path.name: path for path in paths}).mark(records)
     tried, unreadable = read_tried(results)
     say_unreadable([*problems, *unreadable])
-    text = reproduction_text(read_entries(paths), summarize(records), tried)
+    text = reproduction_text(entries, summarize(records), tried)
     _print_or_check(text, check, "reproduction")
 
 
 def _print_or_check(text: str, file: Path | None, command: str) -> None:
     """Print a document, or fail if ``file`` is not it."""
+    text = harmless(text)  # as it is printed
     if file is None:
         print(text, end="")
-    elif not file.is_file() or file.read_text(encoding="utf-8") != text:
+    elif not file.is_file() or file.read_bytes() != text.encode():
         print(f"bench: {file}: is not current; `bench {command} submissions/* > {file}`", file=sys.stderr)
         raise typer.Exit(ExitCode.REGRESSION)
 
@@ -187,10 +208,7 @@ def plot(
         Optional[list[str]],  # noqa: UP045
         typer.Argument(help="Which, by name; a variant as net/variant. Default: all.", show_default=False),
     ] = None,
-    track: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="Only this track.", show_default=False),
-    ] = None,
+    track: TrackOption = None,
     profile: Profile = "official",
     values: Annotated[str, typer.Option(help="Curves to draw, e.g. loss,accuracy.")] = "",
     price: Annotated[
@@ -203,10 +221,11 @@ def plot(
 
     Example: bench plot curves se_dsconv
     """
+    from bench.contract.tracks import track_name
     from bench.report.plot import Selection, plot_command
 
     names = [name.strip() for name in values.split(",") if name.strip()]
-    selection = Selection(submissions or [], track, profile, names, price)
+    selection = Selection(submissions or [], track_name(track), profile, names, price)
     raise typer.Exit(plot_command(kind, results, output, selection))
 
 

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -23,24 +23,30 @@ from bench.cli.options import (
     Results,
     Retry,
     Sandbox,
+    Seed,
     Seeds,
     Speeds,
     Threads,
     Timeout,
-    TrackFile,
+    TrackOption,
+    seeds_of,
 )
 from bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from bench.run.command import Outcome
 
 
 def run(
     paths: Paths,
     profile: Profile = "official",
     seeds: Seeds = None,
+    seed: Seed = None,
     variants: Annotated[str, typer.Option(help="base, all, or names separated by commas.")] = "base",
     device: Device = "auto",
     data_root: DataRoot = None,
     embedded: Embedded = False,
-    track: TrackFile = None,
+    track: TrackOption = None,
     results: Results = Path("results"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Verify and print the plan; train nothing.")] = False,
     jobs: Jobs = None,
@@ -67,7 +73,7 @@ def run(
     options = RunOptions(
         paths=paths,
         profile=profile,
-        seeds=seeds,
+        seeds=seeds_of(seeds, seed),
         variants=variants,
         device=device,
         data_root=data_root,
@@ -92,11 +98,12 @@ def run(
     )
     outcome = run_command(options)
     if not dry_run and outcome.names:
-        _print_comparison(results, outcome.protocols, outcome.names)
+        _print_comparison(results, outcome)
     raise typer.Exit(outcome.exit_code)
 
 
-def _print_comparison(results: Path, protocols: set[str], names: set[str]) -> None:
+def _print_comparison(results: Path, outcome: "Outcome") -> None:
+    """All records of the submissions that were meant; of a changed one, those of the code that is there now."""
     from bench.contract.records import REAL_IMAGES
     from bench.report.compare import comparison_text
     from bench.report.reading import read_all, say_unreadable
@@ -104,22 +111,28 @@ def _print_comparison(results: Path, protocols: set[str], names: set[str]) -> No
 
     records, problems = read_all(results)
     say_unreadable(problems)
-    names = names | {REAL_IMAGES}
-    wanted = [r for r in records if r.protocol.hash in protocols and r.identity.submission in names]
-    print(comparison_text(summarize(wanted), table="simple"))
+    names = outcome.names | {REAL_IMAGES}
+    wanted = [
+        record.known_as(of_present_code=record.identity.hash in outcome.identities)
+        for record in records
+        if record.protocol.hash in outcome.protocols and record.identity.submission in names
+    ]
+    if wanted:
+        print(comparison_text(summarize(wanted), table="simple"))
 
 
 def ablate(
     path: Annotated[Path, typer.Argument(help="One submission's folder.", show_default=False)],
     profile: Profile = "official",
     seeds: Seeds = None,
+    seed: Seed = None,
     variants: Annotated[
         str, typer.Option(help="all, or names separated by commas; the base always runs.")
     ] = "all",
     device: Device = "auto",
     data_root: DataRoot = None,
     embedded: Embedded = False,
-    track: TrackFile = None,
+    track: TrackOption = None,
     results: Results = Path("results"),
     jobs: Jobs = None,
     threads: Threads = None,
@@ -152,7 +165,7 @@ def ablate(
     options = RunOptions(
         paths=[path],
         profile=profile,
-        seeds=seeds,
+        seeds=seeds_of(seeds, seed),
         variants=variants if variants == "all" else f"base,{variants}",
         device=device,
         data_root=data_root,
@@ -192,7 +205,7 @@ def verify(
     paths: Paths,
     variants: Annotated[str, typer.Option(help="base, all, or names separated by commas.")] = "base",
     device: Device = "auto",
-    track: TrackFile = None,
+    track: TrackOption = None,
     sandbox: Sandbox = "auto",
     debug: Annotated[
         bool, typer.Option("--debug", help="Also show all that submissions print, and tracebacks.")
@@ -217,7 +230,7 @@ def profile(
     ] = None,
     precision: Precision = "fp32",
     compiled: Annotated[bool, typer.Option("--compile", help="Profile the compiled step.")] = False,
-    track: TrackFile = None,
+    track: TrackOption = None,
     sandbox: Sandbox = "auto",
     table: Annotated[str, typer.Option(help="markdown, github, latex, html, json or simple.")] = "simple",
     picture: Annotated[
@@ -257,7 +270,9 @@ def profile(
 
 
 def floor(
-    track: Annotated[str, typer.Option(help="A generation track.")] = "cifar100-generation",
+    track: Annotated[
+        Path, typer.Option(help="A generation track: a name, or the file (*.yaml) of your own contest.")
+    ] = Path("cifar100-generation"),
     profile: Profile = "official",
     device: Device = "auto",
     data_root: DataRoot = None,
@@ -280,7 +295,7 @@ def score(
     paths: Paths,
     device: Device = "auto",
     data_root: DataRoot = None,
-    track: TrackFile = None,
+    track: TrackOption = None,
     results: Results = Path("results"),
     threads: Threads = None,
     log_format: LogFormat = "auto",
@@ -301,7 +316,7 @@ def verify_certificate(
     submissions: Annotated[Path, typer.Option(help="Folder that has the submission.")] = Path("submissions"),
     device: Device = "auto",
     data_root: DataRoot = None,
-    track: TrackFile = None,
+    track: TrackOption = None,
     results: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(

@@ -19,7 +19,7 @@ from bench.cli.options import (
     Sandbox,
     Threads,
     Timeout,
-    TrackFile,
+    TrackOption,
 )
 
 
@@ -40,7 +40,7 @@ def tune(
     device: Device = "auto",
     data_root: DataRoot = None,
     embedded: Embedded = False,
-    track: TrackFile = None,
+    track: TrackOption = None,
     results: Results = Path("results"),
     jobs: Jobs = None,
     threads: Threads = None,

@@ -30,7 +30,7 @@ def doctor(device: Device = "auto") -> None:
     from bench.measure.environment import capture_environment
     from bench.run.devices import choose_device
 
-    print(json.dumps(capture_environment(choose_device(device)), indent=1, ensure_ascii=False))
+    print(json.dumps(capture_environment(choose_device(device)), indent=1))
 
 
 def fetch(

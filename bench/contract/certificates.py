@@ -1,17 +1,19 @@
 """A reproduction certificate: what another person needs to repeat a run, and what they should then find."""
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from bench.contract.contradictions import odd_settings
 from bench.contract.manifest import describe_validation_error
+from bench.contract.plain import parse_json
 from bench.contract.records import Identity
-from bench.contract.sealing import check_seal, write_sealed
+from bench.contract.sealing import check_seal, sealed_bytes, write_document
 from bench.contract.strict import Strict
 from bench.contract.tracks import Protocol
 from bench.errors import ResultsError
+from bench.text import one_line
 
 KIND = "capbench reproduction certificate"
 SCHEMA_VERSION = 1
@@ -54,7 +56,7 @@ def write_certificate(path: Path, certificate: Certificate) -> None:
     Raises:
         ResultsError: If the folder cannot be written.
     """
-    write_sealed(path, certificate, option="--output")
+    write_document(path, sealed_bytes(certificate), option="--output")
 
 
 def read_certificate(path: Path) -> Certificate:
@@ -64,11 +66,11 @@ def read_certificate(path: Path) -> Certificate:
         ResultsError: If it is unreadable, of another kind or version, or was altered.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ResultsError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError):
-        raise ResultsError(f"{path}: not a certificate (not JSON)") from None
+    except ValueError as error:
+        raise ResultsError(f"{path}: not a certificate (not JSON: {one_line(str(error), 100)})") from None
     if not isinstance(content, dict) or content.get("kind") != KIND:
         raise ResultsError(f"{path}: not a certificate; `bench certify RUN` writes one")
     if content.get("schema_version") != SCHEMA_VERSION:
@@ -82,4 +84,7 @@ def read_certificate(path: Path) -> Certificate:
         check_seal(content, path, remedy="`bench certify RUN` writes another")
     except ValueError as error:  # infinities, or text that is none
         raise ResultsError(f"{path}: not a certificate ({error})") from None
+    found = next(odd_settings(certificate.identity, certificate.protocol, certificate.environment), None)
+    if found is not None:
+        raise ResultsError(f"{path}: not a certificate that `bench certify` wrote: {found}")
     return certificate

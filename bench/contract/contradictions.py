@@ -7,10 +7,17 @@ that was written by hand a little harder to get right; it proves nothing (docs/r
 import base64
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from bench.contract.environment import Environment
+from bench.contract.manifest import NAME, describe_validation_error
+from bench.text import one_line
 
 if TYPE_CHECKING:
-    from bench.contract.records import Cost, Evaluation, Record, Training
+    from bench.contract.records import Cost, Evaluation, Identity, Record, Training
+    from bench.contract.tracks import Protocol
 
 FRACTIONS = ("top1_accuracy", "top5_accuracy", "precision", "recall", "nearer_than_held_out", "ece")
 ROUNDING = 1e-9
@@ -20,10 +27,7 @@ EVEN_CLASSES = ("cifar100",)
 
 def contradictions(record: "Record") -> Iterator[str]:
     """What cannot be true of one run at once, a line each."""
-    if record.identity.protocol_hash != record.protocol.hash:
-        yield f"protocol_hash {record.identity.protocol_hash} of a protocol with hash {record.protocol.hash}"
-    if record.identity.seed < 0:
-        yield f"seed {record.identity.seed}"
+    yield from odd_settings(record.identity, record.protocol, record.environment)
     whole = record.cost is not None and record.training is not None and record.evaluation is not None
     if record.status == "ok" and record.identity.steps > 0 and not whole:  # real images take no step
         yield "finished without cost, training or evaluation"
@@ -33,6 +37,26 @@ def contradictions(record: "Record") -> Iterator[str]:
         yield from _training(record.training, record)
     if record.evaluation is not None:
         yield from _evaluation(record.evaluation, record)
+
+
+def odd_settings(identity: "Identity", protocol: "Protocol", environment: dict[str, Any]) -> Iterator[str]:
+    """Names that are none, though paths and commands have them; another protocol; an environment of odd kinds."""
+    for what, name in (
+        ("submission", identity.submission),
+        ("variant", identity.variant),
+        ("track", protocol.track),
+        ("profile", protocol.profile),
+    ):
+        if not NAME.fullmatch(name):
+            yield f"{what} {one_line(name, 60)!r}, which is no name"
+    try:
+        Environment.model_validate(environment)
+    except ValidationError as error:
+        yield describe_validation_error("environment", error)
+    if identity.protocol_hash != protocol.hash:
+        yield f"protocol_hash {one_line(identity.protocol_hash, 60)} of a protocol with hash {protocol.hash}"
+    if identity.seed < 0:
+        yield f"seed {identity.seed}"
 
 
 def _cost(cost: "Cost") -> Iterator[str]:

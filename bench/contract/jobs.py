@@ -7,11 +7,12 @@ safetensors and predictions as raw arrays; nothing that a submission prints is e
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import SerializerFunctionWrapHandler, ValidationError, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from bench.contract.manifest import AsPublished, describe_validation_error
+from bench.contract.plain import Line
 from bench.contract.records import Cost, Curves, Rate, Status
 from bench.contract.strict import Strict
 from bench.contract.tracks import Protocol
@@ -142,6 +143,7 @@ class JobSpec(Strict):
     compile: Compile = "off"  # whether a verification tries it
     runs_ahead: int = 1  # trainings that a choice is made for
     machine: dict[str, Any] | None = None  # what its executor knows of it; None to look again
+    declared: dict[str, dict[str, Any]] = {}  # place in submission.yaml -> config fields that it sets
     compiled: Path | None = None  # where the compiler keeps what it made for others to use; None in ``work``
 
     @property
@@ -154,7 +156,7 @@ class Problem(Strict):
     """What is wrong with a submission, in one line."""
 
     status: Status
-    message: str
+    message: Line
 
 
 class Load(Strict):
@@ -170,9 +172,9 @@ class Verification(Strict):
     config: dict[str, Any]
     cost: Cost | None
     problems: list[Problem]
-    tested: list[str] = []  # what was tried on this kind of submission, and held
-    over_caps: list[str] = []  # by what a variant leaves the contest: it is measured, and never ranks
-    warnings: list[str] = []  # what may keep a run off the ranking, or makes it hard to repeat
+    tested: list[Line] = []  # what was tried on this kind of submission, and held
+    over_caps: list[Line] = []  # by what a variant leaves the contest: it is measured, and never ranks
+    warnings: list[Line] = []  # what may keep a run off the ranking, or makes it hard to repeat
     training_steps_per_s: Rate | None = None
     inference_images_per_s: Rate | None = None
     execution: Execution = Execution()  # what was fastest
@@ -234,9 +236,9 @@ class Scores(Strict):
 class Progress(Strict):
     """How far a phase is. It feeds displays only; no figure of a record is taken from it."""
 
-    phase: str
-    done: int
-    total: int
+    phase: Annotated[Line, Field(max_length=40)]
+    done: int = Field(ge=0, le=10**15)
+    total: int = Field(ge=0, le=10**15)
     loss: float | None = None
 
 
@@ -244,7 +246,7 @@ class Failure(Strict):
     """Why a phase ended without its report."""
 
     status: Status
-    reason: str
+    reason: Line
 
 
 def read_report(path: Path, schema: type[ReportT]) -> ReportT:

@@ -4,15 +4,30 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from bench.contract.plain import PlainFields
 from bench.contract.searches import Search
 from bench.contract.strict import Strict
+from bench.contract.yaml_files import read_yaml
 from bench.errors import ManifestError
+from bench.text import LONGEST_LINE, one_line
 
-NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")  # of a submission or variant: a folder's, with room beside it
+MOST_PARAMS = 10**15
+Steps = Annotated[int, Field(gt=0, le=10**12)]
+MOST_FINDINGS = 10  # of a file, in one message
 BASE_VARIANT = "base"
+REAL_IMAGES = "real-images"  # the name under which real images are scored as if they were samples
+
+
+def refuse_name(name: str) -> str | None:
+    """Why a submission cannot have this name; None if it can."""
+    if name == REAL_IMAGES:
+        return f"the name {REAL_IMAGES} stands for real images in tables; take another"
+    if not NAME.fullmatch(name):
+        return "a submission's name has lower-case letters, digits, `-`, `_` and `.`, and at most 100 of them"
+    return None
 
 
 def label_of(submission: str, variant: str) -> str:
@@ -25,8 +40,8 @@ class Paper(Strict):
 
     title: str
     authors: list[str] = []
-    year: int | None = None
-    url: str | None = None
+    year: int | None = Field(default=None, ge=0, le=9999)
+    url: str | None = Field(default=None, pattern=r"^https?://[^\s<>]+$")
     id: str | None = None  # the short number used in this repository
     code: str | None = None  # where the author published it, and which version
 
@@ -37,7 +52,9 @@ class Claim(Strict):
     mean: float = Field(allow_inf_nan=False)
     std: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     over: str | None = None
-    margin: float | None = Field(default=None, gt=0)  # what still counts as the same, if not the usual
+    margin: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False
+    )  # what still counts as the same, if not the usual
     runs: int = Field(
         default=1, ge=1, le=1_000_000
     )  # that the mean is over; ``std`` is then over these, if it is given
@@ -69,8 +86,10 @@ ClaimField = Annotated[Claim, BeforeValidator(_number_as_claim)]
 class Claims(Strict):
     """What the paper reports. Accuracies are fractions, FID is as published."""
 
-    params: int | None = None
-    params_by_module: dict[str, int] = {}  # module, as `bench verify` names it, or the start of names -> count
+    params: int | None = Field(default=None, ge=0, le=MOST_PARAMS)
+    params_by_module: dict[
+        str, Annotated[int, Field(ge=0, le=MOST_PARAMS)]
+    ] = {}  # module, as `bench verify` names it, or the start of names -> count
     top1_accuracy: ClaimField | None = None
     train_accuracy: ClaimField | None = None
     train_loss: ClaimField | None = None
@@ -93,8 +112,8 @@ class AsPublished(Strict):
 class Variant(Strict):
     """An ablation: the config fields it sets, and what the paper reports for it."""
 
-    set: dict[str, Any] = {}
-    steps: int | None = Field(default=None, gt=0)  # of an official run, if not the base's
+    set: PlainFields = {}
+    steps: Steps | None = None  # of an official run, if not the base's
     what: str = ""  # the change in words
     reports: Claims = Claims()
 
@@ -136,7 +155,7 @@ class Fault(Strict):
 class ProfileOverride(Strict):
     """Config fields that a profile sets, for example fewer sampling steps in ``smoke``."""
 
-    set: dict[str, Any]
+    set: PlainFields
 
 
 class Manifest(Strict):
@@ -145,7 +164,7 @@ class Manifest(Strict):
     track: str
     summary: str = ""
     paper: Paper | None = None
-    steps: int | None = Field(default=None, gt=0)  # of an official run, if fewer than the track's budget
+    steps: Steps | None = None  # of an official run, if fewer than the track's budget
     claims: Claims = Claims()
     as_published: AsPublished | None = None
     ablations: dict[str, Variant] = {}
@@ -154,6 +173,12 @@ class Manifest(Strict):
     choices: list[Choice] = []
     faults: list[Fault] = []
     notes: list[str] = []  # what was found when it was run
+
+    @property
+    def measured_as_published(self) -> dict[str, Any] | None:
+        """How the author measured, as a run's identity has it: without the why."""
+        way = self.as_published
+        return None if way is None else way.model_dump(exclude={"why"}, exclude_none=True)
 
     def official_steps(self, variant: str) -> int | None:
         """Steps of an official run of ``variant``; None for the track's budget."""
@@ -170,25 +195,18 @@ class Manifest(Strict):
         of_variant = {} if variant == BASE_VARIANT else self.ablations[variant].set
         return {**of_profile, **of_variant}
 
+    def declared(self) -> dict[str, dict[str, Any]]:
+        """All that it would set of a config: place in the file -> field -> a value, which is one of a range's."""
+        ablations = {f"ablations.{name}.set": variant.set for name, variant in self.ablations.items()}
+        profiles = {f"profiles.{name}.set": profile.set for name, profile in self.profiles.items()}
+        if self.search is None:
+            return {**ablations, **profiles}
+        space = {name: dimension.example() for name, dimension in self.search.space.items()}
+        return {**ablations, **profiles, "search.set": self.search.set, "search.space": space}
+
     def claims_of(self, variant: str) -> Claims:
         """What the paper reports for ``variant``."""
         return self.claims if variant == BASE_VARIANT else self.ablations[variant].reports
-
-
-def read_yaml(path: Path) -> Any:
-    """The content of a YAML file.
-
-    Raises:
-        ManifestError: If the file is absent, unreadable, or not YAML.
-    """
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ManifestError(f"{path}: no such file; `bench new NAME` writes one to start from") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path}: cannot be read ({error})") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ManifestError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
 
 
 def describe_validation_error(path: Path | str, error: ValidationError) -> str:
@@ -201,11 +219,18 @@ def describe_validation_error(path: Path | str, error: ValidationError) -> str:
         elif item["type"] == "missing":
             findings.append(f"field `{field}` is missing")
         else:
-            found = repr(item["input"])
-            shown = found if len(found) <= 60 else found[:57] + "..."
+            shown = one_line(_shown(item["input"]), 60)
             message = item["msg"].removeprefix("Value error, ")
             findings.append(f"field `{field}`: found {shown}; {message[0].lower() + message[1:]}")
-    return f"{path}: " + "; ".join(findings)
+    more = f"; and {len(findings) - MOST_FINDINGS} more" if len(findings) > MOST_FINDINGS else ""
+    return one_line(f"{path}: " + "; ".join(findings[:MOST_FINDINGS]) + more, 4 * LONGEST_LINE)
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)
+    except ValueError as error:  # a number of thousands of digits
+        return str(error)
 
 
 def load_manifest(path: Path) -> Manifest:

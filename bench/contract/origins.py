@@ -7,6 +7,7 @@ the folder can remove it; it is for them that it is there.
 import json
 from pathlib import Path
 
+from bench.contract.plain import parse_json
 from bench.contract.records import Record
 from bench.files import write_bytes
 
@@ -40,7 +41,7 @@ def unpacked(results: Path) -> dict[Path, str]:
     found = {}
     for path in (results / "runs").glob(f"*/*/*/seed*{SUFFIX}"):
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = parse_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             content = None
         checksum = content.get("record") if isinstance(content, dict) else None

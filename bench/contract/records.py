@@ -4,7 +4,6 @@ What is not measured is null, with a reason in ``not_measured``; it is never 0. 
 two runs of the same seed on the same machine is under ``timing``.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any, Literal
@@ -12,18 +11,21 @@ from typing import Any, Literal
 from pydantic import Field, PrivateAttr, ValidationError
 
 from bench.contract.contradictions import contradictions
+from bench.contract.manifest import REAL_IMAGES as REAL_IMAGES  # noqa: PLC0414 - records of them have the name too
 from bench.contract.manifest import AsPublished, Claims, describe_validation_error
-from bench.contract.sealing import check_seal, write_sealed
+from bench.contract.plain import Line, LogLine, parse_json
+from bench.contract.sealing import check_seal, sealed_bytes, write_document
 from bench.contract.strict import Strict
 from bench.contract.tracks import OFFICIAL, Protocol
-from bench.errors import ResultsError
+from bench.errors import ResultsError, RunFailed
 from bench.files import hash_json
+from bench.text import one_line
 
 SCHEMA_VERSION = 2
+LONGEST = 2**24  # characters of a record; one of a hundred curves and a thousand classes has a hundredth of it
 DISTURBING = 0.1  # share of the machine's processors that others may have while a speed is measured
 COPIES = 0.9  # of pairs of a sample and a held-out image; where nothing is copied it is about a half
 CLOSE_COPIES = 0.1  # of samples, as near to train as the closest 1 % of held-out images; without copying 0.01
-REAL_IMAGES = "real-images"  # the name under which real images are scored as if they were samples
 Status = Literal["ok", "pruned", "cap", "contract", "oom", "timeout", "limit", "signal", "nan", "error"]
 
 
@@ -103,8 +105,13 @@ class Cost(Strict):
 class Curves(Strict):
     """Means over windows of steps of what ``train_step`` returned; ``steps`` are the windows' ends."""
 
+    def of(self, name: str) -> list[tuple[int, float]]:
+        """The ends of those windows in which ``name`` was logged, and its mean there; empty if it never was."""
+        pairs = zip(self.steps, self.values.get(name, ()), strict=False)
+        return [(step, value) for step, value in pairs if value is not None]
+
     steps: list[int]
-    values: dict[str, list[float]]
+    values: dict[str, list[float | None]]  # as many each; None for a window in which a step returned no such value
 
 
 class Training(Strict):
@@ -175,8 +182,8 @@ class Record(Strict):
 
     schema_version: int = SCHEMA_VERSION
     status: Status
-    reason: str | None = None  # one line, for a run that failed
-    log_tail: list[str] = []  # the last lines that a failed run printed
+    reason: Line | None = None  # for a run that failed
+    log_tail: list[LogLine] = []  # the last lines that a failed run printed
     identity: Identity
     protocol: Protocol
     task: str
@@ -195,7 +202,9 @@ class Record(Strict):
     environment: dict[str, Any]
     timing: Timing
     checksum: str = Field(default="", description="sha256 of the canonical JSON of all other fields")
-    _made_here: bool = PrivateAttr(default=True)  # not of the record: of the folder that it lies in
+    # Not of the record, but of where it lies: whether it was made there, and of the code that is there now.
+    _made_here: bool = PrivateAttr(default=True)
+    _of_present_code: bool | None = PrivateAttr(default=None)
 
     @property
     def beside_paper(self) -> bool:
@@ -217,6 +226,17 @@ class Record(Strict):
         """The same, known to have come by ``bench unpack``."""
         marked = self.model_copy()
         marked._made_here = False
+        return marked
+
+    @property
+    def of_present_code(self) -> bool | None:
+        """Whether the submission's code and manifest would make this very run now; None if nobody has looked."""
+        return self._of_present_code
+
+    def known_as(self, *, of_present_code: bool) -> "Record":
+        """The same, known to be what the submission would run now, or not."""
+        marked = self.model_copy()
+        marked._of_present_code = of_present_code
         return marked
 
     def without_times(self) -> dict[str, Any]:
@@ -283,13 +303,31 @@ def record_path(results: Path, identity: Identity, protocol: Protocol) -> Path:
     return results / record_name(identity, protocol)
 
 
+def check_record(record: Record) -> bytes:
+    """A record as its file will have it, sealed: one that can be read again.
+
+    Raises:
+        RunFailed: If something in it is no number or no text, or contradicts the rest.
+    """
+    try:
+        content = sealed_bytes(record)
+        parse_json(content)
+        found = next(contradictions(record), None)
+    except (ValueError, ArithmeticError) as error:
+        raise RunFailed(f"the run left what is no number, or no text: {one_line(str(error), 200)}") from None
+    if found is not None:
+        raise RunFailed(f"what the run left contradicts itself: {found}")
+    return content
+
+
 def write_record(path: Path, record: Record) -> None:
     """Write a sealed record atomically.
 
     Raises:
         ResultsError: If the folder cannot be written.
+        RunFailed: If nobody could read it again.
     """
-    write_sealed(path, record, option="--results")
+    write_document(path, check_record(record), option="--results")
 
 
 def read_record(path: Path) -> Record:
@@ -298,22 +336,37 @@ def read_record(path: Path) -> Record:
     Raises:
         ResultsError: If it is unreadable, truncated, of another schema, was altered, or contradicts itself.
     """
+    if path.exists() and not path.is_file():
+        raise ResultsError(f"{path}: is no file; move it away")
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ResultsError(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError:
         text = ""  # not even text; what follows says so
+    if len(text) > LONGEST:
+        raise ResultsError(f"{path}: {len(text):,} characters, a record has at most {LONGEST:,}; move it away")
     return parse_record(text, path)
+
+
+class NewerRecord(ResultsError):
+    """A record that a newer version of the harness wrote: it stays as it is."""
 
 
 def parse_record(text: str, path: Path | str) -> Record:
     """The record that ``text`` is, checked as by ``read_record``; ``path`` is what messages call it."""
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
-        raise ResultsError(f"{path}: not a JSON record (truncated?); move it away and run again") from None
+        content = parse_json(text)
+    except ValueError as error:
+        why = one_line(str(error), 100)
+        raise ResultsError(
+            f"{path}: not a JSON record, or a truncated one ({why}); move it away and run again"
+        ) from None
     version = content.get("schema_version") if isinstance(content, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise NewerRecord(
+            f"{path}: schema_version {version}, this version reads {SCHEMA_VERSION}; update capbench"
+        )
     if version != SCHEMA_VERSION:
         raise ResultsError(
             f"{path}: schema_version {version!r}, this version reads {SCHEMA_VERSION}; move it away and run again"

@@ -25,16 +25,24 @@ def seal(document: DocumentT) -> DocumentT:
     return document.model_copy(update={"checksum": checksum_of(document.model_dump(mode="json"))})
 
 
-def write_sealed(path: Path, document: Strict, *, option: str) -> None:
-    """Seal a document and write it atomically; ``option`` is what the user chose the place with.
+def sealed_bytes(document: Strict) -> bytes:
+    """A document with its checksum, as its file has it.
+
+    Raises:
+        ValueError: If a number is NaN or infinite, or text is no Unicode.
+    """
+    content = seal(document).model_dump(mode="json")
+    return (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def write_document(path: Path, content: bytes, *, option: str) -> None:
+    """Write a document atomically; ``option`` is what the user chose the place with.
 
     Raises:
         ResultsError: If the folder cannot be written.
     """
-    content = seal(document).model_dump(mode="json")
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     try:
-        write_bytes(path, text.encode())
+        write_bytes(path, content)
     except OSError as error:
         raise ResultsError(
             f"{path.parent}: cannot be written ({error.strerror}); choose another {option}"

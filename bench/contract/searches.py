@@ -1,10 +1,11 @@
 """What ``bench tune`` searches: the space in ``submission.yaml``, and where a study keeps what it found."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from bench.contract.plain import PlainFields, fit
 from bench.contract.strict import Strict
 
 STUDY = "study.db"  # SQLite, as Optuna keeps it
@@ -21,26 +22,40 @@ def study_folder(results: Path, submission: str, profile: str) -> Path:
     return tuning_folder(results) / f"{submission}-{profile}"
 
 
+# A range has to be one that can be drawn from: finite, and its width too.
+Bound = Annotated[float, Field(ge=-1e300, le=1e300, allow_inf_nan=False)]
+Whole = Annotated[int, Field(ge=-(2**53), le=2**53)]  # beyond, Optuna's floats skip some
+Value = Annotated[str | int | float | bool, AfterValidator(fit)]
+
+
 class Dimension(Strict):
     """What one field of the config may be: exactly one of four kinds."""
 
-    log_uniform: tuple[float, float] | None = None  # uniform in the logarithm, as rates are
-    uniform: tuple[float, float] | None = None
-    integer: tuple[int, int] | None = None  # both ends included
-    choice: list[str | int | float | bool] | None = Field(default=None, min_length=1)
-    when: dict[str, str | int | float | bool] = {}  # drawn only where these earlier fields have these values
+    log_uniform: tuple[Bound, Bound] | None = None  # uniform in the logarithm, as rates are
+    uniform: tuple[Bound, Bound] | None = None
+    integer: tuple[Whole, Whole] | None = None  # both ends included
+    choice: list[Value] | None = Field(default=None, min_length=1)
+    when: dict[str, Value] = {}  # drawn only where these earlier fields have these values
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Dimension":
         ranges = [item for item in (self.log_uniform, self.uniform, self.integer) if item is not None]
         if len(ranges) + (self.choice is not None) != 1:
             raise ValueError("give exactly one of log_uniform, uniform, integer and choice")
+        if self.choice is not None and any(self.choice.index(item) < at for at, item in enumerate(self.choice)):
+            raise ValueError("`choice` has a value twice")  # 1, 1.0 and true are one
         for low, high in ranges:
             if not low < high:
                 raise ValueError(f"the range {low} to {high} is empty")
         if self.log_uniform is not None and self.log_uniform[0] <= 0:
             raise ValueError(f"log_uniform begins at {self.log_uniform[0]}; it must be above 0")
         return self
+
+    def example(self) -> str | int | float | bool:
+        """One of the values that it may have."""
+        if self.choice is not None:
+            return self.choice[0]
+        return next(low for low, _ in filter(None, (self.log_uniform, self.uniform, self.integer)))
 
 
 class Rungs(Strict):
@@ -51,7 +66,7 @@ class Rungs(Strict):
     """
 
     first: float = Field(default=1 / 16, gt=0, lt=1)
-    factor: int = Field(default=2, ge=2)
+    factor: int = Field(default=2, ge=2, le=1000)
 
     def steps(self, total: int) -> list[int]:
         """The steps after which trials are compared, of a run of ``total``."""
@@ -68,7 +83,7 @@ class Search(Strict):
     what: str = ""  # where the space comes from
     trials: int = Field(default=50, gt=0)
     rungs: Rungs = Rungs()
-    set: dict[str, Any] = {}  # config fields that are the same in every trial, if not as in an official run
+    set: PlainFields = {}  # config fields that are the same in every trial, if not as in an official run
     space: dict[str, Dimension] = Field(min_length=1)  # config field -> what it may be, in the order of drawing
 
     @model_validator(mode="after")

@@ -1,18 +1,22 @@
 """Tracks: a contest's data, caps, budget, profiles and evaluation protocol, as YAML."""
 
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from bench.contract.manifest import describe_validation_error, read_yaml
+from bench.contract.manifest import NAME, describe_validation_error
 from bench.contract.strict import Strict
+from bench.contract.yaml_files import read_yaml
 from bench.errors import ManifestError, UsageError
 from bench.files import hash_json
+from bench.text import one_line
 
 Task = Literal["classification", "generation"]
 Part = Literal["train", "validation", "train+validation", "test"]
+Count = Annotated[int, Field(gt=0, le=10**12)]
 OFFICIAL = "official"
 FEWEST_IMAGES = 4  # of a set that samples are compared by: more than a point's three neighbours, and halves of two
 
@@ -24,23 +28,23 @@ HARNESS_REVISION = 1
 class Caps(Strict):
     """The most that a submission may use; None for no cap."""
 
-    params: int | None = Field(default=None, gt=0)  # distinct trainable parameters that take part in training
-    stored_scalars: int | None = Field(default=None, gt=0)  # all that the inference network stores
+    params: Count | None = None  # distinct trainable parameters that take part in training
+    stored_scalars: Count | None = None  # all that the inference network stores
 
 
 class Profile(Strict):
     """How much of the contest one run does. Only ``official`` ranks."""
 
-    steps: int = Field(gt=0)
-    seeds: int = Field(gt=0)
+    steps: Count
+    seeds: int = Field(gt=0, le=10_000)
     data: str | None = None  # always this set, such as a drawn one; None for the track's
     train: Part = "train"
     evaluate: Part = "validation"
-    evaluation_images: int | None = Field(default=None, gt=0)  # evenly spread over the part; None for all
-    samples: int | None = Field(default=None, gt=0)  # images drawn from a generator
+    evaluation_images: Count | None = None  # evenly spread over the part; None for all
+    samples: Count | None = None  # images drawn from a generator
     # Of train, where a metric of samples compares with it; None for all.
-    train_references: int | None = Field(default=None, gt=0)  # as many of each class: a second reference of FID
-    train_searched: int | None = Field(default=None, gt=0)  # likewise: where copies are looked for
+    train_references: Count | None = None  # as many of each class: a second reference of FID
+    train_searched: Count | None = None  # likewise: where copies are looked for
 
     @model_validator(mode="after")
     def _parts_are_disjoint(self) -> "Profile":
@@ -65,20 +69,25 @@ class Profile(Strict):
 class Track(Strict):
     """A contest."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
+    name: str = Field(pattern=f"^{NAME.pattern}$")
     title: str
     task: Task
     data: str
     alternative_data: str | None = None  # used, and named in the record, where `data` is absent
     embedded_data: str  # what `smoke` uses where neither is there
     caps: Caps = Caps()
-    evaluation_batch_size: int = Field(default=500, gt=0)
+    evaluation_batch_size: Count = 500
     profiles: dict[str, Profile]
 
     @model_validator(mode="after")
     def _complete(self) -> "Track":
         if OFFICIAL not in self.profiles:
             raise ValueError(f"has no profile {OFFICIAL!r}")
+        for name in self.profiles:
+            if not NAME.fullmatch(name):
+                raise ValueError(
+                    f"profile {one_line(name, 60)!r}: use at most 100 lower-case letters, digits, `-_.`"
+                )
         if self.task == "generation":
             without = [name for name, profile in self.profiles.items() if profile.samples is None]
             if without:
@@ -153,6 +162,46 @@ def protocol_of(track: Track, profile_name: str, data: str) -> Protocol:
     )
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """Which tracks a command knows, and which one it is about."""
+
+    tracks: dict[str, Track]  # those that ship, and the user's own
+    only: str | None  # the one that was asked for; None for all
+    file: Path | None  # of the user's own
+
+
+def choose_tracks(option: Path | None) -> Chosen:
+    """What ``--track`` means: a track's name, or the file of one's own; None for all that ship.
+
+    Raises:
+        ManifestError: If the file does not fit the schema, or reuses a shipped name.
+        UsageError: If it is neither a name that is known nor a file.
+    """
+    if option is None:
+        return Chosen(load_tracks(), None, None)
+    shipped = load_tracks()
+    if str(option) in shipped:
+        return Chosen(shipped, str(option), None)
+    if option.suffix not in (".yaml", ".yml") and not option.is_file():
+        known = ", ".join(sorted(shipped))
+        raise UsageError(f"--track {one_line(str(option), 80)!r}: give a track file (*.yaml), or one of {known}")
+    tracks = load_tracks(option)
+    (own,) = tracks.keys() - shipped.keys()
+    return Chosen(tracks, own, option)
+
+
+def track_name(option: Path | None) -> str | None:
+    """The name of the track that ``--track`` means, which may be one that only records know; None for all.
+
+    Raises:
+        ManifestError: If it is a file that does not fit the schema.
+    """
+    if option is None or (option.suffix not in (".yaml", ".yml") and not option.is_file()):
+        return None if option is None else str(option)
+    return choose_tracks(option).only
+
+
 def track_of(name: str, tracks: dict[str, Track], path: Path) -> Track:
     """The track that the manifest at ``path`` names.
 
@@ -161,7 +210,8 @@ def track_of(name: str, tracks: dict[str, Track], path: Path) -> Track:
     """
     if name not in tracks:
         known = ", ".join(sorted(tracks))
-        raise ManifestError(f"{path}: field `track`: found {name!r}; known tracks: {known}")
+        found = f"found {one_line(name, 60)!r}; known tracks: {known}"
+        raise ManifestError(f"{path}: field `track`: {found}; --track FILE adds your own")
     return tracks[name]
 
 

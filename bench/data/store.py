@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import platformdirs
 
+from bench import files
 from bench.data import addnist, cifar100, mnist, shapes
 from bench.data.images import LabelledImages, stratified_validation
 from bench.errors import DataError
@@ -65,7 +65,7 @@ def data_root(option: Path | None) -> Path:
 
 def cache_folder() -> Path:
     """Where what can be made again is kept: downloads without another root, and drawn data sets."""
-    return platformdirs.user_cache_path("capbench") / "data"
+    return files.cache_folder() / "data"
 
 
 def describe(name: str) -> DatasetInfo:

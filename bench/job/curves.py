@@ -9,6 +9,8 @@ from bench.contract.records import Curves
 from bench.errors import ContractError
 
 WINDOWS = 100
+MOST_NAMES = 256  # of values that a training logs
+LONGEST_NAME = 60  # characters
 
 
 class Diverged(Exception):
@@ -22,7 +24,7 @@ class CurveLog:
         count = min(steps, WINDOWS)
         self._ends = [steps * (index + 1) // count for index in range(count)]
         self._pending: dict[str, list[Tensor]] = {}
-        self._curves: dict[str, list[float]] = {}
+        self._curves: dict[str, list[float | None]] = {}
         self._closed = 0
 
     @property
@@ -38,19 +40,22 @@ class CurveLog:
             ContractError: If the values are not the promised ones.
             Diverged: At the end of a window in which the loss was not finite.
         """
-        if step == 0:
-            check_step_values(values)
+        check_step_values(values)
         for name, value in values.items():
             self._pending.setdefault(name, []).append(value.detach())
         if step + 1 == self._ends[self._closed]:
             self._close(step + 1)
 
     def _close(self, steps_done: int) -> None:
+        if len(self._curves.keys() | self._pending.keys()) > MOST_NAMES:
+            raise ContractError(f"train_step has returned over {MOST_NAMES} names; a name is for all steps")
         for name, pending in self._pending.items():
             mean = torch.stack(pending).float().mean().item()
             if not math.isfinite(mean):
                 raise Diverged(f"`{name}` is {mean} in the {len(pending)} steps up to step {steps_done}")
-            self._curves.setdefault(name, []).append(mean)
+            self._curves.setdefault(name, [None] * self._closed).append(mean)
+        for name in self._curves.keys() - self._pending.keys():  # such as what is logged every fifth step
+            self._curves[name].append(None)
         self._pending = {}
         self._closed += 1
 
@@ -79,9 +84,13 @@ def check_step_values(values: object) -> None:
         ContractError: Unless ``values`` is a dict of 0-dimensional tensors with a ``loss``.
     """
     if not isinstance(values, dict) or "loss" not in values:
-        kind = sorted(values) if isinstance(values, dict) else type(values).__name__
+        kind = sorted(map(str, values)) if isinstance(values, dict) else type(values).__name__
         raise ContractError(f"train_step returned {kind}; it must return a dict of tensors with 'loss'")
     for name, value in values.items():
+        if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+            raise ContractError(
+                f"train_step returned {name!r}; a name is text in one line of at most {LONGEST_NAME} characters"
+            )
         if not isinstance(value, Tensor) or value.ndim != 0:
             found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise ContractError(f"train_step returned {name!r} as {found}; it must be a 0-dimensional tensor")

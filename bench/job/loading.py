@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import random
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from bench.contract.jobs import JobData
+from bench.contract.plain import unfit
 from bench.contract.submission import Classifier, DataSpec, Generator
 from bench.errors import ContractError
 from bench.seeding import derive_seed
@@ -70,7 +72,20 @@ def _config(where: str, kind: Any, overrides: dict[str, Any]) -> Any:
         config = kind()
     except TypeError as error:
         raise ContractError(f"{where}: every field of Config needs a default ({error})") from None
-    fields = [field.name for field in dataclasses.fields(kind)]
+    config = dataclasses.replace(config, **_fitting(where, config, overrides))
+    batch_size = getattr(config, "batch_size", None)
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise ContractError(f"{where}: Config.batch_size is {batch_size!r}; it must be an int of at least 1")
+    return config
+
+
+def _fitting(where: str, config: Any, overrides: dict[str, Any]) -> dict[str, Any]:
+    """The values as the config has them.
+
+    Raises:
+        ContractError: If it has no such field, or one of another kind.
+    """
+    fields = [field.name for field in dataclasses.fields(config)]
     for name, value in overrides.items():
         if name not in fields:
             raise ContractError(f"{where}: Config has no field {name!r}; it has {', '.join(fields)}")
@@ -80,11 +95,16 @@ def _config(where: str, kind: Any, overrides: dict[str, Any]) -> Any:
                 f"{where}: Config.{name} is {type(default).__name__} ({default!r}), set to {value!r}"
             )
         overrides = {**overrides, name: tuple(value) if isinstance(default, tuple) else value}
-    config = dataclasses.replace(config, **overrides)
-    batch_size = getattr(config, "batch_size", None)
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise ContractError(f"{where}: Config.batch_size is {batch_size!r}; it must be an int of at least 1")
-    return config
+    return overrides
+
+
+def wrongly_declared(submission: AnySubmission, declared: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """What a manifest would set of the config and cannot: a line a place in it."""
+    for place, overrides in declared.items():
+        try:
+            _fitting(f"submission.yaml: {place}", submission.config, overrides)
+        except ContractError as error:
+            yield str(error)
 
 
 def _same_kind(default: Any, value: Any) -> bool:
@@ -107,11 +127,11 @@ def config_values(submission: AnySubmission) -> dict[str, Any]:
     """
     values = dataclasses.asdict(submission.config)
     for name, value in values.items():
-        for item in value if isinstance(value, tuple | list) else [value]:
-            if not isinstance(item, int | float | str | bool | type(None) | tuple | list):
-                raise ContractError(
-                    f"Config.{name} is {item!r}; a config holds numbers, strings and tuples of them"
-                )
+        why = "a dict" if isinstance(value, dict) else unfit(value)
+        if why is not None:
+            raise ContractError(
+                f"Config.{name} holds {why}; a config holds finite numbers, text and tuples of them"
+            )
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 

@@ -84,10 +84,17 @@ def die_with_parent() -> None:
 
 def limit_resources(spec: JobSpec) -> None:
     """What the system itself enforces, for this process and all that it starts; it cannot be raised again."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (spec.file_bytes, spec.file_bytes))
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_FSIZE, spec.file_bytes)
     if spec.memory_bytes is not None and spec.device == "cpu":  # CUDA reserves far more than it uses
-        resource.setrlimit(resource.RLIMIT_DATA, (spec.memory_bytes, spec.memory_bytes))
+        _limit(resource.RLIMIT_DATA, spec.memory_bytes)
+
+
+def _limit(which: int, most: int) -> None:
+    """Lower a limit to ``most``; one of the user's own that is lower stays."""
+    for own in resource.getrlimit(which):
+        most = most if own == resource.RLIM_INFINITY else min(most, own)
+    resource.setrlimit(which, (most, most))
 
 
 def main() -> int:
@@ -95,11 +102,11 @@ def main() -> int:
     die_with_parent()
     phase, work = cast(Phase, sys.argv[1]), Path(sys.argv[2])
     spec = read_report(work / SPEC, JobSpec)
-    if phase not in ("score", "floor"):  # which run no submission's code
-        limit_resources(spec)
-    torch.set_num_threads(spec.threads)
     module, function = PHASES[phase]
     try:
+        if phase not in ("score", "floor"):  # which run no submission's code
+            limit_resources(spec)
+        torch.set_num_threads(spec.threads)
         settle(phase, spec.device, spec.execution.precision)
         getattr(importlib.import_module(module), function)(spec)
     except (Exception, SystemExit) as error:

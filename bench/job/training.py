@@ -20,7 +20,7 @@ from bench.files import atomic_path, hash_file, write_bytes
 from bench.job.accounting import TrainingState
 from bench.job.channel import Channel
 from bench.job.checkpoint import load_checkpoint, run_id, save_checkpoint
-from bench.job.curves import CurveLog
+from bench.job.curves import CurveLog, check_step_values
 from bench.job.execution import compile_modules, precision_of
 from bench.job.final import final_weights
 from bench.job.generation import Sampler
@@ -201,7 +201,9 @@ def train_one_step(submission: AnySubmission, batches: BatchStream, spec: JobSpe
     if spec.execution.compiled:
         torch.compiler.cudagraph_mark_step_begin()  # what graphs gave in the last step may be overwritten
     with precision_of(spec.execution, images.device):
-        return submission.train_step(Batch(images, labels), step)
+        values = submission.train_step(Batch(images, labels), step)
+    check_step_values(values)
+    return values
 
 
 def stepper(

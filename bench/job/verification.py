@@ -17,7 +17,7 @@ from bench.job.final import final_weights, through_a_file
 from bench.job.foreign import refuse_foreign
 from bench.job.guard import Guard
 from bench.job.learned import LearnedState
-from bench.job.loading import config_values
+from bench.job.loading import config_values, wrongly_declared
 from bench.job.numerics import repeatable
 from bench.job.prediction import batch_dependence
 from bench.job.rebuilding import Rebuilt
@@ -59,6 +59,8 @@ class Verifier:
         self.work = Workload(spec)
         self.spec, self.submission = self.work.spec, self.work.submission
         self.config = config_values(self.submission)
+        wrong = wrongly_declared(self.submission, spec.declared)
+        self.problems += [Problem(status="contract", message=line) for line in wrong]
 
     def run(self) -> Verification:
         """Build, take three steps, rebuild, and compare; a problem that leaves nothing to measure is raised."""

@@ -8,6 +8,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from bench.files import REPOSITORY, without_local_paths
+from bench.git import GitFailed, git
+from bench.measure.container import memory_bytes, processors
+
 PACKAGES = ("torch", "torchvision", "fvcore", "numpy", "scipy", "torch-fidelity", "lpips")
 ALLOCATOR_VARIABLES = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_")
 
@@ -38,6 +42,9 @@ def capture_machine(device: str = "cpu") -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "repository": _repository(),
     }
+    limits = {"processors": processors(), "memory_bytes": memory_bytes()}
+    if any(limit is not None for limit in limits.values()):
+        machine["container"] = limits  # what of the machine it was given
     if device.startswith("cuda"):
         machine["driver"] = _driver()
     return machine
@@ -81,21 +88,19 @@ def _memory_bytes() -> int | None:
 
 
 def _repository() -> dict[str, Any] | None:
-    """The commit of the checkout that this package runs from, and whether it was clean; None if it is none."""
-    folder = Path(__file__).resolve().parents[2]
-    if not (folder / ".git").exists():
+    """The commit of the checkout that this package runs from, and whether it was clean; None if it is none.
+
+    Where git does not say, ``unknown`` says why.
+    """
+    if not (REPOSITORY / ".git").exists():
         return None
     try:
         # Results are left out: a second run is not dirtier than the first for the record that it wrote.
-        changed = _git(folder, "status", "--porcelain", "--", ".", ":(exclude)results")
-        return {"commit": _git(folder, "rev-parse", "HEAD"), "clean": changed == ""}
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout.strip()
+        changed = git(REPOSITORY, "status", "--porcelain", "--", ".", ":(exclude)results")
+        commit = git(REPOSITORY, "rev-parse", "HEAD").decode().strip()
+    except GitFailed as error:
+        return {"commit": None, "clean": None, "unknown": without_local_paths(str(error))}
+    return {"commit": commit, "clean": changed == b""}
 
 
 def _torch_environment(device: str) -> dict[str, Any]:

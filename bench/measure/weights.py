@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from bench.errors import DataError
+from bench.files import cache_folder
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ GROUPS = {"inception": (INCEPTION,), "lpips": (ALEX, VGG), "all": ALL}
 def weights_folder() -> Path:
     """Where weights, and features of reference images, are kept: $BENCH_WEIGHTS, else this user's cache."""
     named = os.environ.get("BENCH_WEIGHTS")
-    return Path(named) if named else platformdirs.user_cache_path("capbench") / "weights"
+    return Path(named) if named else cache_folder() / "weights"
 
 
 def digest_of(tensors: Mapping[str, NDArray[Any]]) -> str:

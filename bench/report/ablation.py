@@ -143,7 +143,7 @@ def ablation_text(rows: Sequence[Row], texts: dict[str, str], *, table: str = "s
     check_format(table)
     base, rows = ordered_variants(rows, texts)
     if table == "json":
-        return json.dumps(_data(rows, base), indent=1, ensure_ascii=False)
+        return json.dumps(_data(rows, base), indent=1)
     titles, cells = ablation_cells(base, rows, texts)
     text = grid(titles, cells, table)
     return f"{heading(_title(base), table)}\n\n{text}\n\n{ablation_legend(base, rows)}"

@@ -1,13 +1,12 @@
 """Records to compare with: another results folder's, or those that were committed at some revision."""
 
-import subprocess
+import os
 from pathlib import Path, PurePosixPath
 
 from bench.contract.records import Record, is_current, parse_record
 from bench.errors import ResultsError, UsageError
+from bench.git import GitFailed, git
 from bench.report.reading import read_all
-
-GIT_SECONDS = 60
 
 
 def reference_records(reference: str, results: Path, *, option: str) -> tuple[list[Record], list[str]]:
@@ -28,24 +27,19 @@ def reference_records(reference: str, results: Path, *, option: str) -> tuple[li
         folder = folder.parent
     listing = ["ls-tree", "-r", "-z", "--full-tree", "--name-only", reference]
     try:
-        top = Path(_git(folder, "rev-parse", "--show-toplevel").decode().strip())
-        inside = (results.resolve().relative_to(top) / "runs").as_posix()
-        paths = _git(top, *listing, "--", inside).decode().split("\0")
-    except (OSError, subprocess.SubprocessError, ValueError):
+        top = Path(os.fsdecode(git(folder, "rev-parse", "--show-toplevel")).rstrip("\n"))
+        inside = (results.resolve().relative_to(top.resolve()) / "runs").as_posix()
+        paths = os.fsdecode(git(top, *listing, "--", inside)).split("\0")
+    except (GitFailed, ValueError) as error:
         raise UsageError(
-            f"{option} {reference!r}: neither a results folder nor a git revision that has {results}"
+            f"{option} {reference!r}: neither a results folder nor a git revision that has {results} ({error})"
         ) from None
     records, problems = [], []
     for path in paths:
         if is_current(PurePosixPath(path)):
             try:
-                text = _git(top, "show", f"{reference}:{path}").decode("utf-8", "replace")
+                text = git(top, "show", f"{reference}:{path}").decode("utf-8", "replace")
                 records.append(parse_record(text, f"{reference}:{path}"))
-            except ResultsError as error:
+            except (GitFailed, ResultsError) as error:
                 problems.append(str(error))
     return records, problems
-
-
-def _git(folder: Path, *arguments: str) -> bytes:
-    command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, timeout=GIT_SECONDS).stdout

@@ -1,6 +1,5 @@
 """Speeds that pytest-benchmark measured: ``make bench-speed`` writes them, ``bench check`` compares them."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from bench.contract.manifest import describe_validation_error
+from bench.contract.plain import parse_json
 from bench.errors import UsageError
 from bench.report.findings import OPEN, SKIPPED, Finding, Limit, slower_within
 from bench.report.tables import NOTHING
@@ -51,7 +51,7 @@ def read_benchmarks(path: Path) -> BenchmarkFile:
         UsageError: If it is unreadable or something else.
     """
     try:
-        return BenchmarkFile.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return BenchmarkFile.model_validate(parse_json(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); `make bench-speed` writes one") from None
     except ValidationError as error:

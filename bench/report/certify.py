@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from bench.contract.asked import Place, command_of
 from bench.contract.certificates import Certificate, SeedSpread, write_certificate
 from bench.contract.records import Record, read_record
 from bench.errors import UsageError
 from bench.report.names import run_name
 from bench.report.reading import read_all
-from bench.report.status import command_of, find_record
+from bench.report.status import find_record
 from bench.report.summary import Row, summarize
 
 FOLDER = "certificates"
@@ -56,7 +57,7 @@ def make_certificate(record: Record, row: Row) -> Certificate:
     repository = record.environment.get("repository") or {}
     return Certificate(
         record=record.checksum,
-        command=command_of(identity.submission, identity.variant, record.protocol.profile, identity.seed),
+        command=command_of(identity, record.protocol.track, record.protocol.profile, Place.of(record)),
         commit=repository.get("commit"),
         commit_is_whole=repository.get("clean"),
         identity=identity,

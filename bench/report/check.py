@@ -6,6 +6,7 @@ code 5).
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.contract.records import REAL_IMAGES, Rate
@@ -13,6 +14,7 @@ from bench.contract.speeds import SpeedRatio
 from bench.errors import ExitCode, UsageError
 from bench.report.baseline import reference_records
 from bench.report.benchmarks import benchmark_findings
+from bench.report.claims import with_current_claims
 from bench.report.findings import (
     FAIL,
     OPEN,
@@ -171,6 +173,14 @@ def measured_findings(measured: Sequence[SpeedRatio], limit: Limit) -> Iterator[
         )
 
 
+@dataclass(frozen=True)
+class Judged:
+    """Which records are judged: of one track, or of all; and of a changed submission those of its code now."""
+
+    submissions: Path = Path("submissions")  # may be absent
+    track: str | None = None  # its name
+
+
 def check_command(
     results: Path,
     baseline: str,
@@ -178,6 +188,7 @@ def check_command(
     *,
     benchmarks: Path | None = None,
     measured: Sequence[SpeedRatio] = (),
+    judged: Judged = Judged(),
 ) -> ExitCode:
     """Print the findings; 1 if something is worse, 5 if something could not be judged, 0 otherwise.
 
@@ -187,6 +198,7 @@ def check_command(
         fail_on: How much worse is too much.
         benchmarks: What pytest-benchmark measured now, where the baseline is such a file.
         measured: Speeds that were measured for this, by turns.
+        judged: Which records are judged.
 
     Raises:
         NothingToDo: If the baseline has no finished run.
@@ -199,6 +211,10 @@ def check_command(
         raise UsageError(f"--benchmarks: --baseline {baseline!r} is no file of pytest-benchmark (*.json)")
     old, problems = reference_records(baseline, results, option="--baseline")
     new, more = read_all(results)
+    new, unread = with_current_claims(new, judged.submissions)
+    more += unread
+    if judged.track is not None:
+        old, new = ([r for r in records if r.protocol.track == judged.track] for records in (old, new))
     for problem in (*problems, *more):
         print(f"✗ {problem}")
     found = list(findings(summarize(old), summarize(new), limits))

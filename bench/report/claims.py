@@ -1,4 +1,4 @@
-"""What papers claim, as their submissions' manifests say now.
+"""What papers claim, and which records are of the present code, as the submissions' folders say now.
 
 A record keeps the claims of the day on which it was made. They are facts about the paper and not about the run, so
 that a manifest that was mended since, or says more, is believed before the record.
@@ -10,6 +10,7 @@ from pathlib import Path
 from bench.contract.manifest import BASE_VARIANT, Manifest, load_manifest
 from bench.contract.records import Record
 from bench.errors import ManifestError
+from bench.report.present import PresentCode
 
 
 def with_claims(records: Iterable[Record], manifests: Mapping[str, Manifest]) -> list[Record]:
@@ -25,9 +26,13 @@ def _with_claims(record: Record, manifest: Manifest | None) -> Record:
 
 
 def with_current_claims(records: Sequence[Record], submissions: Path) -> tuple[list[Record], list[str]]:
-    """The same with the manifests in a folder, and a line for each that cannot be read."""
+    """The same with the manifests in a folder, and a line for each that cannot be read.
+
+    Each record then also knows whether it is of the code that is there now.
+    """
     manifests, problems = read_manifests(submissions, sorted({item.identity.submission for item in records}))
-    return with_claims(records, manifests), problems
+    present = PresentCode({name: submissions / name for name in manifests})
+    return present.mark(with_claims(records, manifests)), problems
 
 
 def read_manifests(folder: Path, names: Iterable[str]) -> tuple[dict[str, Manifest], list[str]]:

@@ -23,7 +23,7 @@ BEST = (
 def render(tables: Sequence[Comparison], table: str) -> str:
     """All tables in one of ``FORMATS``."""
     if table == "json":
-        return json.dumps([comparison_data(item) for item in tables], indent=1, ensure_ascii=False)
+        return json.dumps([comparison_data(item) for item in tables], indent=1)
     if table == "csv":
         return _csv(tables)
     text = "\n\n".join(titled(item, table) for item in tables)
@@ -52,7 +52,7 @@ def _csv(tables: Sequence[Comparison]) -> str:
         for row in item.rows:
             line = dict(start)
             for column in item.columns:
-                line |= _flat(column.key, column.value(row))
+                line |= {name: _no_formula(value) for name, value in _flat(column.key, column.value(row)).items()}
             lines.append(line)
     names = _in_order([list(line) for line in lines])
     out = io.StringIO()
@@ -67,6 +67,11 @@ def _flat(key: str, value: Value) -> dict[str, Any]:
         parts = asdict(value)
         return {key: parts.pop("mean"), **{f"{key}_{name}": part for name, part in parts.items()}}
     return {key: value}
+
+
+def _no_formula(value: Any) -> Any:
+    """Text that a spreadsheet would take for a formula, quoted as spreadsheets quote text."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def _in_order(lists: Sequence[list[str]]) -> list[str]:

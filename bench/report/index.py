@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 from pydantic import TypeAdapter, ValidationError
 
 from bench.contract.records import Curves, Record, read_record
+from bench.files import cache_folder
 
-VERSION = 1  # of what is kept; another number forgets all
+VERSION = 2  # of what is kept, and of what is checked when it is read; another number forgets all
 WORTH = 200  # records from which on an index saves more than it takes
 # What the seeds of a submission, and often all records, have in common: kept once, and one object in memory.
 SHARED = (
@@ -131,7 +131,7 @@ def _state(path: Path) -> str:
 @contextlib.contextmanager
 def record_index() -> Iterator[RecordIndex]:
     """This user's index."""
-    index = RecordIndex(platformdirs.user_cache_path("capbench") / "records.sqlite")
+    index = RecordIndex(cache_folder() / "records.sqlite")
     try:
         yield index
     finally:

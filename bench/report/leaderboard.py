@@ -120,4 +120,4 @@ def _check(results: Path, made: dict[str, str]) -> ExitCode:
 
 
 def _is(path: Path, text: str) -> bool:
-    return path.is_file() and path.read_text(encoding="utf-8") == text
+    return path.is_file() and path.read_bytes() == text.encode()

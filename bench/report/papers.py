@@ -4,11 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from bench.contract.manifest import Choice, Claim, Claims, Manifest, Variant, load_manifest
 from bench.contract.searches import Search
-from bench.contract.tracks import Track, load_tracks, track_of
+from bench.contract.tracks import Track, choose_tracks, track_of
 from bench.errors import ManifestError, NothingToDo
+from bench.report.tables import in_markdown, markdown_row
+from bench.text import harmless
 
 SOURCES = {
     "paper": "stated in the paper",
@@ -41,22 +44,29 @@ class Entry:
     track: Track
 
 
-def read_entries(folders: Iterable[Path]) -> list[Entry]:
+def read_entries(folders: Iterable[Path], track: Path | None = None) -> list[Entry]:
     """The submissions in ``folders``, by paper and name; those of no numbered paper last.
+
+    Args:
+        folders: Of submissions; others are passed over.
+        track: Only those of this track: a name, or the file of one's own; None for all that ship.
 
     Raises:
         ManifestError: If a manifest does not fit, or two submissions tell different things of one paper.
-        NothingToDo: If no folder has a manifest.
+        NothingToDo: If no folder has a manifest, or none is of the track.
+        UsageError: If there is no such track.
     """
-    tracks = load_tracks()
+    chosen = choose_tracks(track)
     entries = []
     for folder in folders:
         path = folder / "submission.yaml"
         if path.exists():
-            manifest = load_manifest(path)
-            entries.append(Entry(folder.name, manifest, track_of(manifest.track, tracks, path)))
+            manifest = in_one_paragraph(load_manifest(path))
+            entries.append(Entry(folder.resolve().name, manifest, track_of(manifest.track, chosen.tracks, path)))
+    entries = [entry for entry in entries if chosen.only in (None, entry.track.name)]
     if not entries:
-        raise NothingToDo("no submission.yaml in the folders given")
+        of = "" if track is None else f" of track {track}"
+        raise NothingToDo(f"no submission.yaml{of} in the folders given")
     entries.sort(key=lambda entry: (paper_key(entry), entry.track.task, entry.name))
     for key, group in groupby(entries, key=paper_key):
         papers = [(entry.name, entry.manifest.paper) for entry in group]
@@ -64,6 +74,19 @@ def read_entries(folders: Iterable[Path]) -> list[Entry]:
             names = ", ".join(name for name, _ in papers)
             raise ManifestError(f"{names}: field `paper` differs between submissions of paper {key}")
     return entries
+
+
+def in_one_paragraph(manifest: Manifest) -> Manifest:
+    """The same, whose texts are only text in a paragraph of Markdown: no HTML, and no lines of their own."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, str):
+            return in_markdown(" ".join(harmless(value).split()), pipes=False)
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+    return Manifest.model_validate(plain(manifest.model_dump(exclude_unset=True)))
 
 
 def paper_key(entry: Entry) -> str:
@@ -90,10 +113,10 @@ def _overview(entries: list[Entry]) -> str:
     for entry in entries:
         manifest = entry.manifest
         claims = manifest.claims
-        paper = manifest.paper.id or manifest.paper.authors[0] if manifest.paper else "–"
+        paper = manifest.paper.id or ", ".join(manifest.paper.authors[:1]) or "–" if manifest.paper else "–"
         params = "–" if claims.params is None else f"{claims.params:,}"
         reported = ", ".join(text for text in _claims(claims) if not text.startswith("parameters")) or "–"
-        lines.append(f"| [{entry.name}](#{entry.name}) | {paper} | {entry.track.name} | {params} | {reported} |")
+        lines.append(markdown_row([f"[{entry.name}](#{entry.name})", paper, entry.track.name, params, reported]))
     return "\n".join(lines)
 
 
@@ -146,7 +169,7 @@ def _variants(manifest: Manifest) -> str:
     lines = ["**Variants**", "", "| variant | change | sets | the paper reports |", "|---|---|---|---|"]
     for name, variant in manifest.ablations.items():
         reported = ", ".join(_claims(variant.reports)) or "–"
-        lines.append(f"| `{name}` | {variant.what} | {_sets(variant)} | {reported} |")
+        lines.append(markdown_row([f"`{name}`", variant.what, _sets(variant), reported]))
     return "\n".join(lines)
 
 
@@ -166,7 +189,7 @@ def _search(search: Search) -> str:
         ((kind, among),) = dimension.model_dump(exclude_none=True, exclude={"when"}).items()
         drawn = ", ".join(map(str, among)) if kind == "choice" else f"{among[0]:g} to {among[1]:.10g}"
         only = f"`{_fields(dimension.when)}`" if dimension.when else "–"
-        lines.append(f"| `{name}` | {kind.replace('_', '-')}: {drawn} | {only} |")
+        lines.append(markdown_row([f"`{name}`", f"{kind.replace('_', '-')}: {drawn}", only]))
     return "\n".join(lines)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.contract.manifest import BASE_VARIANT
 from bench.errors import ExitCode, NothingToDo, UsageError
+from bench.report.claims import with_current_claims
 from bench.report.extras import require
 from bench.report.reading import read_all, say_unreadable
 from bench.report.summary import Row, summarize
@@ -29,7 +30,9 @@ class Selection:
     price: str  # what pareto sets the score against
 
 
-def plot_command(kind: str, results: Path, output: Path, selection: Selection) -> ExitCode:
+def plot_command(
+    kind: str, results: Path, output: Path, selection: Selection, submissions: Path = Path("submissions")
+) -> ExitCode:
     """Write one picture a track (of an ablation: a submission), as SVG and PNG, and print where.
 
     Raises:
@@ -40,6 +43,7 @@ def plot_command(kind: str, results: Path, output: Path, selection: Selection) -
         raise UsageError(f"{kind!r}: give {', '.join(KINDS)}")
     require("matplotlib", "bench plot")
     records, problems = read_all(results)
+    records, _ = with_current_claims(records, submissions)
     say_unreadable(problems)
     rows = [row for row in summarize(records) if _selected(row, kind, selection)]
     if not rows:

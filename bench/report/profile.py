@@ -16,7 +16,7 @@ def profile_text(label: str, profile: StepProfile, table: str) -> str:
     """One submission's step: its parts, its most expensive operators, where it would wait for a GPU."""
     check_format(table)
     if table == "json":
-        return json.dumps({label: profile.model_dump()}, indent=1, ensure_ascii=False)
+        return json.dumps({label: profile.model_dump()}, indent=1)
     environment = profile.environment
     on = environment["device"] if environment["device_type"] != "cpu" else f"{environment['threads']} CPU threads"
     title = f"{label}: {profile.unwatched:.2f} ms a step of {profile.batch_size} images, {on}"

@@ -10,6 +10,7 @@ from bench.contract.origins import unpacked, with_origin
 from bench.contract.records import Record, read_record, record_name, record_paths
 from bench.errors import ResultsError
 from bench.report.index import WORTH, brief, record_index
+from bench.text import one_line
 
 
 def read_all(results: Path) -> tuple[list[Record], list[str]]:
@@ -43,13 +44,13 @@ def _read(results: Path, paths: list[Path], read: Callable[[Path], Record]) -> t
             try:
                 record = read(path)
             except ResultsError as error:
-                problems.append(str(error))
+                problems.append(one_line(str(error)))  # the path too may be no text
                 continue
             own = record_name(record.identity, record.protocol)
-            if str(path) == f"{results}/{own}":
+            if path == results / own:
                 records.append(with_origin(record, path, marks))
             else:
-                problems.append(f"{path}: is the record of {own}; a copy does not count, remove it")
+                problems.append(one_line(f"{path}: is the record of {own}; a copy does not count, remove it"))
     return records, problems
 
 

@@ -1,19 +1,23 @@
 """``bench status`` and ``bench show``: what is done, running or failed, why, and the command that goes on."""
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from bench.contract.jobs import SPEC, WORK
-from bench.contract.manifest import BASE_VARIANT, label_of
+from bench.contract.asked import Asked, Place, command_of, read_asked
+from bench.contract.jobs import WORK
+from bench.contract.manifest import label_of
 from bench.contract.origins import unpacked, with_origin
-from bench.contract.records import REAL_IMAGES, Rate, Record, Timing, read_record, record_paths
+from bench.contract.records import REAL_IMAGES, NewerRecord, Rate, Record, Timing, read_record, record_paths
+from bench.contract.tracks import choose_tracks, track_name
 from bench.errors import ExitCode, NothingToDo, ResultsError, UsageError
+from bench.locks import is_held
+from bench.report.present import PresentCode
 from bench.report.tables import NOTHING, grid
+
+OUTDATED = "outdated"  # did not finish, and would not be run again: the code or the settings have changed
 
 
 @dataclass(frozen=True)
@@ -24,84 +28,102 @@ class Run:
     name: str  # submission, with the variant's name if it is not the base
     profile: str
     seed: int | None  # None where it cannot be told
-    state: str  # "ok", "running", "interrupted", "not measured", or why it failed
+    state: str  # "ok", "running", "interrupted", "outdated", "not measured", "unreadable", or why it failed
     reason: str
     repair: str  # the command that would go on; empty where nothing is to be done
 
 
-def runs(results: Path) -> Iterator[Run]:
-    """Every run that has a record or a work folder, by name and seed."""
-    paths = set(record_paths(results))
-    paths |= {work.parent.with_suffix(".json") for work in (results / "runs").glob(f"*/*/*/seed*/{WORK}")}
-    for path in sorted(paths):
+@dataclass(frozen=True)
+class Looking:
+    """Where the commands of `bench status` and `bench show` look, as their options say."""
+
+    results: Path = Path("results")
+    submissions: Path = Path("submissions")
+    track: Path | None = None  # a track's name, or the file of one's own
+
+
+class Folder:
+    """A results folder, looked at without changing anything in it."""
+
+    def __init__(self, looking: Looking) -> None:
+        only = track_name(looking.track)  # which may be one that only records know
+        chosen = choose_tracks(looking.track if only != str(looking.track) else None)
+        self.results, self._file, self._only = looking.results, chosen.file, only
+        names = {path.name for path in (looking.results / "runs").glob("*/*")}
+        folders = {name: looking.submissions / name for name in names}
+        self._folders = {name: folder for name, folder in folders.items() if folder.is_dir()}
+        self._present = PresentCode(self._folders, chosen.tracks)
+
+    def runs(self) -> Iterator[Run]:
+        """Every run that has a record or a work folder, by name and seed."""
+        paths = set(record_paths(self.results))
+        paths |= {work.parent.with_suffix(".json") for work in (self.results / "runs").glob(f"*/*/*/seed*/{WORK}")}
+        for path in sorted(paths):
+            if self._only is None or path.parents[2].name == self._only:
+                yield self._run(path)
+
+    def _run(self, path: Path) -> Run:
         try:
             record = read_record(path) if path.exists() else None
         except ResultsError as error:
             name = label_of(path.parent.parent.name, path.parent.name)
-            yield Run(path, name, NOTHING, None, "unreadable", str(error), f"mv {path} {path}.away")
-            continue
-        yield _of_record(path, record) if record is not None else _of_work(path)
+            repair = "" if isinstance(error, NewerRecord) else shlex.join(["mv", str(path), f"{path}.away"])
+            return Run(path, name, NOTHING, None, "unreadable", str(error), repair)
+        return self.of_record(path, record) if record is not None else self._of_work(path)
 
+    def of_record(self, path: Path, record: Record) -> Run:
+        """One that has a record."""
+        identity = record.identity
+        name, profile = label_of(identity.submission, identity.variant), record.protocol.profile
+        seed = identity.seed
+        if is_held(path.with_suffix(".lock")):
+            return Run(path, name, profile, seed, "running", "", "")
+        if record.status == "ok" and not record.not_measured:
+            return Run(path, name, profile, seed, "ok", "", "")
+        asked = read_asked(path.with_suffix(""))
+        place = Place.of(record, self.results) if asked is None else self._place(asked)
+        place = replace(place, submission=place.submission or self._folders.get(identity.submission))
+        place = replace(place, track_file=self._file or place.track_file)
+        folder = None if asked is None else asked.folder
+        changed = self._present.would_run(identity, record.protocol.track, profile, folder) is False
+        if changed and record.status == "ok":  # what it has stays as good as it was, and cannot be added to
+            return Run(path, name, profile, seed, "ok", "", "")
+        if changed:
+            reason = f"{record.reason or record.status}; of other code or settings than there are now"
+            return Run(path, name, profile, seed, OUTDATED, reason, shlex.join(["rm", str(path)]))
 
-def _of_record(path: Path, record: Record) -> Run:
-    identity = record.identity
-    name, profile, seed = label_of(identity.submission, identity.variant), record.protocol.profile, identity.seed
-    command = command_of(identity.submission, identity.variant, profile, seed)
-    if _is_held(path):
-        return Run(path, name, profile, seed, "running", "", "")
-    if record.status != "ok":
-        return Run(path, name, profile, seed, record.status, record.reason or "", f"{command} --retry failed")
-    if record.not_measured:
+        def command(more: str = "") -> str:
+            return command_of(identity, record.protocol.track, profile, place, more)
+
+        if record.status != "ok":
+            again = "" if identity.submission == REAL_IMAGES else "--retry failed"
+            return Run(path, name, profile, seed, record.status, record.reason or "", command(again))
         reason = next(iter(record.not_measured.values()))
-        return Run(path, name, profile, seed, "not measured", reason, f"bench fetch all; {command}")
-    return Run(path, name, profile, seed, "ok", "", "")
+        return Run(path, name, profile, seed, "not measured", reason, f"bench fetch all; {command()}")
+
+    def _place(self, asked: Asked) -> Place:
+        return Place(asked.folder, self.results, self._file or asked.track_file, asked.embedded, asked.data_root)
+
+    def _of_work(self, path: Path) -> Run:
+        """A run without a record: what its command left beside it says which."""
+        folder = path.with_suffix("")
+        name, asked = label_of(path.parent.parent.name, path.parent.name), read_asked(folder)
+        if is_held(path.with_suffix(".lock")):
+            profile, seed = (NOTHING, None) if asked is None else (asked.profile, asked.identity.seed)
+            return Run(path, name, profile, seed, "running", "", "")
+        if asked is None:  # killed before it was written, or begun by an earlier version
+            return Run(path, name, NOTHING, None, "interrupted", "", "")
+        identity = asked.identity
+        if self._present.would_run(identity, asked.track, asked.profile, asked.folder) is not True:
+            reason = "interrupted; of other code or settings than there are now"
+            clear = shlex.join(["rm", "-r", str(folder)])
+            return Run(path, name, asked.profile, identity.seed, OUTDATED, reason, clear)
+        repair = command_of(identity, asked.track, asked.profile, self._place(asked))
+        return Run(path, name, asked.profile, identity.seed, "interrupted", "", repair)
 
 
-def _of_work(path: Path) -> Run:
-    """A run without a record: its work folder's specification says which."""
-    submission, variant = path.parent.parent.name, path.parent.name
-    profile: str = NOTHING
-    seed: int | None = None
-    try:
-        work = path.with_suffix("") / WORK
-        spec = json.loads(next(iter(sorted(work.glob(f"*/{SPEC}"))), work / SPEC).read_text())
-        profile, seed = str(spec["protocol"]["profile"]), int(spec["seed"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # killed before it was written
-    state = "running" if _is_held(path) else "interrupted"
-    repair = "" if state == "running" or seed is None else command_of(submission, variant, profile, seed)
-    return Run(path, label_of(submission, variant), profile, seed, state, "", repair)
-
-
-def _is_held(path: Path) -> bool:
-    """Whether a command is at this run: it holds the lock beside the record."""
-    lock = path.with_suffix(".lock")
-    if not lock.exists():
-        return False
-    try:
-        with FileLock(lock, timeout=0):
-            return False
-    except (Timeout, OSError):
-        return True
-
-
-def command_of(submission: str, variant: str, profile: str, seed: int) -> str:
-    """What makes just this run, where it is not made yet."""
-    if submission == REAL_IMAGES:
-        return f"bench floor --profile {profile}"
-    variants = "" if variant == BASE_VARIANT else f" --variants {variant}"
-    return f"bench run submissions/{submission}{variants} --profile {profile} --seeds {seed},"
-
-
-def status_text(results: Path) -> str:
-    """What needs attention, in full; what is done, counted.
-
-    Raises:
-        NothingToDo: If there is no run.
-    """
-    found = list(runs(results))
-    if not found:
-        raise NothingToDo(f"{results}: no runs; `bench run` makes them")
+def status_text(found: Sequence[Run]) -> str:
+    """What needs attention, in full; what is done, counted."""
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in found:
         groups.setdefault((run.name, run.profile), []).append(run)
@@ -117,26 +139,28 @@ def status_text(results: Path) -> str:
         if run.state in ("ok", "running"):
             continue
         which = f"{run.name} {run.profile}" + ("" if run.seed is None else f" seed {run.seed}")
-        lines.append(f"\n✗ {which}: {run.state}{': ' if run.reason else ''}{run.reason}")
-        lines.append(f"  to go on: {run.repair or f'repeat the command; its folder is {run.path.parent}'}")
+        sign, so = ("·", "to clear up") if run.state == OUTDATED else ("✗", "to go on")
+        lines.append(f"\n{sign} {which}: {run.state}{': ' if run.reason else ''}{run.reason}")
+        lines.append(f"  {so}: {run.repair or f'repeat the command; its folder is {run.path.parent}'}")
     return "\n".join(lines)
 
 
-def show_text(results: Path, wanted: str) -> str:
+def show_text(looking: Looking, wanted: str) -> str:
     """All of one run's record, for a person.
 
     Args:
-        results: The results folder.
+        looking: Where to look.
         wanted: The record's path, or a part of it that no other record has (a name, a hash).
 
     Raises:
         UsageError: If no record, or more than one, is meant.
     """
-    path = find_record(results, wanted)
+    path = find_record(looking.results, wanted)
     record = read_record(path)
     # Of the folder that the record lies in, which need not be the one that was named.
     marks = {mark.resolve(): checksum for mark, checksum in unpacked(path.resolve().parents[4]).items()}
-    return "\n".join(_sections(path, with_origin(record, path.resolve(), marks)))
+    run = Folder(looking).of_record(path, record)
+    return "\n".join(_sections(run, with_origin(record, path.resolve(), marks)))
 
 
 def find_record(results: Path, wanted: str) -> Path:
@@ -158,9 +182,8 @@ def find_record(results: Path, wanted: str) -> Path:
     return path
 
 
-def _sections(path: Path, record: Record) -> Iterator[str]:
-    identity, protocol = record.identity, record.protocol
-    run = _of_record(path, record)
+def _sections(run: Run, record: Record) -> Iterator[str]:
+    identity, protocol, path = record.identity, record.protocol, run.path
     yield f"{run.name}, {protocol.track}, {protocol.profile}, seed {run.seed}: {run.state}"
     if run.reason:
         yield f"  {run.reason}"
@@ -236,8 +259,17 @@ def _table(title: str, values: dict[str, object] | dict[str, str]) -> Iterator[s
         yield from (f"  {name:28} {value}".rstrip() for name, value in values.items())
 
 
-def status_command(results: Path) -> ExitCode:
-    """Print the status; the exit code is 3 if a run failed or was interrupted."""
-    print(status_text(results))
-    bad = [run for run in runs(results) if run.state not in ("ok", "running", "not measured")]
+def status_command(looking: Looking) -> ExitCode:
+    """Print the status; the exit code is 3 if a run of the present code failed or was interrupted.
+
+    Raises:
+        NothingToDo: If there is no run.
+        UsageError: If there is no such track.
+    """
+    found = list(Folder(looking).runs())
+    if not found:
+        of = "" if looking.track is None else f" of {looking.track}"
+        raise NothingToDo(f"{looking.results}: no runs{of}; `bench run` makes them")
+    print(status_text(found))
+    bad = [run for run in found if run.state not in ("ok", "running", "not measured", OUTDATED)]
     return ExitCode.RUN_FAILED if bad else ExitCode.OK

@@ -34,7 +34,7 @@ class RowKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """The newest records of one (submission, variant) under one protocol and one version of its code."""
+    """The records of one (submission, variant) under one protocol and one version of its code."""
 
     records: tuple[Record, ...]  # by seed; at least one
 
@@ -65,8 +65,8 @@ class Row:
 
     @property
     def claims(self) -> Claims:
-        """What the paper reports, as the newest record has it."""
-        return max(self.records, key=lambda record: record.timing.finished_at).claims
+        """What the paper reports."""
+        return self.first.claims
 
     @property
     def finished(self) -> list[Record]:
@@ -212,10 +212,10 @@ def _seeds_of_shipped() -> dict[tuple[str, str], int]:
 
 def _end_of_curve(record: Record, name: str) -> float | None:
     curves = None if record.training is None else record.training.curves
-    if curves is None or name not in curves.values or not curves.steps:
+    if curves is None or not curves.steps:
         return None
     last = curves.steps[-1]
-    values = [value for step, value in zip(curves.steps, curves.values[name], strict=True) if step > 0.9 * last]
+    values = [value for step, value in curves.of(name) if step > 0.9 * last]
     return math.fsum(values) / len(values) if values else None
 
 
@@ -233,7 +233,11 @@ def _key(record: Record, protocol_hash: str) -> RowKey:
 
 
 def summarize(records: Iterable[Record]) -> list[Row]:
-    """Group records into rows; of a submission whose code changed, only the newest version is shown."""
+    """Group records into rows; of a submission whose code changed, only one version is shown.
+
+    That is the one that the submission's folder holds now; where that is not known, the last one, by clocks
+    that may have been wrong.
+    """
     versions: dict[RowKey, dict[str, list[Record]]] = {}
     hashes: dict[int, str] = {}  # of protocols, most of which are one object; ``versions`` keeps them alive
     for record in records:
@@ -245,6 +249,11 @@ def summarize(records: Iterable[Record]) -> list[Row]:
         versions.setdefault(key, {}).setdefault(version, []).append(record)
     rows = []
     for _, by_version in sorted(versions.items()):
-        newest = max(by_version.values(), key=lambda group: max(record.timing.finished_at for record in group))
-        rows.append(Row(tuple(sorted(newest, key=lambda record: record.identity.seed))))
+        shown = max(by_version.values(), key=_standing)
+        rows.append(Row(tuple(sorted(shown, key=lambda record: record.identity.seed))))
     return rows
+
+
+def _standing(version: list[Record]) -> tuple[bool, str]:
+    present = any(record.of_present_code for record in version)
+    return present, max(record.timing.finished_at for record in version)

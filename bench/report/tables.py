@@ -1,12 +1,15 @@
 """What all tables share: formats, headings, the sign for nothing, and how a mean over seeds is written."""
 
+import re
 from collections.abc import Sequence
+from html import escape
 
 from tabulate import tabulate
 
 from bench.contract.records import Record
 from bench.errors import UsageError
 from bench.stats.spreads import Spread
+from bench.text import cut, harmless, one_line
 
 # Our names of formats -> tabulate's.
 FORMATS = {
@@ -19,6 +22,8 @@ FORMATS = {
     "json": "json",
 }
 NOTHING = "–"
+LONGEST_CELL = 400  # characters; longer reasons stand in `bench show`
+HTML_TAG = re.compile(r"<(?=[A-Za-z/!?])")
 
 # Around what is set in bold, as long as Markdown's sign for it, so that columns stay aligned.
 BOLD_ON, BOLD_OFF = "\ue000\ue000", "\ue001\ue001"
@@ -59,13 +64,16 @@ def data_text(record: Record) -> str:
 
 def heading(title: str, table: str) -> str:
     """A table's title as the format has it."""
-    headings = {"latex": f"% {title}", "html": f"<h2>{title}</h2>", "simple": title}
-    return headings.get(table, f"### {title}")
+    title = one_line(title)
+    headings = {"latex": f"% {title}", "html": f"<h2>{escape(title)}</h2>", "simple": title}
+    return headings.get(table, f"### {in_markdown(title)}")
 
 
 def remark(text: str, table: str) -> str:
     """A sentence below a table as the format has it."""
-    return {"latex": f"% {text}", "html": f"<p>{text}</p>"}.get(table, text)
+    text = harmless(text)
+    in_latex = "\n".join(f"% {line}" for line in text.splitlines())
+    return {"latex": in_latex, "html": f"<p>{escape(text)}</p>"}.get(table, text)
 
 
 def bold(text: str) -> str:
@@ -73,9 +81,34 @@ def bold(text: str) -> str:
     return f"{BOLD_ON}{text}{BOLD_OFF}"
 
 
+def _cell(text: str, table: str) -> str:
+    """A cell's text; tabulate itself escapes what HTML and LaTeX need. Only ``bold`` marks, and a whole cell."""
+    is_bold = text.startswith(BOLD_ON) and text.endswith(BOLD_OFF)
+    for mark in (BOLD_ON[0], BOLD_OFF[0]):
+        text = text.replace(mark, "")
+    plain = cut(harmless(" ".join(text.split("\n"))), LONGEST_CELL)
+    plain = in_markdown(plain) if table in ("markdown", "github") else plain
+    return bold(plain) if is_bold else plain
+
+
+def in_markdown(text: str, *, pipes: bool = True) -> str:
+    """Text in which no sign begins HTML, nor, with ``pipes``, ends a cell."""
+    return HTML_TAG.sub("&lt;", text.replace("|", r"\|") if pipes else text)
+
+
+def markdown_row(cells: Sequence[str]) -> str:
+    """A row of a table in Markdown, where tables are written line by line."""
+    return f"| {' | '.join(_cell(cell, 'github') for cell in cells)} |"
+
+
 def grid(titles: Sequence[str], cells: Sequence[Sequence[str]], table: str) -> str:
-    """A table of text in one of the formats, what is marked as ``bold`` in bold."""
-    text = str(tabulate(cells, headers=titles, tablefmt=FORMATS[table], disable_numparse=True))
+    """A table of text in one of the formats, what is marked as ``bold`` in bold.
+
+    Whatever a cell holds, it is one line and no more than text to whoever reads the format.
+    """
+    lines = [[_cell(cell, table) for cell in line] for line in cells]
+    headers = [_cell(title, table) for title in titles]
+    text = str(tabulate(lines, headers=headers, tablefmt=FORMATS[table], disable_numparse=True))
     on, off = BOLD.get(table, ("", ""))
     if table == "latex":
         for sign, command in LATEX.items():

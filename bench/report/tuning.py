@@ -1,6 +1,5 @@
 """``bench tune --report``: the history of a study, what mattered, and its best trial as a variant to paste."""
 
-import sqlite3
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,10 +8,10 @@ from typing import Any
 import optuna
 import yaml
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
 from bench.contract.searches import STUDY, study_folder
-from bench.errors import NothingToDo, ResultsError
+from bench.contract.study_file import STUDY_NAME, naming, study_storage
+from bench.errors import NothingToDo
 from bench.report.tables import NOTHING, grid
 
 FEWEST_FOR_IMPORTANCE = 4
@@ -33,7 +32,14 @@ def study_text(results: Path, submission: str, profile: str) -> str:
         ResultsError: If its file cannot be read.
     """
     folder = study_folder(results, submission, profile)
-    study = _read(folder / STUDY)
+    if not (folder / STUDY).exists():
+        raise NothingToDo(f"{folder / STUDY}: no such study; `bench tune` makes it")
+    with naming(folder / STUDY):
+        study = optuna.load_study(study_name=STUDY_NAME, storage=study_storage(folder / STUDY))
+        return _text(study, folder, submission, profile)
+
+
+def _text(study: optuna.Study, folder: Path, submission: str, profile: str) -> str:
     everything = study.get_trials(deepcopy=False)
     begun_again = {trial.user_attrs.get("again") for trial in everything}
     trials = [trial for trial in everything if trial.number not in begun_again]
@@ -48,16 +54,6 @@ def study_text(results: Path, submission: str, profile: str) -> str:
         blocks.append(_best(study.best_trial, submission, study.user_attrs.get("set", {})))
     blocks.append("Scored on validation images, one seed a trial: the best of many is flattered by its luck.")
     return "\n\n".join(blocks)
-
-
-def _read(path: Path) -> optuna.Study:
-    if not path.exists():
-        raise NothingToDo(f"{path}: no such study; `bench tune` makes it")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        return optuna.load_study(study_name="tune", storage=f"sqlite:///{path.resolve()}")
-    except (SQLAlchemyError, sqlite3.Error, KeyError, AssertionError) as error:
-        raise ResultsError(f"{path}: cannot be read ({' '.join(str(error).split())[:200]})") from None
 
 
 def _history(trials: Sequence[FrozenTrial], *, maximise: bool) -> str:

@@ -40,7 +40,7 @@ def verdict_text(rows: list[Row], *, table: str = "simple") -> str:
     if not found:
         raise NothingToDo("no official record has a claim; `bench run` on a paper's submission makes one")
     if table == "json":
-        return json.dumps([asdict(item) for item in found], indent=1, ensure_ascii=False)
+        return json.dumps([asdict(item) for item in found], indent=1)
     title = heading("Claims and what the official records say of them", table)
     return f"{title}\n\n{verdict_grid(found, table)}\n\n{tally(found)}\n\n{LEGEND}"
 

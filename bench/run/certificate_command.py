@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract.certificates import Certificate, read_certificate
+from bench.contract.manifest import BASE_VARIANT
 from bench.contract.origins import ANY, unpacked, with_origin
 from bench.contract.records import Identity, Record, fid_name, is_current, read_record, record_path
-from bench.contract.tracks import Track, load_tracks
+from bench.contract.tracks import Track
 from bench.errors import ExitCode, UsageError
 from bench.run.command import RunOptions, run_command
-from bench.run.discovery import Found, discover
+from bench.run.discovery import Found, submissions_of
 from bench.stats.spreads import Spread, prediction_interval, spread
 
 SEVERAL = 3  # seeds, that are worth proposing
@@ -58,9 +59,16 @@ def certificate_command(options: CertificateOptions) -> ExitCode:
 def _submission(certificate: Certificate, options: CertificateOptions) -> Found:
     """The submission as it is here; its code must be that of the certificate."""
     folder = options.submissions / certificate.identity.submission
-    (found,), broken = discover([folder], load_tracks(options.track_file))
+    submissions, broken = submissions_of([folder], options.track_file)
     for _, error in broken:
         raise error
+    if len(submissions) != 1:
+        raise UsageError(
+            f"{folder}: holds {len(submissions)} submissions; give --submissions, the folder that has it"
+        )
+    (found,) = submissions
+    if certificate.identity.variant not in (BASE_VARIANT, *found.manifest.ablations):
+        raise UsageError(f"{folder}: has no variant {certificate.identity.variant!r}, which was certified")
     theirs, ours = certificate.sources, found.sources
     different = sorted(name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name))
     if different:
@@ -102,7 +110,8 @@ def _repeat(certificate: Certificate, found: Found, options: CertificateOptions,
         )
     )
     records = _records(certificate, results)
-    record = next((item for item in records if item.identity.seed == identity.seed), None)
+    ours = [item for item in records if item.identity.hash in outcome.identities]  # the hash hangs on the device
+    record = next((item for item in ours if item.identity.seed == identity.seed), None)
     if record is None or record.status != "ok":
         print(f"the run could not be repeated: {record.reason if record else 'it has no record'}")
         return outcome.exit_code or ExitCode.RUN_FAILED
@@ -131,15 +140,11 @@ def _seeds(certified: int, count: int) -> list[int]:
 
 
 def _records(certificate: Certificate, results: Path) -> list[Record]:
-    """What lies there of the certified submission, variant and protocol, the newest first.
-
-    Under which hash a repeated run lies depends on the device.
-    """
+    """What lies there of the certified submission, variant and protocol."""
     folder = _folder(certificate, results)
     marks = unpacked(results)
     paths = filter(is_current, folder.glob("seed*.json"))
-    records = [with_origin(read_record(path), path, marks) for path in paths]
-    return sorted(records, key=lambda record: record.timing.finished_at, reverse=True)
+    return [with_origin(read_record(path), path, marks) for path in sorted(paths)]
 
 
 def _folder(certificate: Certificate, results: Path) -> Path:

@@ -1,6 +1,7 @@
 """What ``bench run`` does, from options to exit code."""
 
 import importlib.util
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -9,11 +10,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from bench.contract.jobs import Compile, Precision
-from bench.contract.tracks import load_tracks
+from bench.contract.tracks import choose_tracks
 from bench.data.store import data_root
 from bench.errors import BenchError, ExitCode, UsageError
 from bench.run.devices import choose_device, choose_jobs
-from bench.run.discovery import Found, discover
+from bench.run.discovery import Found, submissions_of
 from bench.run.executors.cluster import Cluster
 from bench.run.executors.limits import parse_duration, parse_memory
 from bench.run.executors.sandbox import OPEN, choose_walls
@@ -82,10 +83,11 @@ def run_command(options: RunOptions) -> Outcome:
         BenchError: For what stops the whole command before anything runs.
         KeyboardInterrupt: After Ctrl-C; checkpoints are kept.
     """
-    found, broken = discover(options.paths, load_tracks(options.track_file))
+    notices: list[str] = []
+    found, broken = submissions_of(options.paths, options.track_file, notices.append)
     cluster = choose_executor(options, [submission.folder for submission in found])
     try:
-        return _run(options, found, broken, cluster)
+        return _run(options, found, broken, cluster, notices)
     finally:
         if cluster is not None:
             cluster.close()
@@ -126,8 +128,10 @@ def _run(
     found: list[Found],
     broken: list[tuple[Path, BenchError]],
     cluster: Cluster | None,
+    notices: list[str],
 ) -> Outcome:
     plan, unplanned = _plan(options, found, cluster)
+    plan.notices[:0] = notices
     problems = [*(error for _, error in broken), *unplanned]
     if not options.dry_run:
         check_writable(options.results)
@@ -176,6 +180,7 @@ def settings_of(options: RunOptions, cluster: Cluster | None) -> Settings:
         results=options.results,
         data_root=data_root(options.data_root),
         embedded=options.embedded,
+        track_file=None if (file := choose_tracks(options.track_file).file) is None else file.resolve(),
         checkpoint_seconds=_checkpoint_seconds(),
         force=options.force,
         retry_failed=options.retry_failed,
@@ -230,6 +235,9 @@ def _checkpoint_seconds() -> float:
     """How often a training saves its state: $BENCH_CHECKPOINT_SECONDS, for machines that may vanish."""
     text = os.environ.get("BENCH_CHECKPOINT_SECONDS", "30")
     try:
-        return max(0.0, float(text))
+        seconds = float(text)
+        if not math.isfinite(seconds):
+            raise ValueError
+        return max(0.0, seconds)
     except ValueError:
         raise UsageError(f"$BENCH_CHECKPOINT_SECONDS is {text!r}; it must be a number of seconds") from None

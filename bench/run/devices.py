@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench.contract.jobs import Load
 from bench.errors import UsageError
+from bench.measure.container import processors
 
 USABLE = 0.9  # of a GPU's memory
 CONTEXT_BYTES = 2**30  # that a process takes on it besides what torch reserves: code, cuDNN's and cuBLAS's own
@@ -36,8 +37,10 @@ def choose_device(wanted: str) -> str:
 
 
 def usable_cores() -> int:
-    """The cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The cores that this process may run on; of a container that gets a share of them, as many whole ones."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    given = processors()
+    return cores if given is None else max(1, min(cores, math.floor(given + 0.01)))
 
 
 def choose_jobs(wanted: int | None, device: str, runs: int) -> tuple[int, int]:

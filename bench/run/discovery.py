@@ -1,15 +1,15 @@
 """Which submissions a command means, and the hash of the code that each one runs."""
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.contract.manifest import BASE_VARIANT, NAME, Manifest, load_manifest
-from bench.contract.records import REAL_IMAGES
-from bench.contract.tracks import Track, track_of
+from bench.contract.manifest import BASE_VARIANT, Manifest, load_manifest, refuse_name
+from bench.contract.sources import sources_of
+from bench.contract.tracks import Track, choose_tracks, track_of
 from bench.errors import BenchError, ContractError, ManifestError, NothingToDo, UsageError
 from bench.files import hash_json
-from bench.run.sources import sources_of
 
 MANIFEST = "submission.yaml"
 MODEL = "model.py"
@@ -57,6 +57,35 @@ def discover(paths: Sequence[Path], tracks: dict[str, Track]) -> tuple[list[Foun
     return found, broken
 
 
+def submissions_of(
+    paths: Sequence[Path], track: Path | None, say: Callable[[str], None] | None = None
+) -> tuple[list[Found], list[tuple[Path, BenchError]]]:
+    """As ``discover``, of the track that ``--track`` names alone, where it names one.
+
+    Args:
+        paths: As the user gave them.
+        track: A track's name, or the file of one's own; None for all that ship.
+        say: Told which submissions are left out, for they are of another track; None for standard error.
+
+    Raises:
+        UsageError: If there is no such path or track.
+        ManifestError: If the track's file does not fit.
+        NothingToDo: If there is no submission, or none of the track.
+    """
+    chosen = choose_tracks(track)
+    found, broken = discover(paths, chosen.tracks)
+    if chosen.only is None:
+        return found, broken
+    own = [submission for submission in found if submission.track.name == chosen.only]
+    others = ", ".join(f"{one.name} ({one.track.name})" for one in found if one not in own)
+    if not own and not broken:
+        raise NothingToDo(f"--track {track}: no submission is of {chosen.only}; there are {others}")
+    if others:
+        line = f"--track {track}: left out, being of another track: {others}"
+        say(line) if say is not None else print(f"bench: {line}", file=sys.stderr)
+    return own, broken
+
+
 def _folders(paths: Iterable[Path]) -> list[Path]:
     folders: dict[Path, None] = {}
     for path in paths:
@@ -72,12 +101,8 @@ def _folders(paths: Iterable[Path]) -> list[Path]:
 
 def _read(folder: Path, tracks: dict[str, Track]) -> Found:
     path = folder / MANIFEST
-    if not NAME.fullmatch(folder.name):
-        raise ManifestError(f"{folder}: a submission's folder name has lower-case letters, digits, `-`, `_`, `.`")
-    if folder.name == REAL_IMAGES:
-        raise ManifestError(
-            f"{folder}: the name {REAL_IMAGES} stands for real images in tables; rename the folder"
-        )
+    if (why := refuse_name(folder.name)) is not None:
+        raise ManifestError(f"{folder}: {why}; rename the folder")
     manifest = load_manifest(path)
     track = track_of(manifest.track, tracks, path)
     unknown = sorted(set(manifest.profiles) - set(track.profiles))

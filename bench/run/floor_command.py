@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.contract.tracks import load_tracks, protocol_of
+from bench.contract.tracks import choose_tracks, protocol_of
 from bench.data.store import data_root as resolve_root
 from bench.errors import DataError, ExitCode, UsageError
 from bench.measure.weights import ALL, missing
@@ -20,7 +20,7 @@ from bench.run.settings import Settings
 class FloorOptions:
     """The command line of ``bench floor``."""
 
-    track: str
+    track: Path  # a generation track's name, or the file of one's own
     profile: str
     device: str
     data_root: Path | None
@@ -36,11 +36,11 @@ def floor_command(options: FloorOptions) -> ExitCode:
         UsageError: If it is not a generation track, or an option is wrong.
         DataError: If data or weights are not there.
     """
-    tracks = load_tracks()
-    track = tracks.get(options.track)
+    chosen = choose_tracks(options.track)
+    track = chosen.tracks[chosen.only] if chosen.only is not None else None
     if track is None or track.task != "generation":
-        known = ", ".join(sorted(name for name, item in tracks.items() if item.task == "generation"))
-        raise UsageError(f"--track {options.track!r}: give a generation track: {known}")
+        known = ", ".join(sorted(name for name, item in chosen.tracks.items() if item.task == "generation"))
+        raise UsageError(f"--track {options.track}: give a generation track: {known}, or a file of your own")
     reason = missing(*ALL)
     if reason is not None:
         raise DataError(reason)
@@ -53,6 +53,7 @@ def floor_command(options: FloorOptions) -> ExitCode:
         results=options.results,
         data_root=resolve_root(options.data_root),
         embedded=options.embedded,
+        track_file=chosen.file and chosen.file.resolve(),
     )
     profile = track.profile(options.profile)
     data = choose_data(track, options.profile, settings.data_root, options.embedded)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.contract.asked import Asked
 from bench.contract.jobs import (
     SPEC,
     WORK,
@@ -16,8 +17,9 @@ from bench.contract.jobs import (
     read_report,
 )
 from bench.contract.manifest import Claims, label_of
-from bench.contract.records import Identity, Record, read_record, record_path
+from bench.contract.records import Identity, NewerRecord, Record, read_record, record_path
 from bench.contract.tracks import Protocol, protocol_of
+from bench.data.store import data_root
 from bench.errors import BenchError, ResultsError, RunFailed
 from bench.measure.weights import ALL as ALL_WEIGHTS
 from bench.measure.weights import missing
@@ -111,6 +113,18 @@ class Job:
             compile=settings.compile,
             runs_ahead=sum(job.state is State.TO_DO for job in self.entry.jobs),
             compiled=settings.compiled and settings.compiled / found.name / self.entry.variant,
+        )
+
+    def asked(self, settings: Settings) -> Asked:
+        """What it takes to ask for it again, besides what its record says."""
+        return Asked(
+            identity=self.identity,
+            profile=settings.profile,
+            track=self.entry.protocol.track,
+            folder=self.entry.found.folder,
+            track_file=settings.track_file,
+            embedded=settings.embedded,
+            data_root=None if settings.data_root == data_root(None) else settings.data_root.resolve(),
         )
 
     def execution(self, settings: Settings) -> Execution:
@@ -230,7 +244,6 @@ def _entries(
 
 def make_job(entry: Entry, seed: int, settings: Settings, notice: Callable[[str], None]) -> Job:
     """One seed of ``entry``, and whether its record is there already."""
-    as_published = entry.found.manifest.as_published
     identity = Identity(
         submission=entry.found.name,
         variant=entry.variant,
@@ -242,7 +255,7 @@ def make_job(entry: Entry, seed: int, settings: Settings, notice: Callable[[str]
         device_type=settings.device.partition(":")[0],
         precision=settings.precision,
         steps=entry.steps,
-        as_published=as_published.model_dump(exclude={"why"}, exclude_none=True) if as_published else None,
+        as_published=entry.found.manifest.measured_as_published,
     )
     path = record_path(settings.results, identity, entry.protocol)
     earlier = read_existing(path, identity, notice)
@@ -258,24 +271,24 @@ def make_job(entry: Entry, seed: int, settings: Settings, notice: Callable[[str]
 
 
 def read_existing(path: Path, identity: Identity, notice: Callable[[str], None]) -> Record | None:
-    """The record at ``path``; None if there is none, or it is not that of ``identity``.
+    """The record at ``path``; None if there is none, or it is not that of ``identity``, which ``notice`` is told.
 
-    A damaged or foreign one is set aside as ``*.unusable``, and ``notice`` is told.
+    Nothing is moved: a plan may never be carried out. Whoever writes the run's record keeps what is there.
+
+    Raises:
+        NewerRecord: If a newer version of the harness wrote it, which is not to be replaced.
     """
     if not path.exists():
         return None
     try:
         record = read_record(path)
+    except NewerRecord:
+        raise
+    except ResultsError as error:
+        reason = str(error)
+    else:
         if record.identity == identity:
             return record
         reason = f"{path}: is the record of another run (seed {record.identity.seed})"
-    except ResultsError as error:
-        reason = str(error)
-    try:
-        path.replace(path.with_suffix(".unusable"))
-    except FileNotFoundError:
-        return None  # another command set it aside meanwhile
-    except OSError as error:
-        raise ResultsError(f"{reason}; it cannot be set aside ({error.strerror})") from None
-    notice(f"{reason}; set aside as {path.with_suffix('.unusable').name}")
+    notice(f"{reason}; a run that replaces it keeps it as {path.with_suffix('.unusable').name}")
     return None

@@ -10,11 +10,10 @@ from pathlib import Path
 from bench.contract.jobs import REPORT, TRACE, Execution, JobSpec, Precision, read_report
 from bench.contract.manifest import label_of
 from bench.contract.profiles import StepProfile
-from bench.contract.tracks import load_tracks
 from bench.errors import BenchError, ResultsError, RunFailed, UsageError
 from bench.run.command import one_of
 from bench.run.devices import choose_device, usable_cores
-from bench.run.discovery import Found, discover, variants_of
+from bench.run.discovery import Found, submissions_of, variants_of
 from bench.run.executors.limits import Limits
 from bench.run.executors.local import Conditions, read_log, run_phase, tail_of
 from bench.run.executors.sandbox import Walls, choose_walls
@@ -52,7 +51,7 @@ def profile_steps(options: ProfileOptions) -> Iterator[tuple[str, StepProfile | 
     threads = options.threads or (usable_cores() if device == "cpu" else 1)
     if threads < 1:
         raise UsageError(f"--threads {threads}: give at least 1")
-    found, broken = discover(options.paths, load_tracks(options.track_file))
+    found, broken = submissions_of(options.paths, options.track_file)
     for path, error in broken:
         yield path.name, error
     for submission, variant in _entries(found, options.variants):

@@ -28,10 +28,12 @@ from bench.contract.records import (
     Record,
     Timing,
     Training,
+    check_record,
     reasons_against_ranking,
     write_record,
 )
-from bench.errors import ContractError, RunFailed
+from bench.contract.sealing import write_document
+from bench.errors import ContractError, ResultsError, RunFailed
 from bench.files import write_bytes
 from bench.pictures import save_sheet
 from bench.run.executors.executor import Done
@@ -174,6 +176,7 @@ def record_failure(
     verification = job.entry.verification
     environment = {} if verification is None else verification.environment
     log = read_log(job.folder / WORK) if log is None else log
+    log = log.replace(str(job.entry.found.folder), job.entry.found.name)  # published: no local paths
     with contextlib.suppress(OSError):  # the record matters more
         write_bytes(job.log, log.encode())
     record = _record(
@@ -186,7 +189,17 @@ def record_failure(
         environment={**environment, **done.environment, **_surroundings(job, settings, done)},
         timing=Timing(started_at=started_at, finished_at=now(), attempt=_attempt(job), resumes=0),
     )
-    _write(job, record)
+    try:
+        _write(job, record)
+    except RunFailed as error:  # what was verified is what cannot be kept
+        bare = {
+            "config": {},
+            "cost": None,
+            "environment": {**done.environment},
+            "reason": f"{failure.reason}; {error}",
+        }
+        record = record.model_copy(update=bare)
+        _write(job, record)
     return record
 
 
@@ -220,9 +233,20 @@ def _attempt(job: Job) -> int:
 
 
 def _write(job: Job, record: Record) -> None:
-    """Write the record; one that it replaces is kept as ``*.attempt<n>.json``."""
-    if job.earlier is not None and job.path.exists():
-        job.path.replace(job.path.with_suffix(f".attempt{job.earlier.timing.attempt}.json"))
+    """Write the record; one that it replaces is kept as ``*.attempt<n>.json``, what is none as ``*.unusable``.
+
+    At every moment there is one of the two.
+    """
+    suffix = ".unusable" if job.earlier is None else f".attempt{job.earlier.timing.attempt}.json"
+    try:
+        kept = job.path.read_bytes()
+    except FileNotFoundError:
+        kept = None
+    except OSError as error:
+        raise ResultsError(f"{job.path}: cannot be read ({error.strerror}), and would be replaced") from None
+    check_record(record)
+    if kept is not None:
+        write_document(job.path.with_suffix(suffix), kept, option="--results")
     write_record(job.path, record)
 
 

@@ -1,5 +1,6 @@
 """Carrying out a plan: verify everything, then run what is to do, side by side; one failure stops nothing."""
 
+import contextlib
 import shutil
 import tempfile
 import threading
@@ -9,12 +10,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from bench.contract.asked import note_asked
 from bench.contract.jobs import BEGUN, REPORT, WORK, Begun, Failure, JobSpec, Problem, Verification, read_report
 from bench.contract.records import Record, Status
 from bench.errors import BenchError, ExitCode, ResultsError
 from bench.files import write_bytes
+from bench.locks import InUse, locked
 from bench.run.devices import usable_cores
 from bench.run.executors.executor import UNLIMITED, Assignment, Done, Executor, LocalExecutor, failure_of
 from bench.run.executors.limits import Limits
@@ -223,7 +224,7 @@ class Runner:
 
     def _run_floor(self, job: Job) -> None:
         """Score real images. If that fails it is said, and the runs go on without a floor beside them."""
-        with self._costing_this_run_only(job), FileLock(job.path.with_suffix(".lock")):
+        with self._costing_this_run_only(job), locked(job.path.with_suffix(".lock")):
             if read_existing(job.path, job.identity, self.display.message) is not None and job.earlier is None:
                 return  # another command did it
             started_at, settings = now(), self.plan.settings
@@ -240,15 +241,14 @@ class Runner:
 
     def _run(self, job: Job, *, wait_for_lock: bool) -> bool:
         """Run one job to its record; False if another command holds it and we are not to wait."""
-        lock = FileLock(job.path.with_suffix(".lock"))
+        lock, seconds = job.path.with_suffix(".lock"), LOCK_POLL_SECONDS if wait_for_lock else 0
         with self._costing_this_run_only(job):
-            job.path.parent.mkdir(parents=True, exist_ok=True)
             while not self.stop.is_set():
                 try:
-                    with lock.acquire(timeout=LOCK_POLL_SECONDS if wait_for_lock else 0):
+                    with locked(lock, seconds=seconds):
                         self._run_locked(job)
                         return True
-                except Timeout:
+                except InUse:
                     if not wait_for_lock:
                         return False
         return True
@@ -277,6 +277,7 @@ class Runner:
         if settings.force:
             shutil.rmtree(job.folder / WORK, ignore_errors=True)  # a finished run is repeated from its first step
         assignment = Assignment(job.spec(settings), job.phases, job.conditions(settings))
+        note_asked(job.folder, job.asked(settings))
         self._note_beginning(job, verification, started_at)
         self.display.started(job)
         done = self.executor.run(assignment, lambda event: self.display.progress(job, event), self.stop)
@@ -309,6 +310,8 @@ class Runner:
         self, job: Job, failure: Failure, done: Done, started_at: str, log: str | None = None
     ) -> None:
         self._fail(exit_code_of(failure.status))
+        with contextlib.suppress(OSError):  # the record matters more
+            note_asked(job.folder, job.asked(self.plan.settings))
         record = record_failure(job, self.plan.settings, failure, started_at, done, log)
         self._finish(job, record, State.FAILED)
 

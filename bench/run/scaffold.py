@@ -3,9 +3,10 @@
 from importlib.resources import files
 from pathlib import Path
 
-from bench.contract.manifest import NAME
+from bench.contract.manifest import refuse_name
 from bench.errors import UsageError
 from bench.files import write_bytes
+from bench.text import one_line
 
 TRACKS = {"classification": "cifar100-classification", "generation": "cifar100-generation"}
 
@@ -16,8 +17,8 @@ def scaffold(name: str, task: str, folder: Path) -> Path:
     Raises:
         UsageError: If the name or task will not do, or the folder exists.
     """
-    if not NAME.fullmatch(name):
-        raise UsageError(f"name {name!r}: use lower-case letters, digits, `-`, `_` and `.`")
+    if (why := refuse_name(name)) is not None:
+        raise UsageError(f"{one_line(name, 60)!r}: {why}")
     if task not in TRACKS:
         raise UsageError(f"--task {task!r}: give {' or '.join(TRACKS)}")
     target = folder / name

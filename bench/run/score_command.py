@@ -4,17 +4,15 @@ import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from filelock import FileLock
-
 from bench.contract.jobs import BEGUN, REPORT, SPEC, WORK, Begun, JobSpec, Scores, read_report
 from bench.contract.records import Record
-from bench.contract.tracks import load_tracks
 from bench.data.store import data_root as resolve_root
 from bench.errors import BenchError, DataError, ExitCode, ResultsError
+from bench.locks import locked
 from bench.measure.weights import ALL, missing
 from bench.run.carry import unscored
 from bench.run.devices import choose_device, usable_cores
-from bench.run.discovery import Found, discover
+from bench.run.discovery import Found, submissions_of
 from bench.run.executors.executor import UNLIMITED, Assignment, Done, Executor, LocalExecutor
 from bench.run.executors.local import LOG
 from bench.run.executors.sandbox import Walls
@@ -51,7 +49,7 @@ def score_command(options: ScoreOptions) -> ExitCode:
     reason = missing(*ALL)
     if reason is not None:
         raise DataError(reason)
-    found, broken = discover(options.paths, load_tracks(options.track_file))
+    found, broken = submissions_of(options.paths, options.track_file)
     by_name = {submission.name: submission for submission in found}
     device, code = choose_device(options.device), max([ExitCode.OK, *(error.exit_code for _, error in broken)])
     waiting = [folder for folder in unscored(options.results) if folder.parent.parent.name in by_name]
@@ -64,7 +62,7 @@ def score_command(options: ScoreOptions) -> ExitCode:
             display.message(f"✗ {error}")
         for folder in waiting:
             try:
-                with FileLock(folder.with_suffix(".lock")):
+                with locked(folder.with_suffix(".lock")):
                     job, settings = _job(by_name[folder.parent.parent.name], folder, options)
                     _score(job, replace(settings, threads=threads), device, executor, display)
             except (BenchError, OSError) as error:

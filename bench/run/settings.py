@@ -1,16 +1,18 @@
 """What a command line asks for, once its options are understood."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from bench.contract.jobs import Compile, Precision
+from bench.contract.plain import DIGITS
 from bench.contract.tracks import OFFICIAL
 from bench.errors import UsageError
 from bench.run.executors.limits import default_memory
 from bench.run.executors.sandbox import OPEN, Walls
+from bench.text import one_line
 
+MOST_SEEDS = 10_000
 Speeds = Literal["auto", "alone", "beside"]
 
 # Seconds of each of two measurements of speed, and images a call. Those of other profiles are for the estimate
@@ -30,6 +32,7 @@ class Settings:
     results: Path
     data_root: Path
     embedded: bool = False
+    track_file: Path | None = None  # of the user's own contest, absolute
     jobs: int = 1
     crowded: bool = False  # whether the last runs may be more than there are cores
     fitted: bool = False  # whether there are fewer where they would wait for one another on a GPU
@@ -96,18 +99,35 @@ def parse_seeds(text: str | None, default: int) -> list[int]:
     """
     if text is None:
         return list(range(default))
+    shown = one_line(text, 60)
     try:
-        if text.strip().isdigit():
-            seeds = list(range(int(text)))
-        else:
-            seeds = [seed for part in text.split(",") if part.strip() for seed in _seed_range(part)]
+        ranges = [range(_seed(text))] if text.strip().isdecimal() else [*map(_seed_range, _parts(text))]
     except ValueError:
-        raise UsageError(f"--seeds {text!r}: give a count (5), a list (0,3,7) or a range (0-4)") from None
-    if not seeds or len(set(seeds)) != len(seeds) or len(seeds) > 10_000:
-        raise UsageError(f"--seeds {text!r}: names {len(seeds)} seeds, {len(set(seeds))} of them distinct")
+        raise UsageError(
+            f"--seeds {shown!r}: give a count (5), a list (0,3,7) or a range (0-4), of seeds below 10^{DIGITS}"
+        ) from None
+    count = sum(map(len, ranges))
+    if count > MOST_SEEDS:
+        raise UsageError(f"--seeds {shown!r}: names {count:,} seeds, at most {MOST_SEEDS:,}; --seed N is one")
+    seeds = [seed for some in ranges for seed in some]
+    if not seeds:
+        hint = "; it is a count, the seed 0 is --seed 0" if text.strip().isdecimal() else ""
+        raise UsageError(f"--seeds {shown!r}: names no seed{hint}")
+    if len(set(seeds)) != len(seeds):
+        raise UsageError(f"--seeds {shown!r}: names {len(seeds)} seeds, {len(set(seeds))} of them distinct")
     return seeds
 
 
-def _seed_range(part: str) -> Iterator[int]:
-    first, dash, last = part.strip().partition("-")
-    yield from range(int(first), (int(last) if dash else int(first)) + 1)
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _seed(text: str) -> int:
+    if not text.strip().isdecimal() or not text.isascii() or len(text.strip()) > DIGITS:
+        raise ValueError
+    return int(text)
+
+
+def _seed_range(part: str) -> range:
+    first, dash, last = part.partition("-")
+    return range(_seed(first), (_seed(last) if dash else _seed(first)) + 1)

@@ -13,14 +13,16 @@ from typing import Protocol
 
 from bench.contract.jobs import SPEC, JobSpec
 from bench.contract.speeds import SpeedRatio
-from bench.contract.tracks import load_tracks
 from bench.errors import BenchError, RunFailed, UsageError
 from bench.files import REPOSITORY, write_bytes
-from bench.run.discovery import MODEL, discover
+from bench.git import GitFailed, git
+from bench.run.discovery import MODEL, submissions_of
 from bench.run.executors.local import environment
 from bench.run.verify_command import verification_spec
 from bench.stats.medians import median_interval
+from bench.text import one_line
 
+LOG_CHARACTERS = 65_536  # of it at once
 MEASURES = Path("bench", "job", "speed.py")  # without it a revision cannot measure itself
 ROUNDS = 24
 BLOCK_SECONDS = 0.25  # what one answer should take: long beside the clock's grain, short beside a machine's moods
@@ -28,14 +30,20 @@ WHAT = {"train": "training steps", "infer": "inference calls"}
 
 
 def measure_speeds(
-    paths: Sequence[Path], revision: str, device: str, threads: int, *, rounds: int = ROUNDS
+    paths: Sequence[Path],
+    revision: str,
+    device: str,
+    threads: int,
+    *,
+    rounds: int = ROUNDS,
+    track: Path | None = None,
 ) -> list[SpeedRatio]:
     """Training and inference of each submission, at ``revision`` and in the working tree.
 
     Raises:
         UsageError: If ``revision`` is no git revision of this repository, or a path is no submission of it.
     """
-    found, broken = discover(paths, load_tracks())
+    found, broken = submissions_of(paths, track)
     for _, error in broken:
         raise error
     measured: list[SpeedRatio] = []
@@ -67,12 +75,13 @@ def extract(revision: str, target: Path) -> None:
     Raises:
         UsageError: If there is no such revision.
     """
-    command = ["git", "-C", str(REPOSITORY), "archive", "--format=tar", revision]
     try:
-        done = subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        raise UsageError(f"--measure: {revision!r} is no revision of {REPOSITORY}, whose code could run") from None
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        content = git(REPOSITORY, "archive", "--format=tar", revision)
+    except GitFailed as error:
+        raise UsageError(
+            f"--measure: {revision!r} is no revision of {REPOSITORY}, whose code could run ({error})"
+        ) from None
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         archive.extractall(target, filter="data")
 
 
@@ -158,8 +167,10 @@ class Worker:
         line = self.process.stdout.readline().strip()
         if not line:
             self.log.seek(0)
-            last = (self.log.read().strip().splitlines() or ["nothing was printed"])[-1]
-            raise RunFailed(f"{self.called} cannot be measured: {last}")
+            last = ["nothing was printed"]
+            for part in iter(lambda: self.log.read(LOG_CHARACTERS), ""):  # of a log of any length
+                last = part.strip().splitlines() or last
+            raise RunFailed(f"{self.called} cannot be measured: {one_line(last[-1])}")
         return line
 
 

@@ -10,16 +10,17 @@ from tabulate import tabulate
 from bench.contract.jobs import JobData, JobSpec, Verification
 from bench.contract.manifest import label_of
 from bench.contract.records import Cost
-from bench.contract.tracks import OFFICIAL, load_tracks, protocol_of
+from bench.contract.tracks import OFFICIAL, protocol_of
 from bench.data.store import describe
 from bench.errors import ExitCode
 from bench.run.devices import choose_device, usable_cores
-from bench.run.discovery import Found, discover, variants_of
+from bench.run.discovery import Found, submissions_of, variants_of
 from bench.run.executors.executor import LocalExecutor
 from bench.run.executors.local import Stopped
 from bench.run.executors.sandbox import choose_walls
 from bench.run.runner import Verified, exit_code_of, verify_in_process
 from bench.run.side_by_side import side_by_side
+from bench.text import one_line
 
 
 def verify_command(
@@ -48,7 +49,7 @@ def verify_command(
         BenchError: If a path or option is wrong.
         KeyboardInterrupt: After Ctrl-C, once all processes have ended.
     """
-    found, broken = discover(paths, load_tracks(track_file))
+    found, broken = submissions_of(paths, track_file)
     chosen_device = choose_device(device)
     walls = choose_walls(sandbox, chosen_device)
     entries = [(submission, variant) for submission in found for variant in variants_of(submission, variants)]
@@ -129,6 +130,7 @@ def verification_spec(found: Found, variant: str, device: str) -> JobSpec:
         threads=1,
         work=Path(),  # replaced by a temporary folder
         speed_seconds=0.0,
+        declared=found.manifest.declared(),
     )
 
 
@@ -165,7 +167,7 @@ def summary_text(verified: list[tuple[Found, str, Verification]]) -> str:
 
 
 def _cost_lines(found: Found, variant: str, cost: Cost) -> list[str]:
-    rows = [(name, f"{count:,}") for name, count in cost.params_by_module.items()]
+    rows = [(one_line(name, 200), f"{count:,}") for name, count in cost.params_by_module.items()]
     rows.append(("total", f"{cost.params:,}"))
     table = tabulate(rows, headers=["module", "params"], colalign=("left", "right"), disable_numparse=True)
     cap, claims = found.track.caps.params, found.manifest.claims_of(variant)

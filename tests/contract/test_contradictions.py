@@ -10,6 +10,7 @@ import pytest
 from bench.contract.bits import pack_bits
 from bench.contract.contradictions import contradictions
 from bench.contract.records import Record, read_record, record_path, write_record
+from bench.contract.sealing import sealed_bytes
 from bench.errors import ResultsError
 from tests.report.committed import committed_records
 from tests.report.making_contest import contest
@@ -70,7 +71,7 @@ def test_what_cannot_be_true_is_refused(tmp_path: Path, forge: Callable[[Record]
     path = record_path(tmp_path, record.identity, record.protocol)
     write_record(path, record)
     assert read_record(path).evaluation == record.evaluation
-    write_record(path, forge(record))
+    path.write_bytes(sealed_bytes(forge(record)))
     with pytest.raises(ResultsError, match="contradicts itself") as raised:
         read_record(path)
     assert words in str(raised.value)

@@ -17,7 +17,7 @@ from bench.contract.records import (
 )
 from bench.contract.sealing import seal
 from bench.contract.tracks import Caps
-from bench.errors import ResultsError
+from bench.errors import ResultsError, RunFailed
 from bench.files import REPOSITORY
 from tests.report.making_records import make_record
 
@@ -70,7 +70,7 @@ def test_other_schemas_are_named(tmp_path: Path, record: Record) -> None:
 
 def test_no_number_that_is_none(tmp_path: Path, record: Record) -> None:
     broken = record.model_copy(update={"evaluation": Evaluation(metrics={"nll": float("nan")})})
-    with pytest.raises(ValueError, match="not JSON compliant"):
+    with pytest.raises(RunFailed, match="no number"):
         write_record(tmp_path / "r.json", broken)
     assert not list(tmp_path.iterdir())
 

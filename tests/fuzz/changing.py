@@ -1,16 +1,27 @@
 """Plain data with something in it changed, as hypothesis sees fit."""
 
+import contextlib
 import copy
+import math
 from typing import Any
 
 from hypothesis import strategies as st
 
+from bench.contract.sealing import checksum_of
+
+# What has brought something down before, somewhere: numbers that are none or are too large, text that acts.
+NASTY = (
+    math.nan, math.inf, -math.inf, 1e308, 5e-324, -0.0, 10**400, -(10**30), 2**63, 0,
+    "\ud800", "\x1b[2J\x1b]0;title\x07", "a\nb\r\nc", "|", "<script>alert(1)</script>", "\\end{tabular}",
+    "[red]x[/]", "=cmd()", "\u202e", "quick; touch x #", "../../x", "x" * 5_000, "1_0", "", "nan", "0100",
+)  # fmt: skip
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(-(10**20), 10**20),
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=30),
+    st.sampled_from(NASTY),
 )
 PLAIN = st.recursive(
     SCALARS,
@@ -52,3 +63,11 @@ def changed(draw: st.DrawFn, original: Any) -> Any:
             case "rename" if isinstance(holder, dict):
                 holder[draw(st.text(max_size=12))] = holder.pop(last)
     return value
+
+
+def sealed(content: Any) -> Any:
+    """The content with its checksum, where it is one that can have any."""
+    if isinstance(content, dict):
+        with contextlib.suppress(ValueError, RecursionError):
+            content["checksum"] = checksum_of(content)
+    return content

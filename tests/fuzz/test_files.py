@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from bench.contract.certificates import read_certificate
 from bench.contract.manifest import load_manifest
+from bench.contract.plain import unfit
 from bench.contract.records import parse_record
 from bench.contract.sealing import checksum_of, seal
 from bench.contract.tracks import load_tracks
@@ -24,8 +25,10 @@ from bench.report.benchmarks import read_benchmarks
 from bench.report.certify import make_certificate
 from bench.report.compare import comparison_text
 from bench.report.leaderboard import leaderboard_markdown
+from bench.report.papers import Entry, papers_text
+from bench.report.reproduction import reproduction_text
 from bench.report.summary import Row, summarize
-from tests.fuzz.changing import PLAIN, changed
+from tests.fuzz.changing import PLAIN, changed, sealed
 from tests.making import TRACK
 from tests.report.making_records import make_record
 
@@ -43,9 +46,14 @@ def test_manifests(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "submission.yaml"
     path.write_text(yaml.safe_dump(content))
     try:
-        load_manifest(path)
+        manifest = load_manifest(path)
     except ManifestError as error:
         assert str(path) in str(error) and "\n" not in str(error)
+        return
+    track = load_tracks()["cifar100-generation"]
+    assert papers_text([Entry("net", manifest, track)]).encode()
+    assert reproduction_text([Entry("net", manifest, track)], []).encode()
+    assert unfit(manifest.declared()) is None
 
 
 @FEW
@@ -82,10 +90,8 @@ def test_altered_records_are_refused(content: Any) -> None:
 @given(content=changed(RECORD))
 def test_a_strange_but_sealed_record_is_refused_or_shown(content: Any) -> None:
     """Another version of the harness, or a person with too much time, may have sealed it."""
-    if isinstance(content, dict):
-        content["checksum"] = checksum_of(content)
     try:
-        rows = summarize([parse_record(json.dumps(content), "record.json")])
+        rows = summarize([parse_record(json.dumps(sealed(content)), "record.json")])
         comparison_text(rows, table="github")
         comparison_text(rows, table="csv")
         leaderboard_markdown(rows)
@@ -158,3 +164,27 @@ def test_a_pickle_that_would_run_a_program() -> None:
         read_pickle(pickle.dumps(_Evil()))
     with pytest.raises(ValueError, match="not a pickle"):
         read_pickle(gzip.compress(b"x"))
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [
+        ("identity", "submission", ""),
+        ("identity", "submission", "../../x"),
+        ("identity", "variant", "a,b"),
+        ("identity", "seed", -1),
+        ("protocol", "track", "a\0b"),
+        ("protocol", "profile", "quick; touch x"),
+        ("protocol", "steps", 5),
+        ("environment", "threads", 10**9),
+        ("environment", "threads", "4"),
+    ],
+)
+def test_a_certificate_that_no_run_could_have(tmp_path: Path, part: str, field: str, value: Any) -> None:
+    """It is refused when it is read, not after a training."""
+    content = json.loads(json.dumps(CERTIFICATE))
+    content[part][field] = value
+    content["checksum"] = checksum_of(content)
+    (tmp_path / "c.json").write_text(json.dumps(content))
+    with pytest.raises(ResultsError, match="not a certificate that `bench certify` wrote"):
+        read_certificate(tmp_path / "c.json")

@@ -11,6 +11,7 @@ from reference_models import (
     DepthwiseSeparableConv2d,
     Normalize,
     SqueezeExcitation,
+    Standardize,
     dcgan_init_,
     to_unit_range,
 )
@@ -58,6 +59,21 @@ def test_normalize_is_torchvisions() -> None:
     module = Normalize(mean, std)
     assert torch.allclose(module(images), theirs, atol=1e-6)
     assert torch.equal(to_unit_range(images), scaled)
+    assert module.state_dict() == {} and count(module) == 0
+
+
+@pytest.mark.parametrize("order", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64, torch.int64])
+def test_standardize_is_normalize_and_writes_to_nothing_that_it_is_given(
+    dtype: torch.dtype, order: torch.memory_format
+) -> None:
+    images = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)
+    mean, std = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
+    given = images.to(dtype, memory_format=order)
+    module, before = Standardize(mean, std), given.clone()
+    first, second = module(given), module(given)
+    assert torch.equal(first, second) and torch.equal(given, before) and first.dtype == torch.float32
+    assert torch.equal(first, Normalize(mean, std)(images))
     assert module.state_dict() == {} and count(module) == 0
 
 

@@ -23,7 +23,7 @@ def test_what_it_says(results: Path) -> None:
     path = certify(results, official_path(results), None)
     certificate = read_certificate(path)
     assert path.parent == results / "certificates"
-    assert certificate.command == "bench run submissions/se_net --profile official --seeds 1,"
+    assert certificate.command == "bench run submissions/se_net --profile official --seed 1"
     assert certificate.metrics["top1_accuracy"] == 0.47 and certificate.params == 84_194
     spread = certificate.spread["top1_accuracy"]
     assert (spread.mean, spread.std, spread.n) == (pytest.approx(0.46), pytest.approx(0.01), 5)

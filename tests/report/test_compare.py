@@ -10,10 +10,14 @@ import pytest
 
 from bench.contract.manifest import AsPublished
 from bench.contract.records import Record, record_path, write_record
+from bench.contract.sources import sources_of
 from bench.errors import NothingToDo, UsageError
+from bench.files import hash_json
+from bench.report.claims import with_current_claims
 from bench.report.compare import Wanted, compare_command, comparison_text
 from bench.report.summary import summarize
 from bench.report.tables import FORMATS
+from bench.run.scaffold import scaffold
 from tests.report.making_contest import CLAIMS
 from tests.report.making_records import make_record
 
@@ -113,6 +117,24 @@ def test_only_the_newest_version_of_the_code_is_shown() -> None:
     new = [make_record("net", 0, 0.9, source="new", finished_at="2026-02-01T00:00:00+00:00")]
     (row,) = summarize([*old, *new])
     assert row.metric("top1_accuracy").mean == 0.9 and len(row.records) == 1  # type: ignore[union-attr]
+
+
+def test_the_version_of_the_present_code_is_shown_whatever_clocks_said(tmp_path: Path) -> None:
+    """The older code ran while the clock was ten years ahead."""
+    folder = scaffold("net", "classification", tmp_path)
+    source = hash_json(sources_of(folder / "model.py"))
+    ahead = [
+        make_record("net", seed, 0.1, source="old", finished_at="2036-01-01T00:00:00+00:00") for seed in (0, 1)
+    ]
+    present = make_record("net", 0, 0.9, source=source)
+    for records in ([*ahead, present], [present, *ahead]):
+        marked, problems = with_current_claims(records, tmp_path)
+        (row,) = summarize(marked)
+        assert problems == [] and row.by_seed("top1_accuracy") == {0: 0.9}
+    # What the manifest asks for is part of what a run is: with other steps none of them would be run now.
+    (folder / "submission.yaml").write_text("track: cifar100-classification\nsteps: 50\n")
+    assert [r.of_present_code for r in with_current_claims([present], tmp_path)[0]] == [False]
+    assert [r.of_present_code for r in with_current_claims([present], tmp_path / "nowhere")[0]] == [None]
 
 
 def test_json_has_numbers_and_nulls(records: list[Record]) -> None:

@@ -1,15 +1,21 @@
 """What the results folder says of every run, and a command that would go on from there."""
 
-import json
+import shlex
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
+from bench.contract.asked import Asked, note_asked
+from bench.contract.jobs import WORK
 from bench.contract.records import Record, record_path, write_record
+from bench.contract.sealing import sealed_bytes
+from bench.contract.searches import study_folder
 from bench.errors import ExitCode, NothingToDo, UsageError
-from bench.report.status import Run, runs, show_text, status_command, status_text
-from tests.making import bench
+from bench.report.status import Folder, Looking, Run, show_text, status_command, status_text
+from bench.run.discovery import submissions_of
+from bench.run.scaffold import scaffold
+from tests.making import bench, write_submission, write_track
 from tests.report.making_contest import floor, generator
 from tests.report.making_records import make_record
 
@@ -22,7 +28,7 @@ def put(results: Path, *records: Record) -> Path:
 
 
 def found(results: Path) -> dict[str, Run]:
-    return {f"{run.name} {run.seed}": run for run in runs(results)}
+    return {f"{run.name} {run.seed}": run for run in Folder(Looking(results)).runs()}
 
 
 def test_done_and_failed(tmp_path: Path) -> None:
@@ -31,32 +37,105 @@ def test_done_and_failed(tmp_path: Path) -> None:
     state = found(tmp_path)
     assert (state["net 0"].state, state["net 0"].repair) == ("ok", "")
     assert (state["net 2"].state, state["net 2"].reason) == ("error", "OSError: 5")
-    assert state["net 2"].repair == "bench run submissions/net --profile official --seeds 2, --retry failed"
-    assert "submissions/net --variants wide --profile quick --seeds 0," in state["net/wide 0"].repair
-    text = status_text(tmp_path)
+    where = f"--results {tmp_path}"
+    assert state["net 2"].repair == f"bench run submissions/net --profile official --seed 2 {where} --retry failed"
+    assert "submissions/net --variants wide --profile quick --seed 0 " in state["net/wide 0"].repair
+    text = status_text(list(found(tmp_path).values()))
     assert "✗ net official seed 2: error: OSError: 5" in text and "1 error" in text
-    assert status_command(tmp_path) == ExitCode.RUN_FAILED
+    assert status_command(Looking(tmp_path)) == ExitCode.RUN_FAILED
 
 
 def test_all_done(tmp_path: Path) -> None:
     put(tmp_path, make_record("net", 0))
-    assert status_command(tmp_path) == ExitCode.OK and "✗" not in status_text(tmp_path)
+    assert status_command(Looking(tmp_path)) == ExitCode.OK and "✗" not in status_text(
+        list(found(tmp_path).values())
+    )
     with pytest.raises(NothingToDo, match="no runs"):
-        status_text(tmp_path / "elsewhere")
+        status_command(Looking(tmp_path / "elsewhere"))
+
+
+def begun(results: Path, folder: Path, *, track_file: Path | None = None, embedded: bool = False) -> Path:
+    """What an interrupted run of the submission in ``folder`` leaves; its work folder."""
+    found = submissions_of([folder], track_file)[0][0]
+    record = make_record(found.name, 3, profile="quick", source=found.source_hash)
+    identity = record.identity.model_copy(update={"steps": found.track.steps("quick", None)})
+    run = record_path(results, identity, record.protocol).with_suffix("")
+    name = record.protocol.track if track_file is None else found.track.name
+    place = run.parents[2].with_name(name) / run.relative_to(run.parents[2])
+    asked = Asked(
+        identity=identity,
+        profile="quick",
+        track=name,
+        folder=found.folder,
+        track_file=track_file,
+        embedded=embedded,
+    )
+    note_asked(place, asked)
+    return place / WORK
 
 
 def test_running_and_interrupted(tmp_path: Path) -> None:
-    work = tmp_path / "runs" / "t" / "net" / "base" / "seed3-0123abcd" / "work"
-    work.mkdir(parents=True)
-    assert found(tmp_path)["net None"].state == "interrupted"  # killed before it had a specification
-    (work / "train").mkdir()
-    (work / "train" / "spec.json").write_text(json.dumps({"protocol": {"profile": "quick"}, "seed": 3}))
-    assert found(tmp_path)["net 3"].repair == "bench run submissions/net --profile quick --seeds 3,"
+    nothing = tmp_path / "runs" / "t" / "net" / "base" / "seed3-0123abcd" / "work"
+    nothing.mkdir(parents=True)
+    assert found(tmp_path)["net None"].state == "interrupted"  # killed before it could say anything
+    nothing.rmdir()
+    work = begun(tmp_path, scaffold("net", "classification", tmp_path / "own sub"))
+    repair = found(tmp_path)["net 3"].repair
+    assert shlex.split(repair) == [
+        "bench", "run", str(tmp_path / "own sub" / "net"), "--profile", "quick", "--seed", "3",
+        "--results", str(tmp_path),
+    ]  # fmt: skip
     with FileLock(work.parent.with_suffix(".lock")):
         running = found(tmp_path)["net 3"]
         assert (running.state, running.repair) == ("running", "")
-        assert status_command(tmp_path) == ExitCode.OK
+        assert status_command(Looking(tmp_path)) == ExitCode.OK
+    work.parent.with_suffix(".lock").unlink(missing_ok=True)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     assert found(tmp_path)["net 3"].state == "interrupted"
+    assert before == {path: path.stat().st_mtime_ns for path in before}  # looking changes nothing
+
+
+def test_the_commands_name_what_the_runs_were_given(tmp_path: Path) -> None:
+    track = write_track(tmp_path)
+    submission = write_submission(tmp_path, "mine")
+    begun(tmp_path / "r", submission, track_file=track, embedded=True)
+    words = shlex.split(found(tmp_path / "r")["mine 3"].repair)
+    assert words[-5:] == ["--track", str(track), "--embedded", "--results", str(tmp_path / "r")]
+    with pytest.raises(NothingToDo, match="no runs of cifar100-generation"):
+        status_command(Looking(tmp_path / "r", track=Path("cifar100-generation")))
+
+
+def test_a_run_of_code_that_was_edited_is_outdated_and_nothing_to_worry_about(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    submission = scaffold("net", "classification", tmp_path / "submissions")
+    work = begun(tmp_path / "r", submission)
+    with (submission / "model.py").open("a") as file:
+        file.write("EDITED = True\n")
+    (run,) = Folder(Looking(tmp_path / "r")).runs()
+    assert (run.state, run.repair) == ("outdated", shlex.join(["rm", "-r", str(work.parent)]))
+    put(tmp_path / "r", make_record("net", 1, None))  # failed, of other code too
+    looking = Looking(tmp_path / "r", tmp_path / "submissions")
+    assert status_command(looking) == ExitCode.OK
+    shown = capsys.readouterr().out
+    assert "2 outdated" in shown or shown.count("outdated") >= 2
+    assert "✗" not in shown
+    # What finished is not to be cleared up, though something could not be measured then.
+    put(tmp_path / "r", make_record("net", 2).model_copy(update={"not_measured": {"x": "no weights"}}))
+    assert {run.seed: run.state for run in Folder(looking).runs()}[2] == "ok"
+
+
+def test_no_record_can_put_a_command_into_what_is_to_be_pasted(tmp_path: Path) -> None:
+    record = make_record("net", 0, None)
+    protocol = record.protocol.model_copy(update={"profile": "quick; touch x #"})
+    identity = record.identity.model_copy(update={"protocol_hash": protocol.hash})
+    forged = record.model_copy(update={"protocol": protocol, "identity": identity})
+    path = record_path(tmp_path, identity, protocol)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(sealed_bytes(forged))
+    (run,) = Folder(Looking(tmp_path)).runs()
+    assert run.state == "unreadable" and "which is no name" in run.reason
+    assert shlex.split(run.repair) == ["mv", str(path), f"{path}.away"]
 
 
 def test_not_measured_and_real_images(tmp_path: Path) -> None:
@@ -66,15 +145,16 @@ def test_not_measured_and_real_images(tmp_path: Path) -> None:
     state = found(tmp_path)
     assert (state["gan 0"].state, state["gan 0"].reason) == ("not measured", "no weights")
     assert state["gan 0"].repair.startswith("bench fetch all; bench run submissions/gan ")
-    assert state["real-images 0"].repair == "bench fetch all; bench floor --profile official"
+    again = f"bench floor --track cifar100-generation --profile official --results {tmp_path}"
+    assert state["real-images 0"].repair == f"bench fetch all; {again}"
 
 
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     path = put(tmp_path, make_record("net", 0))
     path.write_text(path.read_text()[:100])
-    (run,) = runs(tmp_path)
+    (run,) = Folder(Looking(tmp_path)).runs()
     assert run.state == "unreadable" and str(path) in run.repair
-    assert "✗ net –: unreadable" in status_text(tmp_path)
+    assert "✗ net –: unreadable" in status_text([run])
 
 
 def test_show(tmp_path: Path) -> None:
@@ -82,8 +162,12 @@ def test_show(tmp_path: Path) -> None:
     put(tmp_path, make_record("other", 0, None))
     (path.with_suffix("") / "samples.png").parent.mkdir()
     (path.with_suffix("") / "samples.png").write_bytes(b"")
-    text = show_text(tmp_path, "net/base")
-    assert text == show_text(tmp_path, path.stem.partition("-")[2]) == show_text(tmp_path, str(path))
+    text = show_text(Looking(tmp_path), "net/base")
+    assert (
+        text
+        == show_text(Looking(tmp_path), path.stem.partition("-")[2])
+        == show_text(Looking(tmp_path), str(path))
+    )
     for part in (
         "top1_accuracy",
         "84,194",
@@ -93,10 +177,10 @@ def test_show(tmp_path: Path) -> None:
         "net, cifar100-classification, official",
     ):
         assert part in text
-    assert "OSError: 5" in show_text(tmp_path, "other")
+    assert "OSError: 5" in show_text(Looking(tmp_path), "other")
     for wanted, message in (("seed0", "2 records"), ("nobody", "no record")):
         with pytest.raises(UsageError, match=message):
-            show_text(tmp_path, wanted)
+            show_text(Looking(tmp_path), wanted)
 
 
 def test_show_tells_parts_of_a_training_apart(tmp_path: Path) -> None:
@@ -106,7 +190,7 @@ def test_show_tells_parts_of_a_training_apart(tmp_path: Path) -> None:
         {"from_step": 1500, "to_step": 1501, "threads": 2, "python": "3.11.7"},
     ]
     put(tmp_path, record.model_copy(update={"environment": {**record.environment, "earlier_parts": earlier}}))
-    lines = [" ".join(line.split()) for line in show_text(tmp_path, "net").splitlines()]
+    lines = [" ".join(line.split()) for line in show_text(Looking(tmp_path), "net").splitlines()]
     assert "steps 0 to 1,500 threads 4" in lines and "steps 1,500 to 1,501 threads 2, python 3.11.7" in lines
 
 
@@ -114,8 +198,8 @@ def test_show_tells_how_a_speed_was_measured(tmp_path: Path) -> None:
     put(tmp_path / "a", make_record("net", 0, neighbours=0.48))
     put(tmp_path / "b", make_record("net", 0))  # of before this was asked
     said = "4,000 (interquartile range 10; other programs had 48% of the processors)"
-    assert said in show_text(tmp_path / "a", "net")
-    assert "4,000 (interquartile range 10)" in show_text(tmp_path / "b", "net")
+    assert said in show_text(Looking(tmp_path / "a"), "net")
+    assert "4,000 (interquartile range 10)" in show_text(Looking(tmp_path / "b"), "net")
 
 
 def test_as_commands(tmp_path: Path) -> None:
@@ -124,3 +208,20 @@ def test_as_commands(tmp_path: Path) -> None:
     assert "top1_accuracy" in bench("show", "net", "--results", tmp_path).stdout
     assert bench("show", "net", "--results", tmp_path / "none").returncode == 2
     assert bench("verdict", "--results", tmp_path).returncode == 5  # the record has no claim
+
+
+def test_a_trial_is_gone_on_with_by_the_search_that_it_is_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = make_record("net", 0, None, variant="trial-0123abcd", profile="tuning")
+    folder = study_folder(tmp_path / "my results", "net", "tuning")
+    put(folder, record)
+    (run,) = Folder(Looking(folder)).runs()
+    words = ["bench", "tune", "submissions/net", "--profile", "tuning", "--results", str(tmp_path / "my results")]
+    assert shlex.split(run.repair) == words
+    monkeypatch.chdir(folder)
+    (run,) = Folder(Looking(Path())).runs()
+    assert shlex.split(run.repair) == words
+    monkeypatch.chdir(tmp_path / "my results" / "tuning")
+    (run,) = Folder(Looking(Path("net-tuning"))).runs()
+    assert shlex.split(run.repair) == words

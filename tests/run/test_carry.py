@@ -1,24 +1,30 @@
 """Runs carried to another machine and back: nothing is lost, nothing is overwritten, nothing foreign comes in."""
 
+import gzip
+import hashlib
 import io
 import os
 import signal
+import struct
 import subprocess
 import sys
 import tarfile
 import time
+import zlib
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from PIL import Image
 
 from bench.contract.jobs import CHECKPOINT
 from bench.contract.records import Record, read_record, record_path, record_paths, write_record
 from bench.errors import ExitCode, NothingToDo, ResultsError
 from bench.report.reading import read_all
-from bench.report.status import show_text
+from bench.report.status import Looking, show_text
 from bench.report.summary import summarize
-from bench.run.carry import pack, unpack, unpack_command
+from bench.run.carry import pack
+from bench.run.unpacking import unpack, unpack_command
 from tests.making import TRACK, bench, write_submission, write_track
 from tests.report.making_records import make_record
 
@@ -27,6 +33,26 @@ def keep(results: Path, record: Record) -> Path:
     path = record_path(results, record.identity, record.protocol)
     write_record(path, record)
     return path
+
+
+def trained(record: Record) -> Record:
+    """The same, whose weights are ``WEIGHTS``."""
+    if record.training is None:
+        return record
+    training = record.training.model_copy(update={"weights_sha256": hashlib.sha256(WEIGHTS).hexdigest()})
+    return record.model_copy(update={"training": training})
+
+
+def png(width: int = 2, height: int = 2) -> bytes:
+    """A picture, or one that says that it is larger than it is."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (2, 2)).save(buffer, "PNG")
+    content = buffer.getvalue()
+    header = b"IHDR" + struct.pack(">II", width, height) + content[24:29]
+    return content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:]
+
+
+WEIGHTS, PNG = b"w" * 1000, png()
 
 
 def begin(results: Path, record: Record, content: bytes = b"state") -> Path:
@@ -40,7 +66,7 @@ def begin(results: Path, record: Record, content: bytes = b"state") -> Path:
         "train/progress/step-1.png",
         "evaluate/evaluation.json",
     ):
-        (work / name).write_bytes(content)
+        (work / name).write_bytes(PNG if name.endswith(".png") else content)
     return work
 
 
@@ -54,9 +80,9 @@ def archive(tmp_path: Path) -> Path:
     """Of a machine with two finished runs, a failed one and one in training."""
     there, path = tmp_path / "there", tmp_path / "there.tar.gz"
     for seed, accuracy in enumerate((0.5, 0.6, None)):
-        kept = keep(there, make_record("net", seed, accuracy))
+        kept = keep(there, trained(make_record("net", seed, accuracy)))
         kept.with_suffix("").mkdir()
-        (kept.with_suffix("") / "weights.safetensors").write_bytes(b"w")
+        (kept.with_suffix("") / "weights.safetensors").write_bytes(WEIGHTS)
     begin(there, make_record("net", 3))
     assert pack(there, path) == (3, 1, 0)
     return path
@@ -78,13 +104,15 @@ def test_what_was_packed_arrives_as_it_was(archive: Path, here: Path) -> None:
 def test_what_came_is_marked_as_not_made_here(
     archive: Path, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own = keep(here, make_record("net", 1, 0.6))  # the same record as in the archive, and made here
+    own = keep(here, trained(make_record("net", 1, 0.6)))  # the same record as in the archive, and made here
     unpack(archive, here)
     (row,) = summarize(read_all(here)[0])
     assert {r.identity.seed: r.made_here for r in row.records} == {0: False, 1: True, 2: False}
     (whole,) = summarize(read_all(here)[0][:1])
     assert whole.status == "ok, 1 of 5 seeds, not made here"
-    assert "not made here" in show_text(here, "seed0") and "not made here" not in show_text(here, str(own))
+    assert "not made here" in show_text(Looking(here), "seed0") and "not made here" not in show_text(
+        Looking(here), str(own)
+    )
     # A run that is made here in its place is no longer foreign.
     record = make_record("net", 0, 0.51, finished_at="2026-02-01T00:00:00+00:00")
     keep(here, record)
@@ -141,6 +169,9 @@ def test_a_run_that_is_going_on_here_is_left_alone(archive: Path, here: Path) ->
         "runs/track/net/base/seed0-00000000/../../x",
         "runs/track/net/base/seed0-00000000/work/evaluate/logits.npy",
         "runs/track/net/base/seed0-00000000/work/train/model.py",
+        "runs/track/net/base/seed0-00000000/progress/step-x.png",
+        "runs/track/net/base/seed0-00000000/index.html",
+        "runs/track/" + "n" * 101 + "/base/seed0-00000000.json",
         "site/index.html",
     ],
 )
@@ -152,6 +183,123 @@ def test_what_no_run_leaves_does_not_come_in(name: str, tmp_path: Path, here: Pa
         tar.addfile(info, io.BytesIO(b"x"))
     assert unpack(archive, here).refused == [f"{name}: nothing that a run leaves; left out"]
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path != archive]
+
+
+def flipped(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+def test_one_flipped_bit_anywhere_lets_nothing_in(archive: Path, here: Path, tmp_path: Path) -> None:
+    pack(tmp_path / "there", archive, artifacts=True)
+    whole = archive.read_bytes()
+    start = whole.index(b"\0", 10) + 1  # before lie the time of writing and the archive's name
+    for place in range(start, len(whole), len(whole) // 60):
+        archive.write_bytes(flipped(whole, place))
+        with pytest.raises(ResultsError, match=r"damaged|not a whole"):
+            unpack(archive, here)
+    assert not [path for path in here.rglob("*") if path.is_file()]
+
+
+def write_archive(path: Path, files: dict[str, bytes]) -> None:
+    with tarfile.open(path, "w:gz", errors="surrogateescape") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+
+
+def test_files_that_are_not_what_their_record_says_stay_out(tmp_path: Path, here: Path) -> None:
+    record = trained(make_record("net"))
+    path = keep(tmp_path / "there", record)
+    name = path.relative_to(tmp_path / "there").as_posix()
+    folder = name.removesuffix(".json")
+    write_archive(
+        tmp_path / "a.tar.gz",
+        {
+            name: path.read_bytes(),
+            f"{folder}/weights.safetensors": flipped(WEIGHTS, 5),
+            f"{folder}/samples.png": b"no picture",
+            f"{folder}/classes.png": png(60_000, 60_000),
+            f"{folder}/progress/step-000010.png": PNG,
+            f"{folder}/evil\x1b[2J.png": PNG,
+            f"{folder}/\udcff.png": PNG,
+        },
+    )
+    arrived = unpack(tmp_path / "a.tar.gz", here)
+    assert (arrived.records, arrived.files) == (1, 1)
+    refused = "\n".join(arrived.refused)
+    assert "samples.png: no PNG picture" in refused and "classes.png: a picture of more pixels" in refused
+    assert "weights.safetensors: not the weights that its record was made with" in refused
+    assert r"evil\x1b[2J.png" in refused and r"\udcff.png" in refused and refused.encode()
+    assert [p.name for p in here.rglob("*.png")] == ["step-000010.png"]
+
+
+def test_a_small_archive_cannot_fill_the_disk_or_memory(tmp_path: Path, here: Path) -> None:
+    name = "runs/track/net/base/seed0-00000000/work/train/checkpoint.pt"
+    write_archive(tmp_path / "bomb.tar.gz", {name: bytes(2**28 + 1)})
+    assert (tmp_path / "bomb.tar.gz").stat().st_size < 2**19
+    with pytest.raises(ResultsError, match="holds over 100 times its own size"):
+        unpack(tmp_path / "bomb.tar.gz", here)
+    assert not here.exists()
+
+
+def sparse_archive(path: Path, headers: dict[str, str]) -> None:
+    """A member that says it is larger than what is stored of it."""
+    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as tar:
+        info = tarfile.TarInfo("runs/track/net/base/seed0-00000000/work/train/checkpoint.pt")
+        info.size, info.pax_headers = 3, headers
+        tar.addfile(info, io.BytesIO(b"0\n\n"))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"GNU.sparse.size": str(2**30), "GNU.sparse.map": f"{2**30},0"},
+        {"GNU.sparse.size": "abc", "GNU.sparse.map": "0,3"},
+        {"GNU.sparse.size": "3", "GNU.sparse.map": "a,b"},
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9" * 12},
+    ],
+    ids=str,
+)
+def test_a_file_with_holes_is_none_that_a_run_leaves(tmp_path: Path, here: Path, headers: dict[str, str]) -> None:
+    sparse_archive(tmp_path / "a.tar.gz", headers)
+    try:
+        assert "nothing that a run leaves" in unpack(tmp_path / "a.tar.gz", here).refused[0]
+    except ResultsError as error:
+        assert "not a whole archive" in str(error)
+    assert not [path for path in here.rglob("*") if path.is_file()]
+
+
+def test_a_damaged_place_between_two_files_is_no_end(archive: Path, here: Path) -> None:
+    """Whole as a gzip, and the header of its second file is none."""
+    content = gzip.decompress(archive.read_bytes())
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        second = tar.getmembers()[1].offset
+    archive.write_bytes(gzip.compress(content[:second] + b"\xff" * 512 + content[second + 512 :]))
+    with pytest.raises(ResultsError, match="damaged after byte"):
+        unpack(archive, here)
+    assert not [path for path in here.rglob("*") if path.is_file()]
+
+
+def test_what_is_packed_is_unpacked_however_well_it_compresses(tmp_path: Path, here: Path) -> None:
+    """A log of one line a million times, samples that are all one grey."""
+    path = keep(tmp_path / "there", trained(make_record("net")))
+    (path.with_suffix("") / "work" / "evaluate").mkdir(parents=True)
+    path.with_suffix("").joinpath("log.txt").write_bytes(b"the same line\n" * 10_000_000)
+    begin(tmp_path / "there", make_record("net", 3), bytes(30_000_000))
+    pack(tmp_path / "there", tmp_path / "a.tar.gz", artifacts=True)
+    arrived = unpack(tmp_path / "a.tar.gz", here)
+    assert (arrived.records, arrived.unfinished, arrived.files, arrived.refused) == (1, 1, 1, [])
+
+
+def test_one_damaged_archive_costs_the_others_nothing(
+    archive: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = archive.with_name("damaged.tar.gz")
+    damaged.write_bytes(archive.read_bytes()[:100])
+    assert unpack_command([damaged, archive], here) == ExitCode.USAGE
+    shown = capsys.readouterr().out
+    assert "✗" in shown and "there.tar.gz: 3 records" in shown
 
 
 def test_links_and_altered_or_misplaced_records_are_refused(tmp_path: Path, here: Path, archive: Path) -> None:
@@ -177,7 +325,7 @@ def test_a_damaged_archive_is_named(archive: Path, here: Path, capsys: pytest.Ca
     whole = archive.read_bytes()
     for content in (whole[: len(whole) // 2], b"no archive", b""):
         archive.write_bytes(content)
-        with pytest.raises(ResultsError, match="not a whole archive"):
+        with pytest.raises(ResultsError, match=r"not a whole archive|damaged"):
             unpack(archive, here)
     with pytest.raises(ResultsError, match="No such file"):
         unpack(archive.with_name("absent.tar.gz"), here)

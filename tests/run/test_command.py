@@ -348,11 +348,11 @@ def test_damaged_data_stops_its_own_track_only(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     for part in ("train", "test"):
         (folder / part).write_bytes(b"\x80\x02}q\x00(U\x09filenames")
-    write_submission(tmp_path, "honest")
+    write_submission(tmp_path, "honest", manifest="track: addnist-classification\n")
     write_submission(tmp_path, "on_cifar", manifest="track: cifar100-classification\n")
-    done = run(
-        tmp_path, tmp_path / "honest", tmp_path / "on_cifar", "--seeds", 1, "--data-root", tmp_path / "data"
-    )
+    places = ("--data-root", tmp_path / "data", "--results", tmp_path / "results")
+    submissions = (tmp_path / "honest", tmp_path / "on_cifar")
+    done = bench("run", *submissions, "--profile", "smoke", "--seeds", 1, "--device", "cpu", *places)
     assert done.returncode == 2
     assert "on_cifar" in done.stderr and "truncated or altered" in done.stderr
     assert records(tmp_path / "results")["honest", 0].status == "ok"

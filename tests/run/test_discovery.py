@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.contract.sources import hash_code
 from bench.contract.tracks import load_tracks
 from bench.errors import NothingToDo, UsageError
 from bench.run.discovery import Found, discover, variants_of
-from bench.run.sources import hash_code
 from tests.making import write_submission, write_track
 
 

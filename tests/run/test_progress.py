@@ -3,22 +3,33 @@
 import io
 import itertools
 import json
+import math
+import os
 import re
+import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from pydantic import ValidationError
 from rich.console import Console
 
+from bench.cli.streams import Stream
 from bench.contract.jobs import Progress, Verification
+from bench.contract.plain import parse_json
 from bench.errors import UsageError
+from bench.run.executors.local import _events
 from bench.run.plan import State
 from bench.run.progress.base import Display, duration
 from bench.run.progress.choose import choose_display
 from bench.run.progress.json_lines import JsonLines
 from bench.run.progress.lines import Lines
 from bench.run.progress.live_table import LiveTable
+from bench.run.progress.unfailing import Unfailing
+from tests.fuzz.changing import PLAIN, changed
 from tests.report.making_records import make_record
 
 
@@ -29,19 +40,23 @@ def test_duration(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
 
 
-def play(display: Display, tick: Any = None) -> None:
+def play(
+    display: Display, tick: Any = None, *, name: str = "net", reason: str = "OSError: 5", loss: float = 1.25
+) -> None:
     """One run that works and one that fails."""
     record = make_record("net", 0, 0.5, params=10)
     entry: Any = SimpleNamespace(
-        found=SimpleNamespace(name="net", track=SimpleNamespace(data="cifar100")),
+        found=SimpleNamespace(name=name, track=SimpleNamespace(data="cifar100")),
         variant="base",
-        label="net",
+        label=name,
         claims=record.claims,
         protocol=record.protocol,
     )
     entry.verification = Verification(config={}, cost=record.cost, problems=[], environment={})
     jobs: list[Any] = [
-        SimpleNamespace(entry=entry, seed=n, label=f"net seed {n}", path=f"seed{n}.json", log=f"seed{n}/log.txt")
+        SimpleNamespace(
+            entry=entry, seed=n, label=f"{name} seed {n}", path=f"seed{n}.json", log=f"seed{n}/log.txt"
+        )
         for n in (0, 1)
     ]
     plan: Any = SimpleNamespace(
@@ -57,11 +72,11 @@ def play(display: Display, tick: Any = None) -> None:
     for job in jobs:
         display.started(job)
         display.progress(job, Progress(phase="train", done=1, total=1000))
-        display.progress(job, Progress(phase="train", done=500, total=1000, loss=1.25))
+        display.progress(job, Progress(phase="train", done=500, total=1000, loss=loss))
     if tick:
         tick()
     display.finished(jobs[0], record)
-    display.finished(jobs[1], make_record("net", 1, None))
+    display.finished(jobs[1], make_record("net", 1, None, reason=reason))
     display.message("[one] line")
     display.close()
 
@@ -122,8 +137,7 @@ def test_a_format_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal, raising=False)
         display = choose_display(words)
-        display.close()
-        assert type(display) is kind
+        assert isinstance(display, Unfailing) and type(display.display) is kind
     with pytest.raises(UsageError, match="--log-format 'xml': give auto, lines or json"):
         choose_display("xml")
 
@@ -188,3 +202,60 @@ def test_the_table_shows_entry_seed_steps_rate_loss_and_what_is_left() -> None:
     ):
         assert text in said
     assert "[one] line" in said  # what comes from outside is not markup
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_no_number_is_null_in_json(loss: float) -> None:
+    stream = io.StringIO()
+    play(JsonLines(stream, interval=0.0), loss=loss)
+    lines = [parse_json(line) for line in stream.getvalue().splitlines()]
+    assert [line["loss"] for line in lines if line["event"] == "progress"] == [None] * 4
+
+
+EVIL = "[red]x[/] [/nothing] \x1b[2J\x1b]0;title\x07 \u202e \ud800 [bold"
+
+
+@pytest.mark.parametrize("loss", [math.nan, 1e308])
+def test_whatever_a_submission_says_is_only_text(loss: float) -> None:
+    terminal = io.StringIO()
+    live = LiveTable(Console(file=terminal, force_terminal=True, width=200, color_system=None))
+    play(live, live.tick, name=EVIL, reason=EVIL, loss=loss)
+    shown = terminal.getvalue()
+    assert "[red]x[/] [/nothing]" in shown and r"\x1b[2J" in shown
+    # What rich itself sends: the cursor hidden and shown, lines erased, the cursor moved up.
+    assert set(re.findall(r"\x1b.{0,3}", shown)) <= {"\x1b[?2", "\x1b[2K", "\x1b[1A"}
+    assert "\x07" not in shown and "\u202e" not in shown and shown.encode()
+    play(Lines(Stream(io.StringIO())), name=EVIL, reason=EVIL, loss=loss)  # type: ignore[arg-type]
+
+
+@settings(max_examples=200, deadline=None)
+@given(content=changed({"phase": "train", "done": 1, "total": 10, "loss": 0.5}) | PLAIN)
+def test_any_line_on_the_channel(content: Any) -> None:
+    """A submission can write there too: what is no progress is passed over, and what is can be shown."""
+    try:
+        event = Progress.model_validate_json(json.dumps(content))
+    except ValidationError:
+        return
+    terminal, lines = io.StringIO(), io.StringIO()
+    for display in (
+        LiveTable(Console(file=terminal, force_terminal=True, width=200)),
+        JsonLines(lines, interval=0.0),
+    ):
+        entry = SimpleNamespace(label="net", found=SimpleNamespace(name="net"), variant="base")
+        display.progress(SimpleNamespace(entry=entry, seed=0, label="net"), event)  # type: ignore[arg-type]
+        display.tick()
+        display.close()
+    assert len(terminal.getvalue()) < 5_000
+    assert all(parse_json(line) for line in lines.getvalue().splitlines())
+
+
+def test_a_flood_on_the_channel_is_heard_as_one_word_at_a_time(tmp_path: Path) -> None:
+    """Of what comes at once the last is taken."""
+    reader, writer = os.pipe()
+    line = Progress(phase="train", done=7, total=10).model_dump_json().encode() + b"\n"
+    process = subprocess.Popen([sys.executable, "-c", ""], stdin=subprocess.DEVNULL)
+    os.write(writer, line * 500)
+    os.close(writer)
+    events = list(_events(reader, process, lambda: False))
+    process.wait()
+    assert 1 <= len(events) <= 3 and events[-1].done == 7

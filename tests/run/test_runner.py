@@ -180,7 +180,7 @@ def test_the_machine_is_looked_at_once_a_command_and_not_once_a_phase(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("bench.measure.environment._git", lambda folder, *words: asked.append(words[0]) or "")
+    monkeypatch.setattr("bench.measure.environment.git", lambda folder, *words: asked.append(words[0]) or b"")
     monkeypatch.setattr("bench.measure.environment._driver", lambda: asked.append("driver") or "580.1")
     executor = LocalExecutor("cuda", 1)  # whose phases, with this, ask nobody
     assert asked == ["status", "rev-parse", "driver"]

@@ -15,7 +15,7 @@ from bench.report.summary import Row
 
 @dataclass(frozen=True)
 class Band:
-    """One curve over the steps that all seeds have."""
+    """One curve over the steps at which all seeds logged it."""
 
     steps: NDArray[np.float64]  # ends of the windows that values are means over
     mean: NDArray[np.float64]
@@ -26,17 +26,19 @@ class Band:
 def names_of(rows: Sequence[Row]) -> list[str]:
     """What the trainings of ``rows`` logged, the most frequent first."""
     curves = [r.training.curves.values for row in rows for r in row.finished if r.training]
-    found = [name for values in curves for name in values]
+    found = [
+        name for values in curves for name, means in values.items() if any(mean is not None for mean in means)
+    ]
     return sorted(dict.fromkeys(found), key=lambda name: -found.count(name))
 
 
 def band_of(row: Row, name: str) -> Band | None:
     """What ``row``'s seeds logged under ``name``; None if none did."""
-    curves = [r.training.curves for r in row.finished if r.training and name in r.training.curves.values]
-    if not curves:
+    curves = [curve for r in row.finished if r.training and (curve := dict(r.training.curves.of(name)))]
+    shared = sorted(set.intersection(*map(set, curves))) if curves else []
+    if not shared:
         return None
-    shared = sorted(set.intersection(*(set(curve.steps) for curve in curves)))
-    values = np.array([[c.values[name][c.steps.index(step)] for step in shared] for c in curves])
+    values = np.array([[curve[step] for step in shared] for curve in curves])
     std = values.std(axis=0, ddof=1) if len(curves) > 1 else None
     return Band(np.array(shared, float), values.mean(axis=0), std, len(curves))
 

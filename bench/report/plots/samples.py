@@ -8,6 +8,7 @@ from PIL import Image
 
 from bench.contract.records import record_path
 from bench.errors import UsageError
+from bench.pictures import why_no_picture
 from bench.report.plots.style import WIDTH_INCHES, settings
 from bench.report.summary import Row
 
@@ -19,7 +20,7 @@ def sheet_of(row: Row, results: Path) -> Path | None:
     """The samples of the first finished seed, if they still lie beside its record."""
     for record in row.finished:
         path = record_path(results, record.identity, record.protocol).with_suffix("") / SHEET
-        if path.exists():
+        if path.exists() and why_no_picture(path) is None:
             return path
     return None
 

@@ -56,9 +56,11 @@ def build_site(
     Raises:
         OSError: If the folder cannot be written; what was there stays.
     """
+    named = target
     names = sorted({record.identity.submission for record in records})
     manifests, unread = read_manifests(submissions, names)
     source = Source(records, [*problems, *unread], manifests, results)
+    target = target.resolve()  # of a link, what it leads to is replaced
     target.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
@@ -72,7 +74,7 @@ def build_site(
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(made, ignore_errors=True)
-    return target / "index.html"
+    return named / "index.html"
 
 
 def _write_pages(source: Source, folder: Path) -> None:

@@ -7,6 +7,7 @@ from PIL import Image
 
 from bench.contract.records import REAL_IMAGES, Record, record_path
 from bench.errors import UsageError
+from bench.pictures import why_no_picture
 from bench.report.ablation import measure_of
 from bench.report.comparison import Comparison
 from bench.report.names import run_name, slug
@@ -89,19 +90,31 @@ def ablation_drawing(rows: list[Row], texts: dict[str, str], key: str) -> Iterat
 
 
 def pictures_of(record: Record, results: Path) -> list[tuple[Path, Figure]]:
-    """The pictures that lie beside a record: where each is, and what the page shows."""
+    """The pictures that lie beside a record: where each is, and what the page shows. What is none is left out."""
+    pictures = []
+    for path, words in _candidates(record, results):
+        if why_no_picture(path, decoded=False) is None:
+            with Image.open(path) as image:
+                size = image.size
+            target = f"pictures/{run_name(record)}/{path.name}"
+            pictures.append((path, Figure(words, path=target, size=size)))
+    return pictures
+
+
+def damaged_pictures(record: Record, results: Path) -> list[str]:
+    """A line for each file beside a record that is named as a picture and is none."""
+    found = [(path, why_no_picture(path, decoded=False)) for path, _ in _candidates(record, results)]
+    return [f"Not shown: {path.name}: {why}." for path, why in found if why is not None]
+
+
+def _candidates(record: Record, results: Path) -> list[tuple[Path, str]]:
     folder = record_path(results, record.identity, record.protocol).with_suffix("")
     found = [(folder / name, words) for name, words in PICTURES.items() if (folder / name).exists()]
     for path in sorted(folder.glob("progress/step-*.png")):
-        step = int(path.stem.removeprefix("step-"))
-        found.append((path, f"The same noise after {step:,} training steps."))
-    pictures = []
-    for path, words in found:
-        with Image.open(path) as image:
-            size = image.size
-        target = f"pictures/{run_name(record)}/{path.name}"
-        pictures.append((path, Figure(words, path=target, size=size)))
-    return pictures
+        step = path.stem.removeprefix("step-")
+        if step.isdecimal() and len(step) <= 12:
+            found.append((path, f"The same noise after {int(step):,} training steps."))
+    return found
 
 
 def first_pictures(row: Row, results: Path) -> list[Figure]:

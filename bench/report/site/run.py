@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
+from bench.contract.asked import Place, command_of
 from bench.contract.records import Record
 from bench.report.names import run_name
-from bench.report.site.drawings import pictures_of, row_curves
+from bench.report.site.drawings import damaged_pictures, pictures_of, row_curves
 from bench.report.site.pages import Source
 from bench.report.site.views import Cell, Section, Table, record_copy, text_table
-from bench.report.status import command_of
 from bench.report.summary import Row
 from bench.report.tables import NOTHING
 
@@ -23,8 +23,9 @@ def run_sections(source: Source, record: Record) -> Iterator[Section]:
         if figures:
             yield Section("Training", figures=figures)
     pictures = [figure for _, figure in pictures_of(record, source.results)]
-    if pictures:
-        yield Section("Pictures", pictures=pictures)
+    damaged = damaged_pictures(record, source.results)
+    if pictures or damaged:
+        yield Section("Pictures", pictures=pictures, text=damaged)
     details = {
         "What makes it this run": record.identity.model_dump(mode="json"),
         "Config": record.config,
@@ -56,8 +57,7 @@ def _outcome(record: Record) -> Iterator[str]:
         yield "Not made here: it came by `bench unpack`."
     for name, why in record.not_measured.items():
         yield f"Not measured: {name}: {why}"
-    identity = record.identity
-    command = command_of(identity.submission, identity.variant, record.protocol.profile, identity.seed)
+    command = command_of(record.identity, record.protocol.track, record.protocol.profile, Place.of(record))
     yield f"To repeat it: `{command}`"
 
 

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 from bench.files import hash_file, write_bytes
+from bench.locks import locked
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def place(parcel: Parcel, folder: Path, get: Callable[[], bytes]) -> Path:
     """
     path = folder / parcel.sha256[:16] / parcel.name
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.parent / ".lock"):
+    with locked(path.parent / ".lock"):
         if not path.exists():
             content = get()
             if hashlib.sha256(content).hexdigest() != parcel.sha256:

@@ -1,6 +1,7 @@
 """What a phase may use, and a watch that says when it uses more."""
 
 import re
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,8 +10,11 @@ import psutil
 
 from bench.contract.jobs import Failure
 from bench.errors import UsageError
+from bench.measure.container import memory_bytes
+from bench.text import one_line
 
 CHECK_SECONDS = 0.5
+LARGEST = 2.0**62  # bytes, or seconds
 GIB = 1024**3
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 BYTES = {"M": 1024**2, "G": GIB, "T": 1024 * GIB}
@@ -98,11 +102,13 @@ def parse_memory(text: str) -> int:
 
 def _parse(text: str, unit: str, sizes: Mapping[str, float], option: str, hint: str) -> float:
     match = re.fullmatch(rf"(\d+(?:\.\d+)?)({unit})", text.strip())
-    if match is None or float(match[1]) == 0:
-        raise UsageError(f"{option} {text!r}: give {hint}")
-    return float(match[1]) * sizes[match[2]]
+    value = float(match[1]) * sizes[match[2]] if match is not None else 0.0
+    if not 0 < value < LARGEST:
+        raise UsageError(f"{option} {one_line(text, 60)!r}: give {hint}")
+    return value
 
 
 def default_memory(jobs: int) -> int:
-    """What each of so many runs side by side may use: nine tenths of the machine's memory together."""
-    return int(psutil.virtual_memory().total * 0.9 / jobs)
+    """What each of so many runs side by side may use: nine tenths of the machine's, or container's, together."""
+    total = min(psutil.virtual_memory().total, memory_bytes() or sys.maxsize)
+    return int(total * 0.9 / jobs)

@@ -203,8 +203,9 @@ def _events(reader: int, process: subprocess.Popen[bytes], has_to_end: Callable[
                     break
                 *lines, buffer = (buffer + chunk).split(b"\n")
                 buffer = buffer[-65536:]
-                for line in lines:
-                    with contextlib.suppress(ValidationError):  # the submission could write here too
+                # How far it is now, of all that came: a submission could write here too, and flood it.
+                for line in lines[-1:]:
+                    with contextlib.suppress(ValidationError):
                         yield Progress.model_validate_json(line)
             if exited:
                 return

@@ -7,6 +7,7 @@ from bench.errors import UsageError
 from bench.run.progress.base import Display
 from bench.run.progress.json_lines import JsonLines
 from bench.run.progress.lines import Lines
+from bench.run.progress.unfailing import Unfailing
 
 LogFormat = Literal["auto", "lines", "json"]
 
@@ -20,9 +21,9 @@ def choose_display(log_format: str = "auto") -> Display:
     if log_format not in get_args(LogFormat):
         raise UsageError(f"--log-format {log_format!r}: give auto, lines or json")
     if log_format == "json":
-        return JsonLines()
+        return Unfailing(JsonLines())
     if log_format == "lines" or not sys.stderr.isatty():
-        return Lines()
+        return Unfailing(Lines())
     from bench.run.progress.live_table import LiveTable
 
-    return LiveTable()
+    return Unfailing(LiveTable())

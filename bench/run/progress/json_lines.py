@@ -15,6 +15,15 @@ from bench.run.progress.base import Display
 THINNING = 0.02  # of the time that a job has taken: between two lines of its progress; some 240 in three hours
 
 
+def without_nan(value: Any) -> Any:
+    """``value`` with null for what JSON has no number for: a loss may be NaN or infinite for a while."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    return [without_nan(item) for item in value] if isinstance(value, list) else value
+
+
 class JsonLines(Display):
     """One JSON object per line. The field ``event`` says what the other fields are."""
 
@@ -27,7 +36,8 @@ class JsonLines(Display):
 
     def _emit(self, event: str, **fields: Any) -> None:
         with self._lock:
-            print(json.dumps({"event": event, **fields}), file=self._stream, flush=True)
+            line = json.dumps({"event": event, **without_nan(fields)}, allow_nan=False)
+            print(line, file=self._stream, flush=True)
 
     @staticmethod
     def _job(job: Job) -> dict[str, Any]:

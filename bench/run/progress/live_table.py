@@ -1,5 +1,6 @@
 """A live table on a terminal, redrawn in place."""
 
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -13,16 +14,23 @@ from bench.contract.jobs import Progress
 from bench.contract.records import Record
 from bench.run.plan import Entry, Job, Plan, State
 from bench.run.progress.base import Display, Pace, duration, estimate_text, headline, plan_text, verified_text
+from bench.text import harmless
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+
+def safe(text: str) -> str:
+    """``text`` as rich shows it: nothing in it is markup, or acts on the terminal."""
+    return escape(harmless(text))
 
 
 class LiveTable(Display):
     """A table of what is running, redrawn in place; what is finished scrolls away above it."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True)
+        # Its own sequences are meant to act, and all text in it is made harmless here.
+        self._console = console or Console(file=getattr(sys.stderr, "target", None) or sys.stderr)
         self._paces: dict[str, Pace] = {}
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
@@ -37,9 +45,9 @@ class LiveTable(Display):
             table.add_column(name, justify="left" if name in ("entry", "phase") else "right", no_wrap=True)
         for label, pace in self._paces.items():
             table.add_row(
-                self._jobs[label].entry.label,
+                safe(self._jobs[label].entry.label),
                 str(self._jobs[label].seed),
-                pace.phase,
+                safe(pace.phase),
                 f"{pace.done:,}/{pace.total:,}" if pace.total else "",
                 f"{pace.rate:.1f}" if pace.rate else "",
                 f"{pace.loss:.3f}" if pace.loss is not None else "",
@@ -56,14 +64,14 @@ class LiveTable(Display):
     def planned(self, plan: Plan) -> None:
         if plan.jobs(State.TO_DO):
             self._waiting_for = "verifying: contract, caps, cost and speed, before anything trains ..."
-        self._say(f"[bold]Plan[/]: {escape(plan_text(plan))}")
+        self._say(f"[bold]Plan[/]: {safe(plan_text(plan))}")
 
     def verified(self, entry: Entry) -> None:
         assert entry.verification is not None
         if entry.verification.problems:
-            self._say(f"[red]✗[/] {entry.label}: {escape(entry.verification.problems[0].message)}")
+            self._say(f"[red]✗[/] {safe(entry.label)}: {safe(entry.verification.problems[0].message)}")
             return
-        self._say(f"[green]✓[/] {entry.label}: {verified_text(entry)}")
+        self._say(f"[green]✓[/] {safe(entry.label)}: {safe(verified_text(entry))}")
 
     def estimated(self, plan: Plan) -> None:
         self._waiting_for = ""
@@ -84,10 +92,10 @@ class LiveTable(Display):
             self._paces.pop(job.label, None)
             self._left = max(0, self._left - 1)
         mark = "[green]✓[/]" if record.status == "ok" else "[red]✗[/]"
-        self._say(f"{mark} {job.label}: {escape(headline(job, record))}")
+        self._say(f"{mark} {safe(job.label)}: {safe(headline(job, record))}")
 
     def message(self, text: str) -> None:
-        self._say(escape(text))
+        self._say(safe(text))
 
     def tick(self) -> None:
         with self._lock:

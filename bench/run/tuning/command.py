@@ -3,15 +3,14 @@
 import importlib.util
 from dataclasses import dataclass, replace
 
-from filelock import FileLock, Timeout
-
-from bench.contract.searches import Search, study_folder
-from bench.contract.tracks import load_tracks, protocol_of
+from bench.contract.searches import STUDY, Search, study_folder
+from bench.contract.tracks import protocol_of
 from bench.errors import DataError, ExitCode, NothingToDo, ResultsError, UsageError
+from bench.locks import InUse, locked
 from bench.measure.weights import INCEPTION, missing
 from bench.run.command import RunOptions, choose_executor, one_of, settings_of, side_by_side_settings
 from bench.run.datasets import DataSets, choose_data
-from bench.run.discovery import Found, discover
+from bench.run.discovery import Found, submissions_of
 from bench.run.executors.executor import Executor, LocalExecutor
 from bench.run.progress.choose import choose_display
 from bench.run.runner import check_writable
@@ -54,10 +53,10 @@ def tune_command(options: TuneOptions) -> ExitCode:
         settings = replace(settings, results=folder)
         check_writable(folder)
         try:
-            with FileLock(folder / ".lock", timeout=0):
+            with locked(folder / ".lock", seconds=0):
                 executor = cluster or LocalExecutor(settings.device, settings.jobs)
                 return _search(options, found, search, settings, executor)
-        except Timeout:
+        except InUse:
             raise ResultsError(f"{folder}: another `bench tune` is at this study; wait for it") from None
     finally:
         if cluster is not None:
@@ -76,7 +75,7 @@ def require_optuna() -> None:
 
 def _submission(options: RunOptions) -> tuple[Found, Search]:
     """The one submission, and what it searches."""
-    found, broken = discover(options.paths, load_tracks(options.track_file))
+    found, broken = submissions_of(options.paths, options.track_file)
     for _, error in broken:
         raise error
     if len(found) != 1:
@@ -93,7 +92,7 @@ def _submission(options: RunOptions) -> tuple[Found, Search]:
 def _search(
     options: TuneOptions, found: Found, search: Search, settings: Settings, executor: Executor
 ) -> ExitCode:
-    from bench.run.tuning.study import Sampler, Scheduler, begin_again, left_to_do, open_study
+    from bench.run.tuning.study import Sampler, Scheduler, open_study, prepare
     from bench.run.tuning.trials import Trials
 
     sampler = one_of(Sampler, options.sampler, "--search")
@@ -110,9 +109,8 @@ def _search(
         scheduler=scheduler,
         rungs=search.rungs,
     )
-    study.set_user_attr("set", search.set)
-    again, wanted = begin_again(study), options.trials or search.trials
-    left = left_to_do(study, wanted)
+    wanted = options.trials or search.trials
+    again, left = prepare(study, search, wanted, settings.results / STUDY)
     display = choose_display(options.run.log_format)
     try:
         rungs = ", ".join(f"{step:,}" for step in search.rungs.steps(track.steps(settings.profile, None)))

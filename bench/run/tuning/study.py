@@ -1,17 +1,24 @@
 """The seam to Optuna, which does the searching: a study in SQLite, what it draws, and what it is told."""
 
-import sqlite3
 import warnings
 from pathlib import Path
 from typing import Any, Literal
 
 import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    check_distribution_compatibility,
+)
 from optuna.trial import Trial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
-from bench.contract.searches import STUDY, Rungs, Search
-from bench.errors import ResultsError, UsageError
+from bench.contract.searches import STUDY, Dimension, Rungs, Search
+from bench.contract.study_file import STUDY_NAME, naming, study_storage
+from bench.errors import UsageError
 from bench.seeding import derive_seed
+from bench.text import one_line
 
 Sampler = Literal["optuna", "random"]
 Scheduler = Literal["asha", "none"]
@@ -34,30 +41,87 @@ def open_study(
         ResultsError: If the file cannot be read or written.
         UsageError: If what is there aims the other way.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    folder.mkdir(parents=True, exist_ok=True)
     pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
     if scheduler == "asha":
         # Rungs are reported by their number on a scale on which each is ``factor`` times the one before.
         pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=rungs.factor)
     direction: Literal["maximize", "minimize"] = "maximize" if maximise else "minimize"
     path = folder / STUDY
-    try:
-        storage = optuna.storages.RDBStorage(
-            f"sqlite:///{path.resolve()}", engine_kwargs={"connect_args": {"timeout": WAIT_SECONDS}}
-        )
+    with naming(path):
+        folder.mkdir(parents=True, exist_ok=True)
         study = optuna.create_study(
-            storage=storage, study_name="tune", direction=direction, pruner=pruner, load_if_exists=True
+            storage=study_storage(path, wait_seconds=WAIT_SECONDS),
+            study_name=STUDY_NAME,
+            direction=direction,
+            pruner=pruner,
+            load_if_exists=True,
         )
         # A generator that began anew would draw what an interrupted search has drawn.
         study.sampler = _sampler(sampler, derive_seed(0, "tune", str(folder.name), len(study.trials)) % 2**32)
-    except (SQLAlchemyError, sqlite3.Error, OSError, AssertionError) as error:
-        raise ResultsError(
-            f"{path}: cannot be used ({' '.join(str(error).split())[:200]}); move it away"
-        ) from None
-    if study.direction.name.lower() != direction:
-        raise UsageError(f"{path}: is a study to {study.direction.name.lower()}; move it away")
+    with naming(path):
+        aim = study.direction.name.lower()
+    if aim != direction:
+        raise UsageError(f"{path}: is a study to {aim}; move it away")
     return study
+
+
+def prepare(study: optuna.Study, search: Search, wanted: int, path: Path) -> tuple[int, int]:
+    """Make the study ready to go on with ``search``.
+
+    Args:
+        study: As it was opened.
+        search: What is drawn from now on.
+        wanted: How many trials there are to be in all.
+        path: Of its file.
+
+    Returns:
+        How many trials that an interrupted command was at are run again, and how many are left to do.
+
+    Raises:
+        UsageError: If it has drawn from another space.
+        ResultsError: If the file cannot be read or written.
+    """
+    with naming(path):
+        check_space(study, search, path)
+        study.set_user_attr("set", search.set)
+        return begin_again(study), left_to_do(study, wanted)
+
+
+def check_space(study: optuna.Study, search: Search, path: Path) -> None:
+    """Fail before any trial if the study has drawn from another space: Optuna compares what is of one kind.
+
+    The ends of a range may change.
+
+    Raises:
+        UsageError: Naming the field.
+    """
+    drawn: dict[str, BaseDistribution] = {}
+    for trial in study.get_trials(deepcopy=False):
+        drawn |= trial.distributions
+    for name, dimension in search.space.items():
+        if name in drawn:
+            try:
+                now = _distribution(dimension)
+                check_distribution_compatibility(drawn[name], now)
+                if isinstance(now, CategoricalDistribution) and str(now) != str(drawn[name]):
+                    raise ValueError  # 4 and 4.0 are one to Optuna, and two to a config
+            except ValueError:
+                before = one_line(str(drawn[name]), 200)
+                raise UsageError(
+                    f"{path}: its trials drew `{name}` from {before}, which submission.yaml has changed; "
+                    "move the study's folder away, or change it back"
+                ) from None
+
+
+def _distribution(dimension: Dimension) -> BaseDistribution:
+    if dimension.choice is not None:
+        return CategoricalDistribution(dimension.choice)
+    if dimension.integer is not None:
+        return IntDistribution(*dimension.integer)
+    if dimension.log_uniform is not None:
+        return FloatDistribution(*dimension.log_uniform, log=True)
+    assert dimension.uniform is not None
+    return FloatDistribution(*dimension.uniform)
 
 
 def _sampler(kind: Sampler, seed: int) -> optuna.samplers.BaseSampler:

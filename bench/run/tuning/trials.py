@@ -7,16 +7,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import optuna
-from filelock import FileLock
 from optuna.trial import Trial, TrialState
 
+from bench.contract.asked import note_asked
 from bench.contract.jobs import REPORT, WEIGHTS, WORK, Failure, Verification
 from bench.contract.manifest import Variant
+from bench.contract.plain import parse_json
 from bench.contract.records import Record, fid_name
-from bench.contract.searches import TRIAL_VARIANT, Search
+from bench.contract.searches import STUDY, TRIAL_VARIANT, Search
+from bench.contract.study_file import naming
 from bench.contract.tracks import Protocol
 from bench.errors import BenchError, ContractError, RunFailed
 from bench.files import hash_json, write_bytes
+from bench.locks import locked
 from bench.run.datasets import DataFacts
 from bench.run.discovery import Found
 from bench.run.executors.executor import Assignment, Done, Executor, failure_of
@@ -57,15 +60,15 @@ class Trials:
         """One more trial, to its end or to the rung that it does not pass. What fails is a record, and a trial."""
         if self.stop.is_set():
             return
-        with self._asking:  # on SQLite two threads at once may be handed the same trial that was to be begun again
-            trial = self.study.ask()
-            values = draw(trial, self.search)
+        file = self.settings.results / STUDY
+        # On SQLite two threads at once may be handed the same trial that was to be begun again.
+        with self._asking, naming(file):
+            trial, values = self.ask()
         job = self._job(values)
         trial.set_user_attr("record", job.path.name)
         trial.set_user_attr("variant", job.entry.variant)
         try:
-            job.path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(job.path.with_suffix(".lock")):  # of few choices the same may be drawn twice at once
+            with locked(job.path.with_suffix(".lock")):  # of few choices the same may be drawn twice at once
                 job = self._job(values)
                 value = self._value(trial, job)
         except Stopped:
@@ -73,7 +76,17 @@ class Trials:
         except (BenchError, OSError) as error:  # the record could not be written
             self.display.message(f"{job.label}: {error}")
             value = None
-        self.study.tell(trial, value, state=None if value is not None else self._state(job))
+        with naming(file):
+            self.study.tell(trial, value, state=None if value is not None else self._state(job))
+
+    def ask(self) -> tuple[Trial, dict[str, Any]]:
+        """Another trial, and its values. One whose values cannot be drawn is over: nobody would go on with it."""
+        trial = self.study.ask()
+        try:
+            return trial, draw(trial, self.search)
+        except Exception:
+            self.study.tell(trial, state=TrialState.FAIL)
+            raise
 
     def _state(self, job: Job) -> TrialState:
         is_pruned = job.earlier is not None and job.earlier.status == "pruned"
@@ -96,6 +109,7 @@ class Trials:
         if job.state is State.DONE and job.earlier is not None and job.earlier.evaluation is not None:
             return job.earlier.evaluation.metrics.get(self.objective)  # drawn before
         started_at = now()
+        note_asked(job.folder, job.asked(self.settings))
         verified = verify_in_process(self.executor, job.spec(self.settings), self.stop, self.settings.walls)
         verification, done = verified.found, verified.done
         job.entry.verification = verification
@@ -159,10 +173,11 @@ class Trials:
     def _known(self, job: Job) -> dict[str, float]:
         """What an interrupted command scored already: step -> objective."""
         try:
-            known: dict[str, float] = json.loads((job.folder / WORK / RUNGS).read_text())
+            known = parse_json((job.folder / WORK / RUNGS).read_text())
         except (OSError, ValueError):
             return {}
-        return known
+        pairs = known.items() if isinstance(known, dict) else ()
+        return {step: float(value) for step, value in pairs if isinstance(value, int | float)}
 
     def _remember(self, job: Job, step: int, value: float) -> None:
         write_bytes(job.folder / WORK / RUNGS, json.dumps({**self._known(job), str(step): value}).encode())

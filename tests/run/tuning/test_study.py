@@ -1,7 +1,12 @@
 """The seam to Optuna: draws keep to the space, and what a killed search was at is done again, once."""
 
 import math
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,9 +14,19 @@ optuna = pytest.importorskip("optuna", reason="Optuna is an extra: pip install '
 
 from optuna.trial import TrialState  # noqa: E402
 
-from bench.contract.searches import STUDY, Rungs, Search  # noqa: E402
-from bench.errors import ResultsError, UsageError  # noqa: E402
-from bench.run.tuning.study import Sampler, Scheduler, begin_again, draw, left_to_do, open_study  # noqa: E402
+from bench.contract.searches import STUDY, Rungs, Search, study_folder  # noqa: E402
+from bench.errors import BenchError, NothingToDo, ResultsError, UsageError  # noqa: E402
+from bench.report.tuning import study_text  # noqa: E402
+from bench.run.tuning.study import (  # noqa: E402
+    Sampler,
+    Scheduler,
+    begin_again,
+    check_space,
+    draw,
+    left_to_do,
+    open_study,
+)
+from bench.run.tuning.trials import Trials  # noqa: E402
 
 SEARCH = Search.model_validate(
     {
@@ -90,3 +105,90 @@ def test_another_aim_and_a_damaged_file_are_named(tmp_path: Path) -> None:
     (tmp_path / "other" / STUDY).write_bytes(b"not a database" * 100)
     with pytest.raises(ResultsError, match="cannot be used"):
         study(tmp_path / "other")
+
+
+def changed(**space: object) -> Search:
+    return Search.model_validate({"space": {**SEARCH.model_dump(exclude_defaults=True)["space"], **space}})
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        {"kind": {"choice": ["sgd", "adam", "lion"]}},
+        {"kind": {"choice": ["adam", "sgd"]}},
+        {"width": {"uniform": [3, 5]}},
+        {"width": {"choice": [3, 5]}},
+        {"rate": {"uniform": [1e-5, 1e-1], "when": {"kind": "sgd"}}},
+    ],
+    ids=str,
+)
+def test_a_space_that_changed_is_named_before_any_trial(tmp_path: Path, space: dict[str, object]) -> None:
+    found = study(tmp_path)
+    for _ in range(20):  # both kinds of it
+        trial = found.ask()
+        found.tell(trial, draw(trial, SEARCH)["width"])
+    check_space(found, SEARCH, tmp_path)
+    check_space(found, changed(width={"integer": [1, 50]}, more={"choice": [1]}), tmp_path)  # wider, and one more
+    with pytest.raises(UsageError, match="which submission.yaml has changed"):
+        check_space(found, changed(**space), tmp_path)
+
+
+def test_a_draw_that_fails_leaves_no_trial_running(tmp_path: Path) -> None:
+    found = study(tmp_path)
+    trial = found.ask()
+    draw(trial, SEARCH)
+    found.tell(trial, 1)
+    with pytest.raises(ValueError, match="dynamic value space"):
+        Trials.ask(SimpleNamespace(study=found, search=changed(kind={"choice": ["x"]})))  # type: ignore[arg-type]
+    assert not found.get_trials(states=(TrialState.RUNNING,))
+
+
+@pytest.mark.parametrize("name", ["a?b", "a#b", "a%41b", "a b'\"", "ü&=;", "file:x?mode=memory", ":memory:"])
+def test_a_folder_of_any_name_holds_its_own_study(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    found = study(folder)
+    found.tell(found.ask(), 1)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (folder / STUDY).stat().st_size > 0 and len(study(folder).trials) == 1
+
+
+def databases(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Files that are no study of this Optuna: foreign, of another version, altered, damaged."""
+    own = study(folder / "own")
+    own.tell(own.ask(), 1)
+    whole = (folder / "own" / STUDY).read_bytes()
+    yield "text", b"no database"
+    yield "truncated", whole[: len(whole) // 3]
+    for place in range(100, len(whole), len(whole) // 7):
+        changed_bytes = bytes(byte ^ 0xFF for byte in whole[place : place + 600])
+        yield f"changed from {place}", whole[:place] + changed_bytes + whole[place + 600 :]
+    for name, statements in {
+        "foreign": ["CREATE TABLE customers (name TEXT)"],
+        "of another version": ["UPDATE alembic_version SET version_num = 'v99.0.0.a'"],
+        "values that are none": ["UPDATE trial_values SET value = 'x'", "UPDATE trials SET state = 'GONE'"],
+        "without a table": ["DROP TABLE trial_params"],
+        "an attribute that is no JSON": ["INSERT INTO study_user_attributes VALUES (9, 1, 'set', '{')"],
+    }.items():
+        path = folder / f"{name}.db"
+        if name != "foreign":
+            path.write_bytes(whole)
+        with closing(sqlite3.connect(path)) as connection:
+            for statement in statements:
+                connection.execute(statement)
+            connection.commit()
+        yield name, path.read_bytes()
+
+
+def test_what_is_no_study_is_named_and_left_as_it_is(tmp_path: Path) -> None:
+    for name, content in databases(tmp_path / "made"):
+        folder = study_folder(tmp_path / name, "net", "tuning")
+        folder.mkdir(parents=True)
+        (folder / STUDY).write_bytes(content)
+        for use in (partial(study, folder), partial(study_text, tmp_path / name, "net", "tuning")):
+            try:
+                use()
+            except BenchError as error:
+                assert str(folder / STUDY) in str(error) or isinstance(error, NothingToDo), name
+                assert "\n" not in str(error)
+        if name == "foreign":
+            assert (folder / STUDY).read_bytes() == content

@@ -35,7 +35,8 @@ def test_trials_that_are_begun_again_are_each_run_once(tmp_path: Path, monkeypat
     monkeypatch.setattr(Trials, "_job", job)
     monkeypatch.setattr(Trials, "_value", value)
     nothing: Any = None
-    trials = Trials(study, SEARCH, *[nothing] * 6, pruned=False)
+    place: Any = SimpleNamespace(results=tmp_path)
+    trials = Trials(study, SEARCH, *[nothing] * 3, place, *[nothing] * 2, pruned=False)
     with ThreadPoolExecutor(6) as pool:
         for done in [pool.submit(trials.run) for _ in range(12)]:
             done.result()

@@ -1,0 +1,109 @@
+"""Whatever a study's file holds: a study, or one line that names the file; never a database of somebody else's."""
+
+import contextlib
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+optuna = pytest.importorskip("optuna", reason="Optuna is an extra: pip install 'capbench[tune]'")
+
+from bench.contract.searches import STUDY, Rungs, Search, study_folder  # noqa: E402
+from bench.errors import BenchError  # noqa: E402
+from bench.report.tuning import study_text  # noqa: E402
+from bench.run.tuning.study import draw, open_study, prepare  # noqa: E402
+from tests.fuzz.changing import NASTY  # noqa: E402
+
+SOME = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+SEARCH = Search.model_validate(
+    {
+        "space": {
+            "kind": {"choice": ["sgd", "adam"]},
+            "rate": {"log_uniform": [1e-5, 1e-1]},
+            "width": {"integer": [3, 5]},
+        }
+    }
+)
+CELLS = st.sampled_from([value for value in NASTY if not isinstance(value, int) or abs(value) < 2**63]) | st.none()
+
+
+def opened(folder: Path) -> Any:
+    return open_study(folder, maximise=True, sampler="random", scheduler="asha", rungs=Rungs())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A study of five trials that ended and one that did not."""
+    folder = tmp_path_factory.mktemp("study")
+    study = opened(folder)
+    for _ in range(5):
+        trial = study.ask()
+        values = draw(trial, SEARCH)
+        trial.report(values["width"], 1)
+        trial.set_user_attr("record", "seed0.json")
+        study.tell(trial, values["width"])
+    draw(study.ask(), SEARCH)
+    return (folder / STUDY).read_bytes()
+
+
+def use(results: Path) -> None:
+    """All that a search, and the report of it, ask of a study."""
+    folder = study_folder(results, "net", "tuning")
+    for ask in (lambda: go_on(folder), lambda: study_text(results, "net", "tuning")):
+        try:
+            ask()
+        except BenchError as error:
+            assert str(folder) in str(error) and "\n" not in str(error)
+
+
+def go_on(folder: Path) -> None:
+    prepare(opened(folder), SEARCH, 10, folder / STUDY)
+
+
+@SOME
+@given(place=st.floats(0, 1), damage=st.binary(min_size=1, max_size=400), length=st.floats(0, 1))
+def test_damaged_files(
+    whole: bytes, tmp_path_factory: pytest.TempPathFactory, place: float, damage: bytes, length: float
+) -> None:
+    results = tmp_path_factory.mktemp("r")
+    at = int(place * len(whole))
+    content = whole[:at] + damage + whole[at + len(damage) :]
+    path = study_folder(results, "net", "tuning") / STUDY
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content if length > 0.2 else content[: int(5 * length * len(content))])
+    use(results)
+
+
+EDITS = st.lists(
+    st.tuples(st.integers(0, 1000), st.integers(0, 1000), CELLS, st.booleans()), min_size=1, max_size=3
+)
+
+
+@SOME
+@given(edits=EDITS)
+def test_cells_that_are_odd(
+    whole: bytes, tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[int, int, Any, bool]]
+) -> None:
+    """Whole as a database, and not what Optuna writes."""
+    results = tmp_path_factory.mktemp("r")
+    path = study_folder(results, "net", "tuning") / STUDY
+    path.parent.mkdir(parents=True)
+    path.write_bytes(whole)
+    with closing(sqlite3.connect(path)) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table_number, column_number, value, deleted in edits:
+            table = tables[table_number % len(tables)]
+            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+            column = columns[column_number % len(columns)]
+            # What does not let itself be made so odd stays as it is.
+            with contextlib.suppress(sqlite3.Error, UnicodeEncodeError, OverflowError):
+                if deleted:
+                    connection.execute(f"DELETE FROM {table}")
+                else:
+                    connection.execute(f"UPDATE {table} SET {column} = ?", (value,))
+        connection.commit()
+    use(results)

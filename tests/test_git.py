@@ -1,0 +1,67 @@
+"""git is asked about the folder that is meant, whatever a hook says, and says why it does not answer."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bench.errors import UsageError
+from bench.git import GitFailed, git
+from bench.measure import environment
+from bench.report.baseline import reference_records
+from tests.report.making_contest import write_contest
+from tests.report.making_records import make_record
+
+
+def repository(folder: Path, name: str) -> Path:
+    """One with a results folder in it, of one record; its commit is another than all others'."""
+    place = folder / name
+    write_contest(place / "results", [make_record(name)])
+    for words in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", name],
+    ):
+        subprocess.run(["git", "-C", place, *words], check=True, capture_output=True)
+    return place
+
+
+def test_a_hook_of_another_repository_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, other = repository(tmp_path, "own"), repository(tmp_path, "other")
+    commit = git(own, "rev-parse", "HEAD")
+    assert git(other, "rev-parse", "HEAD") != commit
+    for name, value in (
+        ("GIT_DIR", other / ".git"),
+        ("GIT_WORK_TREE", other),
+        ("GIT_INDEX_FILE", other / "index"),
+    ):
+        monkeypatch.setenv(name, str(value))
+    assert git(own, "rev-parse", "HEAD") == commit
+    records, problems = reference_records("HEAD", own / "results", option="--baseline")
+    assert [record.identity.submission for record in records] == ["own"] and problems == []
+
+
+def test_why_there_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = repository(tmp_path, "own")
+    with pytest.raises(GitFailed, match="single revision"):
+        git(own, "rev-parse", "--verify", "v9")
+    with pytest.raises(GitFailed, match="not a git repository"):
+        git(tmp_path, "status")
+    with pytest.raises(UsageError, match="neither a results folder nor a git revision.*not a git repository"):
+        reference_records("HEAD", tmp_path / "results", option="--baseline")
+    if os.getuid() == 0:
+        os.chown(own / ".git", 12345, 12345)
+        os.chown(own, 12345, 12345)
+        with pytest.raises(GitFailed, match="git does not trust .*safe.directory"):
+            git(own, "rev-parse", "HEAD")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(GitFailed, match="git is not installed"):
+        git(own, "rev-parse", "HEAD")
+
+
+def test_a_record_says_why_it_knows_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".git").mkdir()
+    monkeypatch.setattr(environment, "REPOSITORY", tmp_path)
+    found = environment.capture_machine()["repository"]
+    assert found["commit"] is None and "not a git repository" in found["unknown"]
