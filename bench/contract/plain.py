@@ -50,7 +50,6 @@ def fit(value: Any) -> Any:
     return value
 
 
-Plain = Annotated[Any, AfterValidator(fit)]
 PlainFields = Annotated[dict[str, Any], AfterValidator(fit)]
 # Text of others: a reason in one line, and a line of a log with its blanks.
 Line = Annotated[str, BeforeValidator(lambda text: one_line(text) if isinstance(text, str) else text)]

@@ -183,7 +183,7 @@ def choose_tracks(option: Path | None) -> Chosen:
     shipped = load_tracks()
     if str(option) in shipped:
         return Chosen(shipped, str(option), None)
-    if option.suffix not in (".yaml", ".yml") and not option.is_file():
+    if not _is_track_file(option):
         known = ", ".join(sorted(shipped))
         raise UsageError(f"--track {one_line(str(option), 80)!r}: give a track file (*.yaml), or one of {known}")
     tracks = load_tracks(option)
@@ -197,9 +197,14 @@ def track_name(option: Path | None) -> str | None:
     Raises:
         ManifestError: If it is a file that does not fit the schema.
     """
-    if option is None or (option.suffix not in (".yaml", ".yml") and not option.is_file()):
-        return None if option is None else str(option)
-    return choose_tracks(option).only
+    if option is None:
+        return None
+    return choose_tracks(option).only if _is_track_file(option) else str(option)
+
+
+def _is_track_file(option: Path) -> bool:
+    """Whether ``--track`` names a file, which need not be there, rather than a track."""
+    return option.suffix in (".yaml", ".yml") or option.is_file()
 
 
 def track_of(name: str, tracks: dict[str, Track], path: Path) -> Track:

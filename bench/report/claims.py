@@ -31,7 +31,7 @@ def with_current_claims(records: Sequence[Record], submissions: Path) -> tuple[l
     Each record then also knows whether it is of the code that is there now.
     """
     manifests, problems = read_manifests(submissions, sorted({item.identity.submission for item in records}))
-    present = PresentCode({name: submissions / name for name in manifests})
+    present = PresentCode({name: submissions / name for name in manifests}, manifests=manifests)
     return present.mark(with_claims(records, manifests)), problems
 
 

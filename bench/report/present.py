@@ -15,14 +15,21 @@ from bench.files import hash_json
 class PresentCode:
     """What submissions hold now; each is read once."""
 
-    def __init__(self, folders: Mapping[str, Path], tracks: Mapping[str, Track] | None = None) -> None:
+    def __init__(
+        self,
+        folders: Mapping[str, Path],
+        tracks: Mapping[str, Track] | None = None,
+        manifests: Mapping[str, Manifest] | None = None,
+    ) -> None:
         """
         Args:
             folders: Submission -> its folder.
             tracks: Those that are known; None for those that ship.
+            manifests: Of these submissions, as far as they were read before.
         """
         self._folders = folders
         self._tracks = load_tracks() if tracks is None else tracks
+        self._manifests = {folders[name]: manifest for name, manifest in (manifests or {}).items()}
         self._read: dict[Path, tuple[str, Manifest] | None] = {}
 
     def would_run(self, identity: Identity, track: str, profile: str, folder: Path | None = None) -> bool | None:
@@ -62,6 +69,6 @@ class PresentCode:
         if folder not in self._read:
             self._read[folder] = None
             with contextlib.suppress(BenchError, OSError):
-                manifest = load_manifest(folder / "submission.yaml")
+                manifest = self._manifests.get(folder) or load_manifest(folder / "submission.yaml")
                 self._read[folder] = hash_json(sources_of(folder / "model.py")), manifest
         return self._read[folder]
