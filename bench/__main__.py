@@ -1,4 +1,4 @@
-"""``python -m bench``: the same as the command ``bench``."""
+"""``python -m bench``, equivalent to the command ``bench``."""
 
 from bench.cli import main
 

@@ -1,4 +1,4 @@
-"""Downloads that survive a bad line: resumed, retried, checked, and put in place whole or not at all."""
+"""Downloads over unreliable connections: resumed, retried, checked against a digest, and renamed when complete."""
 
 import time
 import urllib.error
@@ -16,9 +16,9 @@ TIMEOUT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Digest:
-    """What a file's digest has to be, or to begin with where no more of it is published."""
+    """The expected digest of a file, or its first hex digits if only those are published."""
 
-    algorithm: str  # as hashlib calls it
+    algorithm: str  # a name that hashlib knows
     hex: str
 
 
@@ -29,20 +29,23 @@ def download(
     *,
     attempts: int = 5,
     pause_seconds: float = 1.0,
-    otherwise: str = "get the file by hand and `bench data unpack` it",
+    remedy: str = "download the file by hand and `bench data unpack` it",
 ) -> Path:
-    """Bring ``address`` to ``target``, going on where an earlier attempt broke off.
+    """Download ``address`` to ``target``, resuming where an earlier attempt stopped.
 
     Args:
-        address: What to get.
-        target: Where to; what has come so far lies beside it as ``*.part``.
-        digest: Of the whole file.
-        attempts: Tries in all.
-        pause_seconds: Wait before the second try, doubled before each further one.
-        otherwise: What the message of a failure advises.
+        address: The URL.
+        target: The file to write; an incomplete download is stored next to it as ``*.part``.
+        digest: The expected digest of the complete file.
+        attempts: Maximum number of attempts.
+        pause_seconds: Pause before the second attempt, doubled before each further one.
+        remedy: The last part of the error message: what to do after a failure.
+
+    Returns:
+        ``target``. A file there that has the right digest is not downloaded again.
 
     Raises:
-        DataError: If it cannot be had, or what came is something else.
+        DataError: If the download fails, or the file has another digest.
     """
     if target.exists() and hash_file(target, digest.algorithm).startswith(digest.hex):
         return target
@@ -56,7 +59,7 @@ def download(
             _continue(address, partial)
         except urllib.error.HTTPError as error:
             reason = f"HTTP {error.code} {error.reason}"
-            if error.code == 416:  # more here than there: not the same file
+            if error.code == 416:  # range not satisfiable: the partial file has the server's length or more
                 partial.unlink(missing_ok=True)
             elif error.code < 500 and error.code not in (408, 429):  # timeout, too many requests
                 break
@@ -64,26 +67,27 @@ def download(
         except (OSError, HTTPException) as error:
             reason = str(error) or type(error).__name__
             continue
-        found = hash_file(partial, digest.algorithm)
-        if found.startswith(digest.hex):
+        file_digest = hash_file(partial, digest.algorithm)
+        if file_digest.startswith(digest.hex):
             partial.replace(target)
             return target
-        reason = f"what came has {digest.algorithm} {found}, expected {digest.hex}"
+        reason = f"the downloaded file has {digest.algorithm} {file_digest}, expected {digest.hex}"
         partial.unlink()
-    raise DataError(f"{address}: {reason} after {attempt + 1} tries; {otherwise}")
+    raise DataError(f"{address}: {reason} after {attempt + 1} attempts; {remedy}")
 
 
 def _continue(address: str, partial: Path) -> None:
-    have = partial.stat().st_size if partial.exists() else 0
-    headers = {"Range": f"bytes={have}-"} if have else {}
+    """Append the missing bytes of ``address`` to ``partial``, or all bytes if the server ignores ranges."""
+    size = partial.stat().st_size if partial.exists() else 0
+    headers = {"Range": f"bytes={size}-"} if size else {}
     request = urllib.request.Request(address, headers=headers)
     with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
-        # A server that knows no ranges answers 200 with the whole file.
+        # A server that does not support ranges answers 200 with the complete file.
         mode = "ab" if response.status == 206 else "wb"
-        left = int(response.headers.get("Content-Length", 0))
+        remaining = int(response.headers.get("Content-Length", 0))
         with partial.open(mode) as file:
             while chunk := response.read(CHUNK):
                 file.write(chunk)
-                left -= len(chunk)
-        if left > 0:
-            raise ConnectionError(f"the connection broke off with {left:,} bytes to go")
+                remaining -= len(chunk)
+        if remaining > 0:
+            raise ConnectionError(f"the connection closed {remaining:,} bytes before the end of the file")

@@ -1,16 +1,15 @@
-"""The errors that a user can cause, and the exit codes of the command.
+"""Errors that a user can cause, and the exit codes of ``bench``.
 
     BenchError                      exit code
-    ├── UsageError                  2   a wrong option, path or file of the user's
-    │   ├── ManifestError           2   submission.yaml or a track file does not fit its schema
-    │   ├── DataError               2   a data file is absent, truncated or not the official one
+    ├── UsageError                  2   a wrong option, path or input file
+    │   ├── ManifestError           2   submission.yaml or a track file violates its schema
+    │   ├── DataError               2   a data file is missing, truncated or not the official one
     │   └── ResultsError            2   the results folder cannot be read or written
-    ├── RunFailed                   3   a run raised, was killed, timed out or diverged
-    ├── ContractError               4   a submission breaks the interface
-    │   └── CapError                4   a submission exceeds a cap
+    ├── RunFailed                   3   a run failed: exception, signal, timeout or NaN
+    ├── ContractError               4   a submission violates the interface
     └── NothingToDo                 5   nothing was selected, or nothing was measured
 
-Every message is one line: what, where, found against allowed, what to do.
+Every message is one line: what failed, where, the value found, the values allowed, and what to do.
 """
 
 from enum import IntEnum
@@ -27,21 +26,21 @@ class ExitCode(IntEnum):
 
 
 class BenchError(Exception):
-    """Base of all errors that end in one readable line instead of a traceback."""
+    """Base class of errors that are reported as one line instead of a traceback."""
 
     exit_code = ExitCode.USAGE
 
 
 class UsageError(BenchError):
-    """The command line, or a path on it, cannot be used."""
+    """A command-line option, or a path given there, is invalid."""
 
 
 class ManifestError(UsageError):
-    """A YAML file does not fit its schema; the message names the file and the field."""
+    """A YAML file violates its schema; the message names the file and the field."""
 
 
 class DataError(UsageError):
-    """A data file is absent, truncated or altered; the message says how to get it."""
+    """A data file is missing, truncated or altered; the message says how to get it."""
 
 
 class ResultsError(UsageError):
@@ -49,22 +48,18 @@ class ResultsError(UsageError):
 
 
 class RunFailed(BenchError):
-    """A run ended without a result; the reason is in its record."""
+    """A run ended without a result; its record contains the reason."""
 
     exit_code = ExitCode.RUN_FAILED
 
 
 class ContractError(BenchError):
-    """A submission does not keep the interface: wrong shape, NaN, hidden state, missing method."""
+    """A submission violates the interface: wrong shape, NaN, hidden state, missing method."""
 
     exit_code = ExitCode.CONTRACT
 
 
-class CapError(ContractError):
-    """A submission has more parameters, or stores more scalars, than its track allows."""
-
-
 class NothingToDo(BenchError):
-    """Nothing matched, or nothing was measured: its own outcome, never a pass."""
+    """Nothing matched, or nothing was measured; this has its own exit code, so that it never counts as a pass."""
 
     exit_code = ExitCode.NOTHING

@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old content or the new, and hashing what was read."""
+"""Atomic writes, hashes of files and JSON, and this user's cache folder."""
 
 import contextlib
 import hashlib
@@ -15,13 +15,13 @@ import platformdirs
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """A temporary path beside ``target`` that replaces it when the block ends without an error.
+    """Yield a temporary path next to ``target`` that replaces it when the block ends without an error.
 
-    The content and the folder entry are flushed to disk first, so that a crash at any moment leaves either
-    the old file or the whole new one. Parents are created.
+    The content and the folder entry are flushed to disk, so that a crash at any moment leaves either the old file
+    or the complete new one. Parent folders are created.
 
     Raises:
-        OSError: If the folder cannot be written; ``target`` is then as it was.
+        OSError: If the folder cannot be written; ``target`` is then unchanged.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
@@ -52,17 +52,17 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def without_local_paths(text: str) -> str:
-    """``text`` without this machine's folders: what goes into a record is published."""
+    """Replace this machine's folders in ``text`` by ``.`` and ``~``, because records are published."""
     text = text.replace(str(REPOSITORY), ".")
     try:
         home = str(Path.home())
-    except RuntimeError:  # a user without one, as in some containers
+    except RuntimeError:  # a user without a home folder, as in some containers
         return text
     return text if home == "/" else text.replace(home, "~")
 
 
 def cache_folder() -> Path:
-    """Where what can be had again is kept: this user's cache, or a temporary folder for a user without a home."""
+    """Return the folder for reproducible files: this user's cache, or a temporary folder without a home folder."""
     with contextlib.suppress(RuntimeError):
         path = platformdirs.user_cache_path("capbench")
         if path.is_absolute():
@@ -71,16 +71,20 @@ def cache_folder() -> Path:
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no spaces: the form that hashes are taken of. NaN is refused."""
+    """Return ``value`` as JSON with sorted keys and no spaces, the form that is hashed.
+
+    Raises:
+        ValueError: If it contains NaN or an infinity.
+    """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
 
 
 def hash_json(value: Any) -> str:
-    """The sha256 of ``canonical_json(value)``, in hex."""
+    """Return the sha256 of ``canonical_json(value)`` in hex."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def hash_file(path: Path, algorithm: str = "sha256") -> str:
-    """The digest of a file's bytes, in hex."""
+    """Return the digest of a file's bytes in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()

@@ -1,4 +1,4 @@
-"""git, asked about the repository that a folder is in, whatever the command was started from."""
+"""Queries to git about the repository that contains a folder, also when run from inside a git hook."""
 
 import os
 import subprocess
@@ -6,9 +6,10 @@ from pathlib import Path
 
 from bench.text import one_line
 
-SECONDS = 60
-# By these a hook, or `git rebase --exec`, points every git that it starts at a repository of its own.
-POINTING = (
+TIMEOUT_SECONDS = 60
+# git sets these variables for hooks and for `git rebase --exec`; they redirect every nested git command to the
+# repository of the outer one.
+REPOSITORY_VARIABLES = (
     "GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE",
     "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_PREFIX", "GIT_GRAFT_FILE", "GIT_SHALLOW_FILE",
     "GIT_CEILING_DIRECTORIES",
@@ -16,29 +17,31 @@ POINTING = (
 
 
 class GitFailed(Exception):
-    """git could not answer; the message says why, in one line."""
+    """A git command failed; the message gives the reason in one line."""
 
 
 def git(folder: Path, *arguments: str) -> bytes:
-    """What ``git -C folder arguments`` prints.
+    """Return the standard output of ``git -C folder arguments``.
 
     Raises:
-        GitFailed: If it ends with an error, is not there, or does not trust the folder.
+        GitFailed: If git is not installed, does not trust the folder, times out or exits with an error.
     """
-    variables = {name: value for name, value in os.environ.items() if name not in POINTING}
+    variables = {name: value for name, value in os.environ.items() if name not in REPOSITORY_VARIABLES}
     command = ["git", "-C", str(folder), *arguments]
     try:
-        return subprocess.run(command, check=True, capture_output=True, timeout=SECONDS, env=variables).stdout
+        return subprocess.run(
+            command, check=True, capture_output=True, timeout=TIMEOUT_SECONDS, env=variables
+        ).stdout
     except FileNotFoundError:
         raise GitFailed("git is not installed") from None
     except subprocess.TimeoutExpired:
-        raise GitFailed(f"git took over {SECONDS} s") from None
+        raise GitFailed(f"git took longer than {TIMEOUT_SECONDS} s") from None
     except subprocess.CalledProcessError as error:
-        said = error.stderr.decode("utf-8", "replace")
-        if "dubious ownership" in said:
-            trust = f"git config --global --add safe.directory {folder}"
-            raise GitFailed(f"git does not trust {folder}, which is another user's: {trust}") from None
-        first = said.strip().splitlines() or [f"git ended with {error.returncode}"]
+        message = error.stderr.decode("utf-8", "replace")
+        if "dubious ownership" in message:
+            remedy = f"git config --global --add safe.directory {folder}"
+            raise GitFailed(f"git does not trust {folder}, which belongs to another user; run {remedy}") from None
+        first = message.strip().splitlines() or [f"git exited with {error.returncode}"]
         raise GitFailed(one_line(first[0].removeprefix("fatal: "), 200)) from None
     except OSError as error:
         raise GitFailed(f"git cannot be started ({error.strerror})") from None

@@ -1,4 +1,4 @@
-"""Locks between commands: one file a run, held while a command is at it."""
+"""File locks between commands: one lock file per run, held while a command works on that run."""
 
 import errno
 import fcntl
@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from bench.errors import ResultsError
 
-HELD = (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK)
+HELD_ERRNOS = (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK)
 
 
 class InUse(Exception):
@@ -20,15 +20,15 @@ class InUse(Exception):
 
 @contextmanager
 def locked(path: Path, *, seconds: float = -1) -> Iterator[None]:
-    """Meanwhile nobody else holds ``path``, which is made if it is not there.
+    """Hold the lock at ``path`` during the block.
 
     Args:
-        path: Of the lock file.
-        seconds: How long to wait for another command; below 0 for as long as it takes.
+        path: The lock file; created if it does not exist.
+        seconds: Timeout for another command to release the lock; negative for no timeout.
 
     Raises:
-        InUse: If another command still holds it then.
-        ResultsError: If the folder cannot be written, or its file system has no locks.
+        InUse: If another command still holds the lock after the timeout.
+        ResultsError: If the folder cannot be written, or its file system does not support locks.
     """
     lock = FileLock(path)
     try:
@@ -37,10 +37,10 @@ def locked(path: Path, *, seconds: float = -1) -> Iterator[None]:
     except Timeout:
         raise InUse from None
     except (OSError, NotImplementedError) as error:
-        why = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or error
         raise ResultsError(
-            f"{path.parent}: cannot be locked ({why}), so that two commands could not share it; "
-            "choose another --results, on a file system that can be written and has locks"
+            f"{path.parent}: cannot be locked ({reason}), so concurrent commands cannot use it safely; "
+            "choose another --results, on a writable file system with locks"
         ) from None
     try:
         yield
@@ -49,7 +49,10 @@ def locked(path: Path, *, seconds: float = -1) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a command holds the lock at ``path`` now. Nothing is written; without locks nobody does."""
+    """Return whether a command holds the lock at ``path`` now.
+
+    Nothing is written. The result is False if the file cannot be opened or the file system has no locks.
+    """
     try:
         file = os.open(path, os.O_RDONLY)
     except OSError:
@@ -57,7 +60,7 @@ def is_held(path: Path) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
-        return error.errno in HELD
+        return error.errno in HELD_ERRNOS
     finally:
         os.close(file)
     return False

@@ -1,4 +1,4 @@
-"""Sheets of small images as PNG files."""
+"""Grids of small images as PNG files."""
 
 import warnings
 from pathlib import Path
@@ -10,17 +10,17 @@ from PIL import Image
 from bench.files import atomic_path
 
 GAP = 2  # white pixels between images
-TOO_LARGE = "a picture of more pixels than any that a run makes"
-MOST_PIXELS = 40_000_000  # of a sheet; one of 10,000 images of 28 × 28 has 36 million
+TOO_LARGE = "a picture of more pixels than a run writes"
+MAX_PIXELS = 40_000_000  # per sheet; a sheet of 10,000 images of 28 × 28 at scale 2 has 36 million
 
 
 def sheet(images: NDArray[np.uint8], columns: int, scale: int = 2) -> Image.Image:
-    """Images side by side, row by row.
+    """Arrange images in a grid, row by row.
 
     Args:
         images: (N, C, H, W) uint8; C is 1 or 3.
-        columns: Images a row.
-        scale: Each pixel becomes a square of this side, so that small images can be seen.
+        columns: Images per row.
+        scale: Enlargement: each pixel becomes a square of this many pixels a side.
     """
     count, channels, height, width = images.shape
     rows = -(-count // columns)
@@ -34,28 +34,28 @@ def sheet(images: NDArray[np.uint8], columns: int, scale: int = 2) -> Image.Imag
 
 
 def save_sheet(images: NDArray[np.uint8], path: Path, columns: int = 8) -> None:
-    """Write ``sheet`` to ``path`` atomically."""
+    """Write ``sheet(images, columns)`` to ``path`` atomically."""
     with atomic_path(path) as partial:
         sheet(images, columns).save(partial, format="PNG")
 
 
 def why_no_picture(path: Path, *, decoded: bool = True) -> str | None:
-    """Why a file is not a sheet of images that could be shown; None if it is one.
+    """Return the reason why a file is not a displayable PNG picture; None if it is one.
 
     Args:
-        path: Of the file.
-        decoded: Whether its pixels are to be looked at, not only its size and checksums, which is quicker.
+        path: The file.
+        decoded: Whether to decode the pixels; False checks size and checksums only, which is faster.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=("PNG",)) as image:
                 width, height = image.size
-                if width * height > MOST_PIXELS:
+                if width * height > MAX_PIXELS:
                     return TOO_LARGE
                 image.load() if decoded else image.verify()
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return TOO_LARGE
-    except Exception as error:  # Pillow raises of all kinds, and a report needs none of them
+    except Exception as error:  # Pillow raises many exception types for damaged files; none may stop a report
         return f"no PNG picture ({type(error).__name__})"
     return None

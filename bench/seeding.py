@@ -1,4 +1,4 @@
-"""Every random number in a run comes from (seed, purpose), and from nowhere else."""
+"""Seeds of all random generators in a run, derived from (seed, purpose) only."""
 
 import hashlib
 
@@ -6,14 +6,14 @@ _SALT = "capbench-1"
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
-    """A 63-bit seed for one purpose, e.g. ``derive_seed(0, "order", epoch)``.
+    """Derive a 63-bit seed for one purpose, e.g. ``derive_seed(0, "order", epoch)``.
 
-    Hashing keeps the streams of neighbouring seeds and purposes unrelated, which ``seed + 1`` would not
+    Hashing makes the streams of consecutive seeds and of different purposes unrelated; ``seed + 1`` would not
     (Matsumoto et al. 2007, "Common defects in initialization of pseudorandom number generators").
 
     Args:
-        seed: The run's seed, as given by ``--seeds``; at least 0.
-        purpose: What the stream is for; parts are joined, so ("step", 12) and ("step1", 2) differ.
+        seed: The run's seed (``--seeds``); at least 0.
+        purpose: Purpose of the stream; its parts are joined by a separator: ("step", 12) and ("step1", 2) differ.
 
     Returns:
         An integer in [0, 2**63).

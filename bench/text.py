@@ -1,38 +1,41 @@
-"""Text of others (a submission's, a record's, an archive's) made fit to be shown: nothing in it acts.
+"""Escaping of untrusted text (from submissions, records, archives) before it is printed or written.
 
-An escape sequence moves a terminal's cursor, colours what follows or renames its window; a mark of direction turns
-letters round; half of a surrogate pair cannot be written at all. All of these are shown as their code instead.
+Terminal escape sequences move the cursor, change colours or rename the window; bidirectional controls reorder
+letters; an unpaired surrogate cannot be encoded as UTF-8. All of these are replaced by their escape codes.
 """
 
 import re
 import unicodedata
 
-LONGEST_LINE = 1_000  # characters of a reason or a message; what is longer helps nobody
-ACTING = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode's categories: controls, formats, surrogates, separators of lines
-HARMLESS = frozenset("\n\t\u00ad\u200c\u200d")  # soft hyphen and the two joiners are part of words
+LONGEST_LINE = 1_000  # maximum characters of a reason or message
+# Unicode categories: control, format, surrogate, line separator, paragraph separator
+ESCAPED_CATEGORIES = ("Cc", "Cf", "Cs", "Zl", "Zp")
+HARMLESS = frozenset("\n\t\u00ad\u200c\u200d")  # soft hyphen, zero-width non-joiner and joiner are parts of words
+# A fast filter: every character outside of these ranges is looked up in unicodedata.
 SUSPECT = re.compile(r"[^\n\t\x20-\x7e\u00a1-\u00ac\u00ae-\u05ff\u1e00-\u1fff\u20a0-\u2fff\u3001-\u9fff]")
 
 
 def harmless(text: str) -> str:
-    r"""``text`` with every character that would act shown as its code, as ``\x1b``; new lines and tabs stay."""
-    return SUSPECT.sub(_shown, text)
+    r"""Replace control and format characters by escape codes such as ``\x1b``; keep line breaks and tabs."""
+    return SUSPECT.sub(_escape, text)
 
 
-def _shown(match: re.Match[str]) -> str:
-    sign = match[0]
-    if sign in HARMLESS or unicodedata.category(sign) not in ACTING:
-        return sign
-    return f"\\x{ord(sign):02x}" if ord(sign) < 256 else f"\\u{ord(sign):04x}"
+def _escape(match: re.Match[str]) -> str:
+    character = match[0]
+    if character in HARMLESS or unicodedata.category(character) not in ESCAPED_CATEGORIES:
+        return character
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
-def cut(text: str, most: int = LONGEST_LINE) -> str:
-    """``text`` if it is not longer than ``most`` characters, else its beginning and its end."""
-    if len(text) <= most:
+def cut(text: str, limit: int = LONGEST_LINE) -> str:
+    """Shorten ``text`` to at most ``limit`` characters: its beginning and its end, with `` ... `` between them."""
+    if len(text) <= limit:
         return text
-    end = most // 4
-    return f"{text[: most - end - 5]} ... {text[-end:]}"
+    end = limit // 4
+    return f"{text[: limit - end - 5]} ... {text[-end:]}"
 
 
-def one_line(text: str, most: int = LONGEST_LINE) -> str:
-    """``text`` in one line of at most ``most`` characters, in which nothing acts."""
-    return cut(harmless(" ".join(cut(text, 4 * most).split())), most)
+def one_line(text: str, limit: int = LONGEST_LINE) -> str:
+    """Return ``text`` escaped, in one line of at most ``limit`` characters."""
+    return cut(harmless(" ".join(cut(text, 4 * limit).split())), limit)

@@ -1,7 +1,7 @@
-"""``python -m benchmarks``: measure everything, for docs/performance.md. Arguments go to pytest.
+"""``python -m benchmarks``: run all benchmarks for docs/performance.md. Arguments are passed to pytest.
 
-``python -m benchmarks --on-a-gpu`` measures in some three minutes what a GPU changes most, into
-``benchmarks/gpu.json``, which is committed: such machines come and go.
+``python -m benchmarks --on-a-gpu`` runs in about three minutes the benchmarks that a GPU affects most. It writes
+``benchmarks/gpu.json``, which is committed, because a GPU is available only for short times.
 """
 
 import os
@@ -9,9 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.contract.jobs import PARENT_PID
+from bench.contract.jobs.files import PARENT_PID
 from bench.files import REPOSITORY
-from bench.run.executors.local import environment
+from bench.harness.executors.local import environment
 from benchmarks import page
 
 OPTIONS = ("--benchmark-sort=fullname", "--benchmark-columns=median,iqr,rounds", "--durations=0")
@@ -19,7 +19,7 @@ ON_A_GPU = "loop_by_hand or authors_write or test_augmentation or plain_loop or 
 
 
 def main() -> None:
-    """Under the environment that the harness gives to its processes."""
+    """Run the benchmarks in the environment of the harness's processes, and update the page."""
     variables = {name: value for name, value in environment(1).items() if name != PARENT_PID}
     options = sys.argv[1:]
     if "--on-a-gpu" in options:
@@ -29,15 +29,15 @@ def main() -> None:
     else:
         _measure(page.MEASURED, options, variables)
         command = [sys.executable, "-m", "benchmarks.growth"]
-        done = subprocess.run(command, check=True, cwd=REPOSITORY, env=variables, capture_output=True)
-        page.GROWTH.write_bytes(done.stdout)
+        completed = subprocess.run(command, check=True, cwd=REPOSITORY, env=variables, capture_output=True)
+        page.GROWTH.write_bytes(completed.stdout)
     page.main()
 
 
 def _measure(output: Path, options: list[str], variables: dict[str, str]) -> None:
     output.parent.mkdir(exist_ok=True)
     command = ["pytest", "benchmarks", f"--benchmark-json={output}", *OPTIONS, *options]
-    # One that fails leaves the others' figures, and its line in the output.
+    # check=False: a failed benchmark is shown in the output, and the results of the others are kept.
     subprocess.run([sys.executable, "-m", *command], check=False, cwd=REPOSITORY, env={**os.environ, **variables})
 
 

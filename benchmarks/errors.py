@@ -1,7 +1,8 @@
-"""``python -m benchmarks.errors``: how often each rule of the judge is wrong, into docs/statistics.md.
+"""``python -m benchmarks.errors``: simulate the error rates of all decision rules, for docs/statistics.md.
 
-Every rule is applied, as the product applies it, to drawn experiments of which the truth is known. Runs are
-normal; the unit is their standard deviation, as it is over seeds. The same seeds give the same tables.
+The product's own functions are applied to simulated experiments whose truth is known. Runs are normally
+distributed; the unit is their standard deviation over seeds. The random seeds are fixed, so that the tables are
+reproducible.
 """
 
 import json
@@ -13,7 +14,7 @@ import numpy as np
 
 from bench.files import REPOSITORY, write_bytes
 from bench.stats.changes import worsening_within
-from bench.stats.claims import Claimed, judge_claim
+from bench.stats.claims import PublishedFigure, judge_claim
 from bench.stats.firsts import not_shown_to_be_worse
 from bench.stats.spreads import Spread, prediction_interval, spread
 from bench.stats.student import holm, welch_p_value
@@ -26,12 +27,12 @@ TRIALS = 4000
 MARGIN = 2.0
 ALLOWED = 0.5
 
-Trial = Callable[[np.random.Generator, int], str]  # numbers and n -> how it ended
+Trial = Callable[[np.random.Generator, int], str]  # random numbers and n -> outcome
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A truth, a rule, and the outcomes whose rates are shown."""
+    """A truth, the trial of a rule under it, and the outcomes whose rates are shown."""
 
     table: str
     truth: str
@@ -40,47 +41,47 @@ class Scenario:
 
 
 def main() -> None:
-    """Simulate everything, and rewrite the tables."""
+    """Simulate all scenarios, and rewrite the tables."""
     rates = [
-        {"table": item.table, "truth": item.truth, "outcome": outcome, "rates": found}
+        {"table": item.table, "truth": item.truth, "outcome": outcome, "rates": by_seeds}
         for item in scenarios()
-        for outcome, found in simulate(item, TRIALS).items()
+        for outcome, by_seeds in simulate(item, TRIALS).items()
     ]
     write_bytes(MEASURED, (json.dumps(rates, indent=1) + "\n").encode())
     write_bytes(PAGE, with_sections(PAGE.read_text(), tables(rates)).encode())
 
 
 def simulate(item: Scenario, trials: int) -> dict[str, list[float]]:
-    """How often each outcome comes, by number of seeds."""
-    found: dict[str, list[float]] = {outcome: [] for outcome in item.outcomes}
+    """Return the rate of each outcome, per number of seeds in ``SEEDS``."""
+    rates: dict[str, list[float]] = {outcome: [] for outcome in item.outcomes}
     for n in SEEDS:
         rng = np.random.default_rng(n)
         counts = Counter(item.trial(rng, n) for _ in range(trials))
         for outcome in item.outcomes:
-            found[outcome].append(counts[outcome] / trials)
-    return found
+            rates[outcome].append(counts[outcome] / trials)
+    return rates
 
 
 def tables(rates: list[dict[str, object]]) -> dict[str, str]:
-    """Each table as Markdown, by name."""
-    found: dict[str, str] = {}
+    """Return each table as Markdown, by name."""
+    markdown: dict[str, str] = {}
     for name in dict.fromkeys(str(item["table"]) for item in rates):
-        own = [item for item in rates if item["table"] == name]
-        found[name] = grid(("truth", "is called", *(f"n = {n}" for n in SEEDS)), _rows(own))
-    return found
+        in_table = [item for item in rates if item["table"] == name]
+        markdown[name] = grid(("truth", "is called", *(f"n = {n}" for n in SEEDS)), _rows(in_table))
+    return markdown
 
 
 def _rows(rates: list[dict[str, object]]) -> Iterator[tuple[str, ...]]:
-    before = ""
+    previous = ""
     for item in rates:
         truth, values = str(item["truth"]), item["rates"]
         assert isinstance(values, list)
-        yield truth if truth != before else "", str(item["outcome"]), *(f"{value:.1%}" for value in values)
-        before = truth
+        yield truth if truth != previous else "", str(item["outcome"]), *(f"{value:.1%}" for value in values)
+        previous = truth
 
 
 def scenarios() -> Iterator[Scenario]:
-    """All that is simulated."""
+    """Yield all scenarios."""
     yield from _claims()
     yield from _firsts()
     yield from _gates()
@@ -104,20 +105,20 @@ def _claims() -> Iterator[Scenario]:
     yield Scenario(
         "narrow",
         "the best of 50 of the same, set against our mean as if it were one run, without a prediction interval",
-        _claim_as_it_was,
+        _claim_without_prediction_interval,
         outcomes[2:3],
     )
 
 
 def _runs(rng: np.random.Generator, n: int, mean: float = 0.0) -> Spread:
-    found = spread(rng.normal(mean, 1, n).tolist())
-    assert found is not None
-    return found
+    result = spread(rng.normal(mean, 1, n).tolist())
+    assert result is not None
+    return result
 
 
 def _claim(k: int, shift: float, *, margin: float = MARGIN) -> Trial:
     def trial(rng: np.random.Generator, n: int) -> str:
-        claim = Claimed(float(rng.normal(shift, 1, k).max()), best_of=k)
+        claim = PublishedFigure(float(rng.normal(shift, 1, k).max()), best_of=k)
         return judge_claim(_runs(rng, n), claim, margin).outcome
 
     return trial
@@ -126,15 +127,15 @@ def _claim(k: int, shift: float, *, margin: float = MARGIN) -> Trial:
 def _mean_claim(runs: int, margin: float) -> Trial:
     def trial(rng: np.random.Generator, n: int) -> str:
         theirs = _runs(rng, runs)
-        return judge_claim(_runs(rng, n), Claimed(theirs.mean, runs=runs, std=theirs.std), margin).outcome
+        return judge_claim(_runs(rng, n), PublishedFigure(theirs.mean, runs=runs, std=theirs.std), margin).outcome
 
     return trial
 
 
-def _claim_as_it_was(rng: np.random.Generator, n: int) -> str:
-    found = judge_claim(_runs(rng, n), Claimed(float(rng.normal(0, 1, 50).max())), MARGIN)
-    assert found.low is not None and found.high is not None
-    return "not reproduced" if found.low > MARGIN or found.high < -MARGIN else "other"
+def _claim_without_prediction_interval(rng: np.random.Generator, n: int) -> str:
+    judgement = judge_claim(_runs(rng, n), PublishedFigure(float(rng.normal(0, 1, 50).max())), MARGIN)
+    assert judgement.low is not None and judgement.high is not None
+    return "not reproduced" if judgement.low > MARGIN or judgement.high < -MARGIN else "other"
 
 
 def _firsts() -> Iterator[Scenario]:
@@ -150,7 +151,7 @@ def _firsts() -> Iterator[Scenario]:
     yield Scenario(
         "bold",
         "5 equal, tested against the leader alone (Welch, Holm)",
-        _first_as_it_was,
+        _first_against_leader,
         ("any is called worse",),
     )
 
@@ -167,11 +168,11 @@ def _first(rows: int, ahead: float) -> Trial:
 
 
 def _first_of_counts(rows: int) -> Trial:
-    """Accuracies are counts, of which a few may happen to be equal."""
+    """Return a trial of accuracies, which are counts: a few of them may be equal by chance."""
 
     def trial(rng: np.random.Generator, n: int) -> str:
         drawn = np.round(rng.normal(500, 15, (rows, n))) / 1000
-        values = {str(row): dict(enumerate(own)) for row, own in enumerate(drawn.tolist())}
+        values = {str(row): dict(enumerate(scores)) for row, scores in enumerate(drawn.tolist())}
         best = not_shown_to_be_worse(values, higher=True, grain=1 / 1000)
         return "any is called worse" if len(best) < rows else "all are the best"
 
@@ -183,7 +184,7 @@ def _first_of_unequal(rng: np.random.Generator, n: int) -> str:
     return "any is called worse" if len(not_shown_to_be_worse(values, higher=True)) < 2 else "all are the best"
 
 
-def _first_as_it_was(rng: np.random.Generator, n: int) -> str:
+def _first_against_leader(rng: np.random.Generator, n: int) -> str:
     rows = [_runs(rng, n) for _ in range(5)]
     leader = max(rows, key=lambda row: row.mean)
     p_values = [welch_p_value(row, leader) or 0.0 for row in rows if row is not leader]
@@ -194,11 +195,11 @@ def _gates() -> Iterator[Scenario]:
     for drop in (-2.0, 0.0, 0.5, 1.0, 3.0):
         words = f"worse by {drop:g}" if drop > 0 else f"better by {-drop:g}" if drop else "no change"
         yield Scenario("gate", f"{words}, {ALLOWED:g} allowed", _gate(drop), ("pass", "FAIL", "open"))
-    yield Scenario("gate", "worse by 1, by the means alone", _gate_as_it_was, ("pass",))
+    yield Scenario("gate", "worse by 1, by the means alone", _gate_by_means, ("pass",))
 
 
 def _differences(rng: np.random.Generator, n: int, drop: float) -> list[float]:
-    """Of runs before and now with the same seeds, between which code changed: what they share is lost."""
+    """Return the worsening per seed; runs are independent, because a change of code removes any correlation."""
     return (rng.normal(0, 1, n) - rng.normal(-drop, 1, n)).tolist()
 
 
@@ -212,7 +213,7 @@ def _gate(drop: float) -> Trial:
     return trial
 
 
-def _gate_as_it_was(rng: np.random.Generator, n: int) -> str:
+def _gate_by_means(rng: np.random.Generator, n: int) -> str:
     return "pass" if np.mean(_differences(rng, n, 1.0)) <= ALLOWED else "other"
 
 

@@ -1,6 +1,6 @@
-"""``python -m benchmarks.growth``: time and memory against steps, submissions, seeds and records, as JSON.
+"""``python -m benchmarks.growth``: time and memory for growing numbers of steps, submissions, seeds and records.
 
-Each size is measured in a process of its own, whose peak memory is its own.
+The output is JSON. Each size has a separate process, so that its peak memory can be measured.
 """
 
 import json
@@ -22,15 +22,15 @@ SIZES = {
     "records, compared for the first time": (10, 100, 1_000, 10_000),
     "records, compared again": (10, 100, 1_000, 10_000),
 }
-# From a folder and a size to the work whose time and memory are measured.
+# Folder and size -> the function whose time and memory are measured.
 Measured = Callable[[Path, int], Callable[[], object]]
 
 
 def steps(folder: Path, size: int) -> Callable[[], object]:
-    """The train phase of a network that takes next to no time, so that what grows is the harness's."""
+    """Train a network that takes almost no time, so that the harness's own time is measured."""
     import torch
 
-    from bench.job.training import Trainer
+    from bench.job.phases.training import Trainer
     from tests.job.making_jobs import make_spec
 
     torch.set_num_threads(1)
@@ -39,37 +39,39 @@ def steps(folder: Path, size: int) -> Callable[[], object]:
 
 
 def submissions(folder: Path, size: int) -> Callable[[], object]:
-    """From paths to a plan."""
+    """Plan one seed of ``size`` submissions."""
     return lambda: plan(folder, size, 1)
 
 
 def seeds(folder: Path, size: int) -> Callable[[], object]:
-    """From one path to a plan."""
+    """Plan ``size`` seeds of one submission."""
     return lambda: plan(folder, 1, size)
 
 
 def plan(folder: Path, count: int, seeds_each: int) -> object:
     from bench.contract.tracks import load_tracks
-    from bench.run.discovery import discover
-    from bench.run.plan import make_plan
-    from bench.run.settings import Settings
+    from bench.harness.config import RunConfig
+    from bench.harness.planning.planner import make_plan
+    from bench.harness.submissions.discovery import discover
     from tests.making import write_submission, write_track
 
     tracks = load_tracks(write_track(folder))
     paths = [write_submission(folder, f"net{index}") for index in range(count)]
     started = time.perf_counter()
-    found, _ = discover(paths, tracks)
-    settings = Settings("quick", f"0-{seeds_each - 1}", "base", "cpu", folder / "results", folder)
-    made, _ = make_plan(found, settings)
-    assert len(made.jobs()) == count * seeds_each
+    sources, _ = discover(paths, tracks)
+    config = RunConfig(
+        profile="quick", seeds=f"0-{seeds_each - 1}", device="cpu", results=folder / "results", data_root=folder
+    )
+    run_plan = make_plan(sources, config)
+    assert len(run_plan.jobs()) == count * seeds_each
     return time.perf_counter() - started
 
 
 def records(folder: Path, size: int) -> Callable[[], object]:
-    """From a folder to a table. Writing the records is left to another process, for its memory."""
+    """Create a table from a results folder, whose records another process has written, to exclude its memory."""
     from bench.report.compare import comparison_text
-    from bench.report.reading import read_brief
-    from bench.report.summary import summarize
+    from bench.report.records.aggregate import summarize
+    from bench.report.records.load import read_brief
 
     return lambda: comparison_text(summarize(read_brief(folder / "results")[0]))
 
@@ -84,25 +86,25 @@ MEASURED: dict[str, Measured] = {
 
 
 def measure(name: str, folder: Path, size: int) -> dict[str, float]:
-    """In this process: seconds of the work without imports, and the peak of the whole process."""
+    """Return the seconds of the work without imports, and the peak memory of this process."""
     work = MEASURED[name](folder, size)
     started = time.perf_counter()
-    answer = work()
-    seconds = answer if isinstance(answer, float) else time.perf_counter() - started
+    result = work()
+    seconds = result if isinstance(result, float) else time.perf_counter() - started
     return {"seconds": seconds, "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
 
 
 def in_process(name: str, folder: Path, size: int) -> dict[str, float]:
-    """The same in a process of its own."""
+    """Call ``measure`` in a separate process."""
     command = [sys.executable, "-m", "benchmarks.growth", name, str(folder), str(size)]
     variables = {**os.environ, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(folder / "cache")}
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=variables, cwd=REPOSITORY)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    completed = subprocess.run(command, check=True, capture_output=True, text=True, env=variables, cwd=REPOSITORY)
+    measured: dict[str, float] = json.loads(completed.stdout.splitlines()[-1])
+    return measured
 
 
 def main() -> None:
-    """All sizes of everything."""
+    """Measure all sizes; with arguments, measure one size in this process."""
     if len(sys.argv) > 1:
         name, folder, size = sys.argv[1:]
         print(json.dumps(measure(name, Path(folder), int(size))))

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.page``: put what was measured last into docs/performance.md, between its marks."""
+"""``python -m benchmarks.page``: write the latest measurements into docs/performance.md, between its marks."""
 
 import json
 import re
@@ -11,12 +11,12 @@ from bench.files import REPOSITORY, write_bytes
 
 PAGE = REPOSITORY / "docs" / "performance.md"
 MEASURED, GROWTH = (REPOSITORY / ".benchmarks" / name for name in ("now.json", "growth.json"))
-ON_GPU = REPOSITORY / "benchmarks" / "gpu.json"  # committed once it was measured
+ON_GPU = REPOSITORY / "benchmarks" / "gpu.json"  # committed after a measurement
 BESIDE = ("what", "beside", "times as fast", "ours", "theirs", "goal")
 
 
 def main() -> None:
-    """Rewrite the tables of which there are measurements here."""
+    """Rewrite the tables for which this machine has measurements."""
     sections = {}
     if MEASURED.exists():
         measured = json.loads(MEASURED.read_text())
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def with_sections(page: str, sections: dict[str, str]) -> str:
-    """``page`` with texts between their marks."""
+    """Return ``page`` with each text inserted between the marks of its name."""
     for name, text in sections.items():
         begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
         pattern = re.escape(begin) + ".*?" + re.escape(end)
@@ -42,41 +42,41 @@ def with_sections(page: str, sections: dict[str, str]) -> str:
 
 
 def grid(titles: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     return str(tabulate(list(rows), headers=titles, tablefmt="pipe", disable_numparse=True))
 
 
 def machine(measured: dict[str, Any]) -> str:
-    """What it was measured on."""
-    found = measured["machine_info"]["capbench"]
-    packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items() if version)
-    memory = f"{found['memory_bytes'] / 2**30:.0f} GiB"
+    """Return a line that describes the machine, its packages and the date."""
+    info = measured["machine_info"]["capbench"]
+    packages = ", ".join(f"{name} {version}" for name, version in info["packages"].items() if version)
+    memory = f"{info['memory_bytes'] / 2**30:.0f} GiB"
     date = measured["datetime"][:10]
     return (
-        f"{found['device']}, {found['cores']} cores, {memory}, {found['system'].split()[0]}, Python "
-        f"{found['python']}, {packages}; {date}."
+        f"{info['device']}, {info['cores']} cores, {memory}, {info['system'].split()[0]}, Python "
+        f"{info['python']}, {packages}; {date}."
     )
 
 
-def times_as_fast(found: dict[str, float]) -> str:
-    """A ratio with its interval."""
-    return f"**{found['ratio']:.2f}** [{found['low']:.2f}, {found['high']:.2f}]"
+def times_as_fast(speedup: dict[str, float]) -> str:
+    """Return a ratio with its interval."""
+    return f"**{speedup['ratio']:.2f}** [{speedup['low']:.2f}, {speedup['high']:.2f}]"
 
 
 def beside(measured: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    """A row a rival."""
+    """Yield one row per alternative that a benchmark is compared with."""
     for benchmark in measured["benchmarks"]:
         info, first = benchmark["extra_info"], True
-        for name, found in info.get("against", {}).items():
+        for name, speedup in info.get("against", {}).items():
             goal = f"{info['goal']:g}" if first and info["goal"] else ""
             ours = time_text(benchmark["stats"]["median"])
             what = info["what"] if first else ""
-            yield what, name, times_as_fast(found), ours, time_text(found["seconds"]), goal
+            yield what, name, times_as_fast(speedup), ours, time_text(speedup["seconds"]), goal
             first = False
 
 
 def alone(measured: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    """A row for each benchmark without a rival."""
+    """Yield one row per benchmark without an alternative."""
     for benchmark in measured["benchmarks"]:
         if "against" not in benchmark["extra_info"]:
             stats = benchmark["stats"]
@@ -85,23 +85,23 @@ def alone(measured: dict[str, Any]) -> Iterator[tuple[str, ...]]:
 
 
 def growth(measured: dict[str, dict[str, dict[str, float]]]) -> str:
-    """A row for each size of each thing."""
+    """Return the table with one row per size of each quantity."""
     rows = (
         (
-            what if index == 0 else "",
+            quantity if index == 0 else "",
             f"{int(size):,}",
-            time_text(found["seconds"]),
-            time_text(found["seconds"] / int(size)),
-            f"{found['peak_bytes'] / 1e6:,.0f} MB",
+            time_text(cost["seconds"]),
+            time_text(cost["seconds"] / int(size)),
+            f"{cost['peak_bytes'] / 1e6:,.0f} MB",
         )
-        for what, sizes in measured.items()
-        for index, (size, found) in enumerate(sizes.items())
+        for quantity, sizes in measured.items()
+        for index, (size, cost) in enumerate(sizes.items())
     )
     return grid(("against", "how many", "time", "each", "peak memory of the process"), rows)
 
 
 def time_text(seconds: float) -> str:
-    """Three digits and a unit."""
+    """Format a time with three digits and a unit."""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}" if seconds / size < 1000 else f"{seconds / size:,.0f} {unit}"

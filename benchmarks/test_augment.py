@@ -1,4 +1,4 @@
-"""Batched augmentations beside torchvision's, which work on one image after another. One thread, 512 images."""
+"""Batched augmentations compared with torchvision's, image by image. One thread, 512 images."""
 
 from collections.abc import Callable
 
@@ -53,7 +53,7 @@ def test_augmentation(benchmark: BenchmarkFixture, name: str) -> None:
         return [transform(image) for image in images]
 
     theirs = {"torchvision, PIL images one by one": on_pictures, "torchvision, tensors one by one": on_tensors}
-    if name == "erasing":  # which PIL images cannot have
+    if name == "erasing":  # torchvision does not implement it for PIL images
         del theirs["torchvision, PIL images one by one"]
-    there = images.to(DEVICE)
-    versus(benchmark, lambda: ours(there), theirs, what=f"{name}, {BATCH} images", goal=goal, gpu_goal=50)
+    on_device = images.to(DEVICE)
+    versus(benchmark, lambda: ours(on_device), theirs, what=f"{name}, {BATCH} images", goal=goal, gpu_goal=50)

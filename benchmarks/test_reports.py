@@ -1,4 +1,4 @@
-"""Tables from records, and how long commands take to start."""
+"""Time of tables from records, and of the start of commands."""
 
 import subprocess
 import sys
@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.contract.records import Curves, Record, record_path, write_record
+from bench.contract.records.files import record_path, write_record
+from bench.contract.records.record import Curves, Record
 from bench.report.compare import comparison_text
-from bench.report.reading import read_brief
-from bench.report.summary import summarize
+from bench.report.records.aggregate import summarize
+from bench.report.records.load import read_brief
 from tests.report.making_records import make_record
 
 
 def realistic(submission: int, seed: int) -> Record:
-    """A record as long as a real one: a hundred windows of two curves."""
+    """Return a record of realistic size: two curves of a hundred windows."""
     record = make_record(f"net{submission}", seed, 0.3 + submission / 10_000 + seed / 1000)
     assert record.training is not None
     values = {name: [0.123456789 * index + seed for index in range(100)] for name in ("loss", "accuracy")}
@@ -25,7 +26,7 @@ def realistic(submission: int, seed: int) -> Record:
 
 
 def write_records(folder: Path, count: int) -> Path:
-    """So many records, ten seeds a submission."""
+    """Write ``count`` records, ten seeds per submission."""
     for index in range(count):
         record = realistic(index // 10, index % 10)
         write_record(record_path(folder, record.identity, record.protocol), record)
@@ -34,20 +35,20 @@ def write_records(folder: Path, count: int) -> Path:
 
 @pytest.fixture
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An index of records of its own."""
+    """Use a separate index of records."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     yield tmp_path / "cache"
 
 
 def test_compare_1000_records(benchmark: BenchmarkFixture, tmp_path: Path, own_cache: Path) -> None:
-    """For `bench check --baseline`."""
+    """Measure the time of a table, for `bench check --baseline`."""
     results = write_records(tmp_path / "results", 1000)
     benchmark.pedantic(lambda: comparison_text(summarize(read_brief(results)[0])), warmup_rounds=1, rounds=5)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["compare"]], ids=" ".join)
 def test_start(benchmark: BenchmarkFixture, arguments: list[str]) -> None:
-    """Of a command, on the committed records."""
+    """Measure the time of a command with the committed records, start included."""
     command = [sys.executable, "-m", "bench", *arguments]
     benchmark.extra_info["what"] = f"bench {' '.join(arguments)}"
     benchmark.pedantic(

@@ -1,4 +1,4 @@
-"""Samples of a diffusion model beside a plain loop, and FID beside torch-fidelity's."""
+"""Samples of a diffusion model compared with a plain loop, and FID compared with torch-fidelity."""
 
 import sys
 from contextlib import ExitStack
@@ -11,10 +11,10 @@ from PIL import Image
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.files import REPOSITORY
-from bench.measure import weights
-from bench.run.devices import usable_cores
-from bench.run.executors.local import environment
-from bench.run.speeds import Worker
+from bench.harness.commands.measure_speeds import Worker
+from bench.harness.executors.local import environment
+from bench.harness.planning.devices import usable_cores
+from bench.measure.metrics import weights
 from benchmarks.specs import bare_environment
 from benchmarks.versus import versus
 
@@ -23,21 +23,23 @@ FID_IMAGES = 50
 
 
 def test_ddpm_samples_beside_a_plain_loop(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
-    """All cores, in a process each with its own environment."""
+    """Use all cores, and a separate process with its own environment for each method."""
     cores = usable_cores()
     variables = {"plain": bare_environment(), "harness": environment(cores)}
     with ExitStack() as stack:
         workers = {}
-        for way, own in variables.items():
+        for method, environment_variables in variables.items():
             command = [
                 sys.executable,
                 "-m",
                 "benchmarks.sampling",
-                way,
+                method,
                 *map(str, (DDPM_STEPS, DDPM_IMAGES, cores)),
             ]
-            worker = Worker(command, way, cwd=REPOSITORY, variables=own, log=tmp_path / f"{way}.log")
-            workers[way] = stack.enter_context(worker)
+            worker = Worker(
+                command, method, cwd=REPOSITORY, variables=environment_variables, log=tmp_path / f"{method}.log"
+            )
+            workers[method] = stack.enter_context(worker)
         what = f"{DDPM_IMAGES} samples of convnext_ddpm, {DDPM_STEPS} of its 1,000 steps, {cores} threads, float32"
         versus(
             benchmark,
@@ -58,12 +60,12 @@ def _weights() -> None:
 @pytest.mark.usefixtures("_weights")
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # torch-fidelity's, on two cores
 def test_features_beside_torch_fidelity(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
-    """A second submission's: the reference's features are kept, where torch-fidelity reads both folders again."""
+    """Features of a second submission: those of the reference are cached; torch-fidelity reads both folders."""
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     from torch_fidelity.utils import extract_featuresdict_from_input_id
 
-    from bench.job.inception_figures import FeatureReader
-    from bench.measure.inception import Inception
+    from bench.job.sample_metrics.inception import FeatureReader
+    from bench.measure.metrics.inception import Inception
 
     images = np.random.default_rng(0).integers(0, 256, (FID_IMAGES, 3, 32, 32), dtype=np.uint8)
     folders = [tmp_path / "samples", tmp_path / "reference"]
@@ -80,10 +82,10 @@ def test_features_beside_torch_fidelity(benchmark: BenchmarkFixture, tmp_path: P
     extractor = Theirs("legacy").to(memory_format=torch.contiguous_format).eval().requires_grad_(False)
 
     def ours() -> object:
-        kept = tmp_path / "kept"
-        for file in kept.glob("*") if kept.exists() else ():
+        cache = tmp_path / "cache"
+        for file in cache.glob("*") if cache.exists() else ():
             file.unlink()
-        return reader.features(images, kept)
+        return reader.features(images, cache)
 
     def theirs() -> object:
         options = {"verbose": False, "cuda": False, "batch_size": 64}
@@ -102,18 +104,18 @@ def test_features_beside_torch_fidelity(benchmark: BenchmarkFixture, tmp_path: P
 
 
 def test_frechet_distance_beside_torch_fidelity(benchmark: BenchmarkFixture) -> None:
-    """What is left of FID once there are features."""
+    """Time of FID, features excluded."""
     from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
-    from bench.measure.frechet import frechet_distance, gaussian_of
+    from bench.measure.metrics.frechet import frechet_distance, gaussian_of
 
     generator = np.random.default_rng(0)
     samples, reference = (generator.normal(size=(4000, 2048)).astype(np.float32) for _ in range(2))
     known = gaussian_of(reference)
 
     def theirs() -> object:
-        both = [fid_features_to_statistics(torch.from_numpy(side)) for side in (samples, reference)]
-        return fid_statistics_to_metric(*both, verbose=False)
+        statistics = [fid_features_to_statistics(torch.from_numpy(side)) for side in (samples, reference)]
+        return fid_statistics_to_metric(*statistics, verbose=False)
 
     versus(
         benchmark,

@@ -1,4 +1,4 @@
-"""A training step under the harness, beside a loop written by hand, and beside what authors of papers write."""
+"""A training step in the harness, compared with a loop written by hand and with the usual code of papers."""
 
 import sys
 from contextlib import ExitStack
@@ -9,29 +9,30 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.contract.jobs import CHECKPOINT, Execution, JobSpec, Precision
+from bench.contract.jobs.files import CHECKPOINT
+from bench.contract.jobs.spec import Execution, JobSpec, Precision
 from bench.contract.submission import Batch
-from bench.data.parts import write_array
+from bench.data.arrays import write_array
 from bench.files import REPOSITORY
-from bench.job.speed import work_of
-from bench.job.training import Trainer, start_training
-from bench.run.devices import usable_cores
-from bench.run.speeds import Worker, submission_worker
+from bench.harness.commands.measure_speeds import Worker, submission_worker
+from bench.harness.planning.devices import usable_cores
+from bench.job.phases.training import Trainer, start_training
+from bench.job.speed import timed_calls
 from benchmarks.specs import DEVICE, bare_environment, spec_of
-from benchmarks.versus import Work, versus
+from benchmarks.versus import WorkItem, versus
 
-STEPS = 20  # a round
+STEPS = 20  # per round
 
 
 @pytest.mark.parametrize("what", ["train", "infer"])
 def test_se_dsconv(benchmark: BenchmarkFixture, what: str) -> None:
-    """For `bench check --baseline`: a speed by itself."""
-    work = work_of(spec_of("se_dsconv"))
+    """Measure a speed without an alternative, for `bench check --baseline`."""
+    work = timed_calls(spec_of("se_dsconv"))
     benchmark.pedantic(work[what], warmup_rounds=2, rounds=20)
 
 
 def test_harness_beside_a_loop_by_hand(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
-    """Budget, order of images, seeding, logging, progress and a checkpoint a round, which is many."""
+    """Measure the cost of budget, order of images, seeding, logging, progress, and one checkpoint per round."""
     spec = training_spec(tmp_path)
     versus(
         benchmark,
@@ -54,7 +55,7 @@ def training_spec(folder: Path) -> JobSpec:
     return spec.model_copy(update={"data": spec.data.model_copy(update=arrays)})
 
 
-def harness_training(spec: JobSpec) -> Work:
+def harness_training(spec: JobSpec) -> WorkItem:
     trainer = Trainer(spec)
     model = start_training(trainer.submission, spec, trainer.budget, trainer.device)
     log = trainer.log
@@ -66,8 +67,8 @@ def harness_training(spec: JobSpec) -> Work:
     return train
 
 
-def bare_training(spec: JobSpec) -> Work:
-    trainer = Trainer(spec)  # for its data and its submission
+def bare_training(spec: JobSpec) -> WorkItem:
+    trainer = Trainer(spec)  # only its data and its submission are used
     submission, images, labels = trainer.submission, trainer.images, trainer.labels
     start_training(submission, spec, trainer.budget, trainer.device)
 
@@ -83,7 +84,7 @@ def bare_training(spec: JobSpec) -> Work:
 
 
 def test_checkpoint(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
-    """What comes every 30 seconds."""
+    """Measure the checkpoint that a training writes every 30 seconds."""
     trainer = Trainer(training_spec(tmp_path))
     model = start_training(trainer.submission, trainer.spec, trainer.budget, trainer.device)
     benchmark.pedantic(lambda: trainer._checkpoint(model), rounds=20)
@@ -93,39 +94,41 @@ def test_checkpoint(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("precision", [p for p in get_args(Precision) if p != "tf32" or DEVICE != "cpu"])
 def test_step_beside_what_authors_write(benchmark: BenchmarkFixture, tmp_path: Path, precision: Precision) -> None:
-    """All cores, each way in a process of its own with its own environment, asked by turns."""
+    """Use all cores; each method has a separate process with its own environment, and they run alternately."""
     cores = usable_cores()
-    ways = {"DataLoader with 2 workers, PIL, eager float32": "pictures-2"}
+    methods = {"DataLoader with 2 workers, PIL, eager float32": "pictures-2"}
     if precision == "fp32":
-        ways |= {
+        methods |= {
             "the same without workers": "pictures-0",
             "batched augmentation instead": "batched",
             "and channels-last order": "channels-last",
         }
     with ExitStack() as stack:
 
-        def asked(worker: Worker) -> Work:
+        def started(worker: Worker) -> WorkItem:
             stack.enter_context(worker)
             return lambda: worker.seconds("train", STEPS)
 
-        def theirs(way: str) -> Work:
-            command = [sys.executable, "-m", "benchmarks.papers_step", way]
-            log = tmp_path / f"{way}.log"
-            return asked(Worker(command, way, cwd=REPOSITORY, variables=bare_environment(), log=log))
+        def theirs(method: str) -> WorkItem:
+            command = [sys.executable, "-m", "benchmarks.papers_step", method]
+            log = tmp_path / f"{method}.log"
+            return started(Worker(command, method, cwd=REPOSITORY, variables=bare_environment(), log=log))
 
         execution = Execution(precision=precision)
         spec = spec_of("se_dsconv", work=tmp_path / "ours", threads=cores, execution=execution)
-        ours = asked(submission_worker(spec, REPOSITORY, "ours"))
+        ours = started(submission_worker(spec, REPOSITORY, "ours"))
         what = f"{STEPS} training steps of se_dsconv, batch 128, {cores} threads, {precision}"
-        rivals = {name: theirs(way) for name, way in ways.items()}
-        versus(benchmark, ours, rivals, what=what, goal=2.5, gpu_goal=15)
+        alternatives = {name: theirs(method) for name, method in methods.items()}
+        versus(benchmark, ours, alternatives, what=what, goal=2.5, gpu_goal=15)
 
 
-@pytest.mark.filterwarnings("ignore")  # the compiler's own, which it would fail of
+@pytest.mark.filterwarnings("ignore")  # warnings of the compiler, which would fail the test
 @pytest.mark.parametrize("way", ["bf16", "compiled"])
 @pytest.mark.parametrize("name", ["se_dsconv", "inverted_residual_se", "resnet20", "dcgan_000", "convnext_ddpm"])
 def test_ways_to_compute_a_step(benchmark: BenchmarkFixture, tmp_path: Path, name: str, way: str) -> None:
-    """One thread. It depends on the network, and on device and versions."""
+    """Compare with eager float32 on one thread; the result depends on network, device and versions."""
     execution = Execution(precision="bf16") if way == "bf16" else Execution(compiled=True)
-    plain, other = (work_of(spec_of(name, work=tmp_path, execution=e))["train"] for e in (Execution(), execution))
+    plain, other = (
+        timed_calls(spec_of(name, work=tmp_path, execution=e))["train"] for e in (Execution(), execution)
+    )
     versus(benchmark, other, {"eager float32": plain}, what=f"a training step of {name}, {way}", rounds=6)

@@ -1,4 +1,4 @@
-"""Our way of doing something beside the usual ones, by turns in one process, as ratios."""
+"""Alternating measurements of our implementation and of alternatives, as ratios of times."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -9,18 +9,18 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench.stats.medians import median_interval
 from benchmarks.specs import DEVICE
 
-Work = Callable[[], object]
+WorkItem = Callable[[], object]
 
 
-def seconds(work: Work) -> float:
-    """How long a call takes."""
+def seconds(work: WorkItem) -> float:
+    """Return the seconds of one call."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
-def to_its_end(work: Work) -> Work:
-    """The same, done once the device has done it too."""
+def to_its_end(work: WorkItem) -> WorkItem:
+    """Return ``work`` followed by a wait for the device."""
     if DEVICE == "cpu":
         return work
 
@@ -31,10 +31,10 @@ def to_its_end(work: Work) -> Work:
     return waited
 
 
-def versus(  # noqa: PLR0913 - what a benchmark is
+def versus(  # noqa: PLR0913 - the options of a benchmark
     benchmark: BenchmarkFixture,
-    ours: Work,
-    theirs: Mapping[str, Work],
+    ours: WorkItem,
+    theirs: Mapping[str, WorkItem],
     *,
     what: str,
     rounds: int = 12,
@@ -44,17 +44,17 @@ def versus(  # noqa: PLR0913 - what a benchmark is
 ) -> None:
     """Measure ``ours``, and before each of its rounds one round of each of ``theirs``.
 
-    What a machine does meanwhile therefore falls on all alike. The ratio, theirs over ours, is taken round by
-    round; of its median there is an interval that assumes no distribution. Both go into the benchmark's
-    ``extra_info``, from which docs/performance.md is made.
+    Background load therefore affects all alike. The ratio of each round is their time divided by ours. Its median,
+    with a distribution-free interval, is stored in the benchmark's ``extra_info``, the source of
+    docs/performance.md.
 
     Args:
         ours: One round of ours.
-        theirs: One round of each rival, by its name.
-        what: What is done, in words.
-        rounds: At least six.
-        warm_up: Whether a round goes before them that does not count.
-        goal: The ratio that was aimed at, over the first rival.
+        theirs: Name of an alternative -> one round of it.
+        what: Description of the work.
+        rounds: Number of rounds, at least six.
+        warm_up: Whether to run one unmeasured round first.
+        goal: The ratio to reach against the first alternative on a CPU; None for no goal.
         gpu_goal: The same on a GPU.
     """
     goal = goal if DEVICE == "cpu" else gpu_goal
@@ -70,8 +70,12 @@ def versus(  # noqa: PLR0913 - what a benchmark is
         ours()
         times = {name: [] for name in theirs}
     benchmark.pedantic(ours, setup=theirs_first, rounds=rounds)
-    own = list(benchmark.stats.stats.data)
-    benchmark.extra_info |= {"what": what, "goal": goal, "against": {n: _ratio(t, own) for n, t in times.items()}}
+    our_times = list(benchmark.stats.stats.data)
+    benchmark.extra_info |= {
+        "what": what,
+        "goal": goal,
+        "against": {n: _ratio(t, our_times) for n, t in times.items()},
+    }
 
 
 def _ratio(theirs: list[float], ours: list[float]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Canonical blocks and networks that submissions are composed of. They import torch only."""
+"""Reference blocks and networks, the building blocks of submissions. They depend only on torch."""
 
 from reference_models import lopez
 from reference_models.averaging import ExponentialMovingAverage

@@ -1,7 +1,8 @@
 """A small conditional UNet of depthwise-separable ConvNeXt blocks, for denoising diffusion on 32×32 images.
 
-Blocks after Liu et al. 2022 (arXiv 2201.03545) in the form that an annotated DDPM tutorial of 2022 gave them,
-with both 3×3 convolutions made depthwise-separable; the U after Ronneberger et al. 2015 (arXiv 1505.04597).
+The blocks follow Liu et al. 2022 (arXiv 2201.03545) in the variant of an annotated DDPM tutorial of 2022, with
+both 3×3 convolutions replaced by depthwise-separable ones. The UNet follows Ronneberger et al. 2015 (arXiv
+1505.04597).
 """
 
 import math
@@ -15,9 +16,9 @@ from reference_models.depthwise_separable import DepthwiseSeparableConv2d
 
 
 def sinusoidal_embedding(times: Tensor, size: int) -> Tensor:
-    """Sines, then cosines, of ``times`` at ``size/2`` frequencies from 1 to 1/10,000; (B,) -> (B, size) float32.
+    """Return sines, then cosines, of ``times`` at ``size/2`` frequencies from 1 to 1/10,000; (B, size) float32.
 
-    Vaswani et al. 2017 (arXiv 1706.03762, section 3.5), in the order that Ho et al. 2020 use for time steps.
+    Vaswani et al. 2017 (arXiv 1706.03762, section 3.5), in the order of Ho et al. 2020 for time steps, (B,).
     """
     half = size // 2
     steps = torch.arange(half, device=times.device, dtype=torch.float32)
@@ -26,10 +27,11 @@ def sinusoidal_embedding(times: Tensor, size: int) -> Tensor:
 
 
 class ConvNeXtBlock(nn.Module):
-    """Depthwise 7×7, then two depthwise-separable 3×3 convolutions over a hidden width of twice ``out_channels``.
+    """A depthwise 7×7 and two depthwise-separable 3×3 convolutions; the hidden width is twice ``out_channels``.
 
-    (B, C, H, W), and (B, T) if ``time_width`` is given -> (B, out, H, W). The time vector is added a channel
-    after the 7×7 convolution. Normalisation is over all channels and pixels of an image (one group).
+    (B, C, H, W), and a time vector (B, T) if ``time_width`` is not None -> (B, out, H, W). A projection of the
+    time vector is added per channel after the 7×7 convolution. Normalisation is over all channels and pixels of
+    an image (one group).
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, time_width: int | None) -> None:
@@ -55,7 +57,7 @@ class ConvNeXtBlock(nn.Module):
 
 
 class SelfAttention2d(nn.Module):
-    """Full attention between pixels, on a normalised input that is added back; (B, C, H, W) -> the same."""
+    """Residual self-attention over all pixels of the normalised input; (B, C, H, W) -> (B, C, H, W)."""
 
     def __init__(self, channels: int, *, heads: int = 4, head_width: int = 32) -> None:
         super().__init__()
@@ -66,7 +68,7 @@ class SelfAttention2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
-        # (B, 3 heads d, H, W) -> three of (B, heads, H W, d)
+        # (B, 3 heads d, H, W) -> three tensors (B, heads, H W, d)
         query, key, value = self.to_qkv(self.norm(x)).flatten(2).unflatten(1, (3, self.heads, -1)).mT.unbind(1)
         attended = F.scaled_dot_product_attention(query, key, value)
         out: Tensor = x + self.to_out(attended.mT.flatten(1, 2).unflatten(2, (height, width)))
@@ -74,7 +76,7 @@ class SelfAttention2d(nn.Module):
 
 
 class _Stage(nn.Module):
-    """Two blocks at one resolution."""
+    """Two blocks at the same resolution."""
 
     def __init__(self, in_channels: int, out_channels: int, time_width: int) -> None:
         super().__init__()
@@ -87,10 +89,10 @@ class _Stage(nn.Module):
 
 
 class ConvNeXtUNet(nn.Module):
-    """Noised images, their time steps and perhaps labels to predicted noise; 960,223 parameters as it is.
+    """A UNet from noised images, time steps and optional labels to predicted noise.
 
-    Three resolutions. The middle is one block and one attention layer; as in the tutorial that it follows, the
-    features of the highest resolution do not reach the upward path.
+    It has three resolutions, and 960,223 parameters with the default arguments. The middle is one block and one
+    attention layer. As in the tutorial, the features of the highest resolution are not used in the upward path.
     """
 
     def __init__(
@@ -103,15 +105,15 @@ class ConvNeXtUNet(nn.Module):
         embedding: int = 32,
         time_width: int = 256,
     ) -> None:
-        """Layers for the given sizes.
+        """Create the layers.
 
         Args:
             channels: Channels of the image.
             num_classes: Rows of the label table.
             stem: Channels of the first convolution.
             widths: Channels at full, half and quarter resolution.
-            embedding: Length of the sinusoidal embedding of time, and of a label's.
-            time_width: Length of the time vector that blocks receive.
+            embedding: Length of the sinusoidal embedding of a time step, and of the embedding of a label.
+            time_width: Length of the time vector passed to the blocks.
         """
         super().__init__()
         self.embedding = embedding
@@ -135,8 +137,8 @@ class ConvNeXtUNet(nn.Module):
         Args:
             x: (B, C, H, W) float32; H and W are multiples of 4.
             times: (B,) int64 time steps.
-            labels: (B,) int64; None for a prediction without labels.
-            kept: (B,) bool; where false the label is left out. All are used if it is None.
+            labels: (B,) int64; None for an unconditional prediction.
+            kept: (B,) bool; labels with False are ignored. None uses all labels.
 
         Returns:
             (B, C, H, W) float32.

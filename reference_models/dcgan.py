@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class DCGANGenerator(nn.Module):
-    """Noise to images in [-1, 1] by transposed convolutions; (B, latent, 1, 1) -> (B, channels, S, S)."""
+    """A generator of transposed convolutions: (B, latent, 1, 1) noise -> (B, channels, S, S) in [-1, 1]."""
 
     def __init__(
         self,
@@ -17,13 +17,13 @@ class DCGANGenerator(nn.Module):
         channels: int = 3,
         bias: bool = False,
     ) -> None:
-        """Layers of the given widths.
+        """Create the layers.
 
         Args:
             latent: Length of the noise vector.
-            widths: Channels at 4×4, 8×8, 16×16 and so on; one more layer doubles the side to S.
+            widths: Channels at 4×4, 8×8, 16×16 and so on; a last layer doubles the size to S×S.
             channels: Channels of the image.
-            bias: Whether the convolutions have biases; next to batch normalisation they only add parameters.
+            bias: Whether the convolutions have biases; before batch normalisation they only add parameters.
         """
         super().__init__()
         stages: list[nn.Module] = [*_up(latent, widths[0], stride=1, padding=0, bias=bias)]
@@ -38,7 +38,7 @@ class DCGANGenerator(nn.Module):
 
 
 class DCGANDiscriminator(nn.Module):
-    """Images to the probability that they are real; (B, channels, S, S) -> (B,) in (0, 1)."""
+    """A discriminator: (B, channels, S, S) images -> (B,) probabilities in (0, 1) of being real."""
 
     def __init__(
         self,
@@ -48,13 +48,13 @@ class DCGANDiscriminator(nn.Module):
         bias: bool = False,
         norm_first: bool = False,
     ) -> None:
-        """Layers of the given widths.
+        """Create the layers.
 
         Args:
             widths: Channels at S/2, S/4 and so on down to 4×4.
             channels: Channels of the image.
             bias: Whether the convolutions have biases.
-            norm_first: Whether the first layer is normalised too; DCGAN's is not (section 3).
+            norm_first: Whether the first layer has batch normalisation; in the paper it has none (section 3).
         """
         super().__init__()
         stages: list[nn.Module] = _down(channels, widths[0], norm=norm_first, bias=bias)
@@ -79,10 +79,10 @@ def _down(width_in: int, width_out: int, *, norm: bool, bias: bool) -> list[nn.M
 
 
 def dcgan_init_(network: nn.Module) -> nn.Module:
-    """Initialise in place as section 3 of the paper says, and return the network.
+    """Initialise the network in place as in section 3 of the paper, and return it.
 
-    Convolution weights from N(0, 0.02); batch normalisation weights from N(1, 0.02), biases 0, as the authors'
-    code and PyTorch's example do. Convolution biases keep PyTorch's default.
+    Convolution weights are drawn from N(0, 0.02²), batch normalisation weights from N(1, 0.02²), with biases 0, as
+    in the authors' code and PyTorch's example. Convolution biases keep PyTorch's default.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):

@@ -1,14 +1,14 @@
-"""DenseNet (Huang et al. 2017, arXiv 1608.06993): layers that see all earlier layers of their block."""
+"""DenseNet (Huang et al. 2017, arXiv 1608.06993): each layer receives all earlier layers of its block."""
 
 import torch
 from torch import Tensor, nn
 
 
 class DenseLayer(nn.Module):
-    """Adds ``growth`` feature maps to its input; (B, C, H, W) -> (B, C + growth, H, W).
+    """A layer that appends ``growth`` feature maps to its input; (B, C, H, W) -> (B, C + growth, H, W).
 
-    BN, ReLU, 3×3 convolution (section 3, H); with ``bottleneck`` BN, ReLU, 1×1 convolution to that many
-    channels come first (DenseNet-B, where it is four times the growth). No convolution has a bias.
+    BN, ReLU, 3×3 convolution (section 3, H). With ``bottleneck``, these are preceded by BN, ReLU and a 1×1
+    convolution to ``bottleneck`` channels (four times the growth in DenseNet-B). Convolutions have no biases.
     """
 
     def __init__(self, in_channels: int, growth: int, *, bottleneck: int | None = None) -> None:
@@ -26,7 +26,7 @@ class DenseLayer(nn.Module):
 
 
 class Transition(nn.Module):
-    """Between blocks: (BN, ReLU,) 1×1 convolution, 2×2 mean; (B, C, H, W) -> (B, out, H/2, W/2)."""
+    """A transition between blocks: (BN, ReLU,) 1×1 convolution, 2×2 mean; (B, C, H, W) -> (B, out, H/2, W/2)."""
 
     def __init__(self, in_channels: int, out_channels: int, *, norm: bool = True) -> None:
         super().__init__()
@@ -42,8 +42,8 @@ class Transition(nn.Module):
 class DenseNet(nn.Module):
     """The CIFAR networks of section 4.2; (B, channels, H, W) float32 -> (B, num_classes) logits.
 
-    A 3×3 convolution, dense blocks of equal depth with transitions between them, mean over space, linear layer.
-    Left as it is, it is DenseNet-BC of 100 layers with growth 12: 769,162 parameters for ten classes.
+    A 3×3 convolution, dense blocks of equal depth with transitions in between, mean over pixels, linear layer. The
+    default arguments give DenseNet-BC with 100 layers and growth 12: 769,162 parameters for ten classes.
     """
 
     def __init__(  # noqa: PLR0913 - what the paper and its followers vary
@@ -58,18 +58,18 @@ class DenseNet(nn.Module):
         channels: int = 3,
         num_classes: int = 10,
     ) -> None:
-        """Layers for the given sizes.
+        """Create the layers.
 
         Args:
-            growth: k, feature maps a layer adds.
-            layers_per_block: Dense layers a block; each is two convolutions with a bottleneck.
-            blocks: Dense blocks.
+            growth: k, feature maps added per layer.
+            layers_per_block: Dense layers per block; with a bottleneck, a layer has two convolutions.
+            blocks: Number of dense blocks.
             stem: k0, feature maps of the first convolution.
-            bottleneck: Whether layers have a 1×1 convolution to 4k channels first (DenseNet-B).
-            norm: Whether transitions and the end have batch normalisation and ReLU, and the stem no bias. The
-                paper's have; without, the stem has a bias in its place.
+            bottleneck: Whether layers start with a 1×1 convolution to 4k channels (DenseNet-B).
+            norm: Whether transitions and the end have batch normalisation and ReLU, as in the paper; if not, the
+                stem has a bias.
             channels: Channels of the image.
-            num_classes: Logits.
+            num_classes: Number of logits.
         """
         super().__init__()
         stages: list[nn.Module] = [nn.Conv2d(channels, stem, 3, padding=1, bias=not norm)]

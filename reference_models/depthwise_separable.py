@@ -4,10 +4,10 @@ from torch import Tensor, nn
 
 
 class DepthwiseSeparableConv2d(nn.Module):
-    """A k×k convolution a channel, then 1×1 across; (B, C, H, W) -> (B, out, H/stride, W/stride).
+    """A depthwise k×k, then a pointwise 1×1 convolution; (B, C, H, W) -> (B, out, H/stride, W/stride).
 
-    Nothing stands between the two, unlike in MobileNet, which has a normalisation and an activation there.
-    Without biases it has ``k² C + C·out`` parameters instead of the ``k² C·out`` of a full convolution.
+    There is no layer between the two, unlike in MobileNet, which has a normalisation and an activation there.
+    Without biases it has ``k² C + C·out`` parameters; a full convolution has ``k² C·out``.
     """
 
     def __init__(

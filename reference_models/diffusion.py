@@ -8,12 +8,12 @@ from torch import Tensor
 
 
 def linear_betas(steps: int) -> Tensor:
-    """Variances rising linearly from 1e-4 to 0.02 (section 4); (steps,) float64."""
+    """Return variances that rise linearly from 1e-4 to 0.02 (section 4); (steps,) float64."""
     return torch.linspace(1e-4, 0.02, steps, dtype=torch.float64)
 
 
 def cosine_betas(steps: int) -> Tensor:
-    """Variances of Nichol & Dhariwal 2021 (arXiv 2102.09672, equation 17, s = 0.008); (steps,) float64."""
+    """Return cosine variances (Nichol & Dhariwal 2021, arXiv 2102.09672, eq. 17; s = 0.008); (steps,) float64."""
     times = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
     signal = torch.cos((times + 0.008) / 1.008 * math.pi / 2) ** 2
     return (1 - signal[1:] / signal[:-1]).clamp(max=0.999)
@@ -23,7 +23,7 @@ SCHEDULES: dict[str, Callable[[int], Tensor]] = {"linear": linear_betas, "cosine
 
 
 def signal_shares(schedule: str, steps: int) -> Tensor:
-    """ᾱ of each time step (equation 4): the share of the image's variance that is left; (steps,) float64.
+    """Return ᾱ of each time step (equation 4): the remaining share of the image's variance; (steps,) float64.
 
     Raises:
         ValueError: If ``schedule`` is unknown.
@@ -34,11 +34,11 @@ def signal_shares(schedule: str, steps: int) -> Tensor:
 
 
 def diffuse(images: Tensor, noise: Tensor, share: Tensor) -> Tensor:
-    """``images`` after the forward process (equation 4).
+    """Apply the forward process to ``images`` (equation 4).
 
     Args:
         images: (B, C, H, W) float32 in [-1, 1].
-        noise: The same shape, from N(0, 1).
+        noise: Of the same shape, from N(0, 1).
         share: (B,) ᾱ of each image's time step.
     """
     share = share[:, None, None, None]
@@ -53,18 +53,18 @@ def ancestral_sample(
     *,
     steps: int | None = None,
 ) -> Tensor:
-    """Images from noise by the reverse process (algorithm 2), with the posterior's variance (section 3.2).
+    """Generate images from noise by the reverse process (algorithm 2), with the posterior variance (section 3.2).
 
     Args:
-        predict_noise: Of (B, C, H, W) noised images and (B,) int64 time steps.
-        noise: (B, C, H, W) float32 from N(0, 1): where the process starts.
+        predict_noise: Maps (B, C, H, W) noised images and (B,) int64 time steps to the noise.
+        noise: (B, C, H, W) float32 from N(0, 1), the start of the process.
         shares: (T,) float64 ᾱ, from ``signal_shares``.
-        generator: Of the noise that each step adds, on the device of ``noise``.
-        steps: How many of the T time steps to visit, evenly spread; the variances are those of the shortened
-            process (Nichol & Dhariwal 2021, section 4). All by default.
+        generator: For the noise added in each step; on the device of ``noise``.
+        steps: Number of evenly spaced time steps to visit, with the variances of the shortened process (Nichol &
+            Dhariwal 2021, section 4). None visits all T.
 
     Returns:
-        (B, C, H, W) float32, about in [-1, 1], not clipped.
+        (B, C, H, W) float32, approximately in [-1, 1], not clipped.
 
     Raises:
         ValueError: If ``steps`` is not between 1 and T.
@@ -82,6 +82,6 @@ def ancestral_sample(
         x = (x - beta / math.sqrt(1 - share) * predicted) / math.sqrt(1 - beta)
         if before < 1:
             deviation = math.sqrt(beta * (1 - before) / (1 - share))
-            # Drawn in the order of a plain tensor, whatever the memory order of x is.
+            # Drawn as a contiguous tensor, so that the noise does not depend on the memory format of x.
             x = x + deviation * torch.randn(x.shape, generator=generator, device=x.device)
     return x

@@ -1,4 +1,4 @@
-"""Inverted residual block (Sandler et al. 2018, arXiv 1801.04381, section 3.3), with MobileNetV3's options."""
+"""Inverted residual block (Sandler et al. 2018, arXiv 1801.04381, section 3.3) with options of MobileNetV3."""
 
 from collections.abc import Callable
 
@@ -10,10 +10,11 @@ Activation = Callable[[], nn.Module]
 
 
 class InvertedResidual(nn.Module):
-    """Expand by 1×1, filter each channel by 3×3, project by 1×1; (B, C, H, W) -> (B, out, H/stride, W/stride).
+    """An expanding 1×1, a depthwise 3×3 and a projecting 1×1 convolution.
 
-    Each convolution is bias-free and followed by batch normalisation, the first two by the activation too; the
-    projection is linear. The input is added where stride is 1 and widths are equal.
+    (B, C, H, W) -> (B, out, H/stride, W/stride). Convolutions have no biases and are followed by batch
+    normalisation, and the first two also by the activation; the projection is linear. The input is added if the
+    stride is 1 and the widths are equal.
     """
 
     def __init__(
@@ -26,16 +27,16 @@ class InvertedResidual(nn.Module):
         activation: Activation = nn.ReLU6,
         squeeze_reduction: int | None = None,
     ) -> None:
-        """Layers for the given widths.
+        """Create the layers.
 
         Args:
             in_channels: C.
             out_channels: Channels of the result.
-            expansion: t; the hidden layers have ``t C`` channels. With 1 there is no expanding convolution.
+            expansion: t; hidden layers have ``t C`` channels. With 1, there is no expanding convolution.
             stride: Of the depthwise convolution.
-            activation: Makes the two activations.
-            squeeze_reduction: Ratio of a bias-free squeeze-and-excitation before the projection, which Howard
-                et al. 2019 (arXiv 1905.02244, section 5.3) added; none by default.
+            activation: Creates an activation module; called for each activation.
+            squeeze_reduction: Reduction of a bias-free squeeze-and-excitation before the projection (Howard et al.
+                2019, arXiv 1905.02244, section 5.3); None for no such layer.
         """
         super().__init__()
         hidden = expansion * in_channels

@@ -1,14 +1,15 @@
-"""The eight plain networks that paper 004 (Lopez) searched over; CNN6, CNN7 and CNN2 are those it reports.
+"""The eight feed-forward networks in the search of paper 004 (Lopez); it reports CNN6, CNN7 and CNN2.
 
-All take (B, 3, 32, 32) float32 and give (B, 100) logits. Kernels other than 3×3 still pad by 1, so that sizes
-change. Widths such as 246, 38, 255 and 399 are the author's; the published counts need them.
+All map (B, 3, 32, 32) float32 to (B, 100) logits. Kernels of every size are padded by 1, so that sizes other
+than 3×3 change the resolution. Unusual widths such as 246, 38, 255 and 399 are the author's; they give the
+published counts.
 """
 
 from torch import nn
 
 
 def cnn1() -> nn.Sequential:
-    """1,481,574 parameters."""
+    """Build CNN1: 1,481,574 parameters."""
     return nn.Sequential(
         *_conv(3, 48, norm=True),
         *_conv(48, 100, norm=True, pool=nn.AvgPool2d(2)),
@@ -22,7 +23,7 @@ def cnn1() -> nn.Sequential:
 
 
 def cnn2() -> nn.Sequential:
-    """10,393,946 parameters; its fourth convolution has no normalisation."""
+    """Build CNN2: 10,393,946 parameters; the fourth convolution has no normalisation."""
     return nn.Sequential(
         *_conv(3, 32, norm=True),
         *_conv(32, 64, norm=True, pool=nn.MaxPool2d(2)),
@@ -35,7 +36,7 @@ def cnn2() -> nn.Sequential:
 
 
 def cnn3() -> nn.Sequential:
-    """805,406 parameters."""
+    """Build CNN3: 805,406 parameters."""
     leaky = nn.LeakyReLU(0.01)
     return nn.Sequential(
         *_conv(3, 32, kernel_size=7, norm=True, activation=leaky, pool=nn.MaxPool2d(2)),
@@ -48,7 +49,7 @@ def cnn3() -> nn.Sequential:
 
 
 def cnn4() -> nn.Sequential:
-    """471,160 parameters."""
+    """Build CNN4: 471,160 parameters."""
     leaky = nn.LeakyReLU(0.01)
     return nn.Sequential(
         *_conv(3, 32, kernel_size=5, norm=True, activation=leaky, pool=nn.AvgPool2d(2)),
@@ -62,7 +63,7 @@ def cnn4() -> nn.Sequential:
 
 
 def cnn5() -> nn.Sequential:
-    """856,708 parameters."""
+    """Build CNN5: 856,708 parameters."""
     return nn.Sequential(
         *_conv(3, 32, kernel_size=2, activation=nn.LeakyReLU(0.01), pool=nn.MaxPool2d(2)),
         *_conv(32, 128, pool=nn.MaxPool2d(2)),
@@ -72,7 +73,7 @@ def cnn5() -> nn.Sequential:
 
 
 def cnn6() -> nn.Sequential:
-    """2,494,022 parameters; no dropout."""
+    """Build CNN6: 2,494,022 parameters, without dropout."""
     return nn.Sequential(
         *_conv(3, 128, norm=True, pool=nn.MaxPool2d(2)),
         *_conv(128, 246, norm=True, pool=nn.MaxPool2d(2)),
@@ -83,7 +84,7 @@ def cnn6() -> nn.Sequential:
 
 
 def cnn7() -> nn.Sequential:
-    """3,004,917 parameters."""
+    """Build CNN7: 3,004,917 parameters."""
     leaky = nn.LeakyReLU(0.1)
     return nn.Sequential(
         *_conv(3, 38, norm=True, activation=leaky, pool=nn.MaxPool2d(2), dropout=0.25),
@@ -96,7 +97,7 @@ def cnn7() -> nn.Sequential:
 
 
 def cnn8() -> nn.Sequential:
-    """3,498,724 parameters; the last activation is on the logits."""
+    """Build CNN8: 3,498,724 parameters; the logits pass through an activation."""
     return nn.Sequential(
         *_conv(3, 32, kernel_size=5, norm=True),
         *_conv(32, 64, kernel_size=4, norm=True, pool=nn.MaxPool2d(2)),
@@ -110,7 +111,7 @@ def cnn8() -> nn.Sequential:
     )
 
 
-_RELU = nn.ReLU()  # without state, so that one serves all
+_RELU = nn.ReLU()  # stateless, so all layers can share it
 
 
 def _conv(  # noqa: PLR0913 - one line of the author's listing

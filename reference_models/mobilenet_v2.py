@@ -1,10 +1,10 @@
-"""MobileNetV2 (Sandler et al. 2018, arXiv 1801.04381, table 2): a yardstick, 3,504,872 parameters."""
+"""MobileNetV2 (Sandler et al. 2018, arXiv 1801.04381, table 2), a reference network with 3,504,872 parameters."""
 
 from torch import Tensor, nn
 
 from reference_models.inverted_residual import InvertedResidual
 
-# Expansion t, channels c, repeats n, stride s of the first: the paper's table 2.
+# Expansion t, channels c, repeats n, stride s of the first repeat (the paper's table 2).
 STAGES = (
     (1, 16, 1, 1),
     (6, 24, 2, 2),
@@ -17,7 +17,7 @@ STAGES = (
 
 
 class MobileNetV2(nn.Module):
-    """Images to logits; (B, 3, H, W) float32 -> (B, num_classes). H and W are 224 in the paper."""
+    """The classifier; (B, 3, H, W) float32 -> (B, num_classes) logits. H and W are 224 in the paper."""
 
     def __init__(self, num_classes: int = 1000, dropout: float = 0.2) -> None:
         super().__init__()

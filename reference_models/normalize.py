@@ -1,4 +1,4 @@
-"""From raw bytes to what a network likes: networks receive uint8 and normalise themselves."""
+"""Normalisation of uint8 images as the first layer of a network."""
 
 from collections.abc import Sequence
 
@@ -7,34 +7,34 @@ from torch import Tensor, nn
 
 
 def to_unit_range(images: Tensor) -> Tensor:
-    """uint8 images as float32 in [0, 1], in channels-last memory order.
+    """Convert uint8 images to float32 in [0, 1], in channels-last memory format.
 
     Args:
-        images: (B, C, H, W) uint8. Of float32 in channels-last order no copy is made, and they are overwritten.
+        images: (B, C, H, W) uint8. float32 images in channels-last format are not copied but overwritten.
 
     Returns:
-        (B, C, H, W) float32: what torchvision's ``ToTensor`` gives, for a batch.
+        (B, C, H, W) float32, equal to the result of torchvision's ``ToTensor`` for each image.
     """
     return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
 class Normalize(nn.Module):
-    """``(x / 255 - mean) / std`` a channel, of uint8 images; (B, C, H, W) uint8 -> float32.
+    """Normalisation per channel, ``(x / 255 - mean) / std``; (B, C, H, W) uint8 -> float32.
 
-    For bytes alone: float32 images in channels-last order are overwritten. ``Standardize`` takes either.
+    Only for uint8: float32 images in channels-last format are overwritten. ``Standardize`` accepts both.
 
-    The two vectors are buffers outside the state dict: they are constants of the data, not learned.
+    ``mean`` and ``std`` are non-persistent buffers, since they are constants of the data and not learned.
     """
 
     mean: Tensor
     std: Tensor
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        """Keep the two vectors.
+        """Register the two buffers.
 
         Args:
             mean: C values in [0, 1].
-            std: C values above 0, in the same unit.
+            std: C values above 0, on the same scale.
         """
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)

@@ -1,4 +1,4 @@
-"""ResNets for CIFAR (He et al. 2016, arXiv 1512.03385, section 4.2): 6n + 2 layers, shortcuts without weights."""
+"""ResNets for CIFAR (He et al. 2016, arXiv 1512.03385, section 4.2): 6n + 2 layers, parameter-free shortcuts."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -7,8 +7,8 @@ from torch import Tensor, nn
 class BasicBlock(nn.Module):
     """Two 3×3 convolutions and a shortcut; (B, C, H, W) -> (B, out, H/stride, W/stride).
 
-    Where the shape changes the shortcut takes every second pixel and pads new channels with zeros (the paper's
-    option A), so that it has no parameters.
+    If the shape changes, the shortcut takes every second pixel and pads new channels with zeros (option A of the
+    paper), so it has no parameters.
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1) -> None:
@@ -32,13 +32,13 @@ class BasicBlock(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    """Images to logits; (B, channels, H, W) float32 -> (B, num_classes).
+    """The CIFAR ResNet classifier; (B, channels, H, W) float32 -> (B, num_classes) logits.
 
-    ResNet-20 as it is: 269,722 parameters for ten classes (0.27 M in the paper's table 6).
+    The default arguments give ResNet-20: 269,722 parameters for ten classes (0.27 M in the paper's table 6).
     """
 
     def __init__(self, *, blocks_per_stage: int = 3, channels: int = 3, num_classes: int = 10) -> None:
-        """Layers of ``6 blocks_per_stage + 2`` weights in depth, 16, 32 and 64 channels wide."""
+        """Create ``6 blocks_per_stage + 2`` layers in three stages of 16, 32 and 64 channels."""
         super().__init__()
         stages: list[nn.Module] = [
             nn.Conv2d(channels, 16, 3, padding=1, bias=False),
@@ -59,7 +59,7 @@ class CifarResNet(nn.Module):
 
 
 def he_init_(network: nn.Module) -> nn.Module:
-    """Initialise convolutions in place as He et al. 2015 (arXiv 1502.01852, eq. 10) do; return the network."""
+    """Initialise convolutions in place as in He et al. 2015 (arXiv 1502.01852, eq. 10); return the network."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

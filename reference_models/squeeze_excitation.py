@@ -4,19 +4,19 @@ from torch import Tensor, nn
 
 
 class SqueezeExcitation(nn.Module):
-    """Rescales each channel by a gate computed from all channels' means; (B, C, H, W) -> (B, C, H, W).
+    """Channel-wise gates computed from the means of all channels; (B, C, H, W) -> (B, C, H, W).
 
-    Mean over space, linear C -> C/r, ReLU, linear C/r -> C, sigmoid, multiply (equations 2 to 4). With biases
-    it has ``2 C²/r + C/r + C`` parameters.
+    Mean over pixels, linear C -> C/r, ReLU, linear C/r -> C, sigmoid, multiply (equations 2 to 4). With biases it
+    has ``2 C²/r + C/r + C`` parameters.
     """
 
     def __init__(self, channels: int, *, reduction: int = 16, bias: bool = True) -> None:
-        """Layers for C channels.
+        """Create the layers.
 
         Args:
             channels: C.
-            reduction: r; has to divide C.
-            bias: Whether the two linear layers have biases; the original paper's have.
+            reduction: r; must divide C.
+            bias: Whether the two linear layers have biases, as in the paper.
 
         Raises:
             ValueError: If r does not divide C.

@@ -1,4 +1,4 @@
-"""Like ``Normalize``, for images of any dtype: what comes in is never written to."""
+"""A variant of ``Normalize`` for images of any dtype that never modifies its input."""
 
 import torch
 from torch import Tensor
@@ -7,12 +7,11 @@ from reference_models.normalize import Normalize
 
 
 class Standardize(Normalize):
-    """``(x / 255 - mean) / std`` per channel: (B, C, H, W) with values from 0 to 255 -> float32.
+    """Normalisation per channel, ``(x / 255 - mean) / std``; (B, C, H, W) with values from 0 to 255 -> float32.
 
-    ``Normalize`` computes in place on a copy, which ``Tensor.to`` makes only where it has something to change: of
-    float32 images in channels-last order it makes none, and overwrites them. It stays as it is for the sake of
-    the runs that were made with it; they all give it bytes. This one may be given bytes or floats, and as often as
-    one likes.
+    ``Normalize`` computes in place on the result of ``Tensor.to``, which makes no copy of float32 images in
+    channels-last format, so these are overwritten. It is not changed, since its code is hashed into committed
+    results; all of them use it on uint8 only. This class accepts uint8 and float images and never modifies them.
     """
 
     def forward(self, images: Tensor) -> Tensor:

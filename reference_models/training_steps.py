@@ -1,4 +1,4 @@
-"""The two training steps that most submissions share: a classifier's, and a generative adversarial network's."""
+"""Training steps that most submissions share: for a classifier and for a generative adversarial network (GAN)."""
 
 import torch
 import torch.nn.functional as F
@@ -9,12 +9,12 @@ from torch.optim import Optimizer
 def cross_entropy_step(
     model: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tensor
 ) -> dict[str, Tensor]:
-    """One update on the mean cross-entropy of a batch.
+    """Take one optimizer step on the mean cross-entropy of a batch.
 
     Args:
-        model: Gives logits, (B, K).
-        optimizer: Of the model's parameters.
-        images: (B, C, H, W), as the model takes them.
+        model: Maps images to logits, (B, K).
+        optimizer: The optimizer of the model's parameters.
+        images: (B, C, H, W), in the dtype and range that the model expects.
         labels: (B,) int64.
 
     Returns:
@@ -40,22 +40,22 @@ def adversarial_step(  # noqa: PLR0913 - two networks, two optimizers, two kinds
     fake_label: float = 0.0,
     mean_of_losses: bool = False,
 ) -> dict[str, Tensor]:
-    """One update of the discriminator, then one of the generator on the same fake images.
+    """Update the discriminator once, then the generator once on the same fake images.
 
-    Binary cross-entropy, the generator's in the non-saturating form (Goodfellow et al. 2014, arXiv 1406.2661,
-    section 3): it maximises log D(G(z)).
+    Both losses are binary cross-entropies. The generator's loss is the non-saturating one (Goodfellow et al. 2014,
+    arXiv 1406.2661, section 3): it maximises log D(G(z)).
 
     Args:
-        generator: Noise to images.
-        discriminator: Images to probabilities, (B,) in (0, 1).
-        generator_optimizer, discriminator_optimizer: Of either's parameters.
+        generator: Maps noise to images.
+        discriminator: Maps images to probabilities, (B,) in (0, 1).
+        generator_optimizer, discriminator_optimizer: The optimizers of the two networks' parameters.
         real: (B, C, H, W) float32 images, in the generator's range.
-        noise: As the generator takes it.
-        real_label, fake_label: The discriminator's targets; 0.9 and 0.1, say, for soft labels.
-        mean_of_losses: Whether the discriminator's loss is the mean over real and fake, not the sum.
+        noise: The generator's input.
+        real_label, fake_label: The discriminator's targets, such as 0.9 and 0.1 for soft labels.
+        mean_of_losses: Whether the discriminator's loss is the mean of the real and the fake loss, not the sum.
 
     Returns:
-        ``loss`` (the two added), ``discriminator_loss`` and ``generator_loss``, 0-dimensional, detached.
+        ``loss`` (their sum), ``discriminator_loss`` and ``generator_loss``, 0-dimensional, detached.
     """
     fake = generator(noise)
     on_real, on_fake = discriminator(real), discriminator(fake.detach())
@@ -79,5 +79,5 @@ def adversarial_step(  # noqa: PLR0913 - two networks, two optimizers, two kinds
 
 
 def to_bytes(images: Tensor, low: float, high: float) -> Tensor:
-    """Images with values in [low, high] as uint8: rounded, and clamped where they lie outside."""
+    """Convert images with values in [low, high] to uint8: scaled to [0, 255], rounded and clamped."""
     return ((images - low) * (255 / (high - low))).round().clamp(0, 255).to(torch.uint8)

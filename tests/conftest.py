@@ -10,7 +10,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from bench.data import cifair
-from bench.measure import weights
+from bench.measure.metrics import weights
 
 # A packed copy of the official files may lie beside the checkout; the package itself knows nothing of it.
 PACKED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -68,4 +68,4 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.path.relative_to(TESTS).as_posix()))
-    items.sort(key=lambda item: not item.path.is_relative_to(TESTS / "run") and item.path.parent != TESTS)
+    items.sort(key=lambda item: not item.path.is_relative_to(TESTS / "harness") and item.path.parent != TESTS)

@@ -17,7 +17,7 @@ from tests.making import bench
         ["new"],
         ["doctor"],
         ["fetch"],
-        ["floor"],
+        ["score-real"],
         ["verdict"],
         ["check"],
         ["status"],
@@ -66,7 +66,7 @@ def test_data_commands_without_data(tmp_path: Path) -> None:
     assert listed.returncode == 0 and str(tmp_path) in listed.stdout and "to get it" in listed.stdout
     assert bench("data", "verify", "--data-root", tmp_path).returncode == 5
     unpacked = bench("data", "unpack", tmp_path, "--data-root", tmp_path)
-    assert unpacked.returncode == 2 and "holds none of" in unpacked.stderr
+    assert unpacked.returncode == 2 and "contains none of" in unpacked.stderr
 
 
 @pytest.mark.real_data

@@ -8,8 +8,8 @@ import pytest
 
 from bench.errors import UsageError
 from bench.git import GitFailed, git
-from bench.measure import environment
-from bench.report.baseline import reference_records
+from bench.measure.machine import environment
+from bench.report.records.reference import reference_records
 from tests.report.making_contest import write_contest
 from tests.report.making_records import make_record
 

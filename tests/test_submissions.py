@@ -12,24 +12,24 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.contract.jobs import JobSpec
+from bench.contract.jobs.spec import JobSpec
 from bench.contract.submission import Budget
 from bench.contract.tracks import load_tracks
 from bench.data import store
 from bench.data.batches import BatchStream
-from bench.job.accounting import TrainingState
+from bench.harness.commands.verify import differing_modules, verification_spec
+from bench.harness.submissions.discovery import SubmissionSource, discover
+from bench.job.checkpoints.state import capture_state, restore_state
+from bench.job.checks.counted_parameters import ParameterCounter
+from bench.job.inference.prediction import sample
 from bench.job.loading import AnySubmission, config_values, load_submission
-from bench.job.prediction import sample
-from bench.job.state import capture_state, restore_state
-from bench.job.training import start_training, train_one_step
-from bench.job.verification import Verifier
-from bench.measure.waiting import WaitRecorder
-from bench.run.discovery import Found, discover
-from bench.run.verify_command import differing_modules, verification_spec
+from bench.job.phases.training import start_training, train_one_step
+from bench.job.phases.verification import Verifier
+from bench.measure.speed.host_waits import WaitRecorder
 
 ROOT = Path(__file__).resolve().parents[1]
 FOUND, _ = discover([ROOT / "submissions"], load_tracks())
-Entry = tuple[Found, str]
+Entry = tuple[SubmissionSource, str]
 ENTRIES: list[Entry] = [(found, variant) for found in FOUND for variant in ["base", *found.manifest.ablations]]
 GENERATORS = [entry for entry in ENTRIES if entry[0].track.task == "generation"]
 
@@ -154,7 +154,7 @@ class Watched(Training):
 
     def __init__(self, spec: JobSpec) -> None:
         super().__init__(spec)
-        state = TrainingState(self.submission, self.model)
+        state = ParameterCounter(self.submission, self.model)
         self.params = state.count().total
         shapes = [(name, tuple(tensor.shape)) for name, tensor in self.model.state_dict().items()]
         self.network = str(self.model), shapes  # what it is made of
@@ -166,7 +166,7 @@ class Watched(Training):
             f"{where}.{name}"
             for where, module in state.modules.items()
             for name, parameter in module.named_parameters()
-            if id(parameter) not in state._touched
+            if id(parameter) not in state.with_gradient
         ]
         for hook in hooks:
             hook.remove()
@@ -311,9 +311,9 @@ def test_evidence_in_manifests_exists() -> None:
 @pytest.mark.real_data
 def test_the_lpips_of_paper_002_is_that_of_real_images(real_data: Path, metric_weights: Path) -> None:
     """0.686 ± 0.09 comes out of CIFAR-100's own training images, without any generator."""
-    from bench.job.lpips_figures import real_images_figures
+    from bench.job.sample_metrics.lpips import real_images_metrics
 
     train = store.load("cifar100", "train+validation", real_data).balanced(1000).images
-    found = real_images_figures(train, "cpu", lambda done, total: None)
+    found = real_images_metrics(train, "cpu", lambda done, total: None)
     assert found["lpips_real_images"] == pytest.approx(0.686, abs=0.015)
     assert found["lpips_real_images_std"] == pytest.approx(0.09, abs=0.01)

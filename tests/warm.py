@@ -18,9 +18,10 @@ from multiprocessing.context import ForkServerContext
 from typing import IO
 from unittest import mock
 
-from bench.contract.jobs import EVENTS_FD, PARENT_PID
+from bench.contract.jobs.files import EVENTS_FD, PARENT_PID
+from bench.harness.executors import local, sandbox
+from bench.harness.executors import process_tree as tree
 from bench.job.main import PHASES
-from bench.run.executors import local, sandbox, tree
 
 # What phases import; and pytest, for a child imports the main module.
 PRELOADED = ["bench.job.main", *{module for module, _ in PHASES.values()}, "torch._dynamo", "pytest"]
@@ -34,7 +35,7 @@ def _context() -> ForkServerContext:
 
 
 def _run_phase(arguments: Sequence[str], log: str, variables: Mapping[str, str], events: Connection) -> None:
-    """In the forked process: become what ``start_tree`` would have started."""
+    """In the forked process: become what ``start_process_tree`` would have started."""
     os.setsid()
     target = os.open(log, os.O_WRONLY | os.O_APPEND)
     for stream in (1, 2):
@@ -72,7 +73,7 @@ class WarmProcess:
 
 
 def start_warm(command: Sequence[str], log: IO[bytes], variables: Mapping[str, str], passed: int) -> WarmProcess:
-    """As ``start_tree``; ``command`` is an interpreter that runs ``bench.job.main``."""
+    """As ``start_process_tree``; ``command`` is an interpreter that runs ``bench.job.main``."""
     arguments = command[command.index("bench.job.main") :]
     events = Connection(os.dup(passed), readable=False)
     process = _context().Process(target=_run_phase, args=(arguments, log.name, dict(variables), events))
@@ -87,6 +88,6 @@ def start_warm(command: Sequence[str], log: IO[bytes], variables: Mapping[str, s
 @contextmanager
 def warm_phases() -> Iterator[None]:
     """Meanwhile phases are forked, and no walls are to be had."""
-    no_walls = mock.patch.object(sandbox, "unusable", lambda devices=False: "forked phases have no walls")
-    with no_walls, mock.patch.object(local, "start_tree", start_warm):
+    no_walls = mock.patch.object(sandbox, "why_unusable", lambda devices=False: "forked phases have no walls")
+    with no_walls, mock.patch.object(local, "start_process_tree", start_warm):
         yield

@@ -1,11 +1,12 @@
-"""Batched augmentations on the device, with an independent draw for each image.
+"""Batched augmentations on the device, with independent random parameters for each image.
 
-All take and give uint8 images, (B, C, H, W), and draw from ``generator`` (on the images' device), or
-from torch's global one, which the harness seeds before each step. torchvision's v2 transforms draw once for
-a whole batch, which makes 128 images share one rotation; here every image has its own. Nothing waits for
-the device.
+All functions map uint8 images, (B, C, H, W), to uint8 images of the same shape; ``mixup`` and ``cutmix`` also map
+labels to targets. They draw from ``generator`` (on
+the images' device) or from torch's global generator, which the harness seeds before each step. torchvision's v2
+transforms draw once per batch, so that 128 images share one rotation; here each image has its own. The host never
+waits for the device, except in rotations, which copy a constant to it.
 
-Each is a draw of parameters followed by a deterministic function that equals torchvision's on one image.
+Each augmentation draws parameters, then applies a deterministic function that equals torchvision's on one image.
 """
 
 from bench.augment._augmix import augmix
@@ -19,6 +20,8 @@ from bench.augment._color import (
 )
 from bench.augment._crop import crop_at, flip, random_crop, random_flip, random_resized_crop, resized_crop
 from bench.augment._erasing import erase, random_erasing
+from bench.augment._mixing import cutmix, mixup
+from bench.augment._policies import rand_augment, trivial_augment
 from bench.augment._rotation import affine, inverse_affine, random_rotation, rotate
 
 __all__ = [
@@ -31,10 +34,13 @@ __all__ = [
     "blur",
     "color_jitter",
     "crop_at",
+    "cutmix",
     "erase",
     "flip",
     "gaussian_blur",
     "inverse_affine",
+    "mixup",
+    "rand_augment",
     "random_crop",
     "random_erasing",
     "random_flip",
@@ -42,4 +48,5 @@ __all__ = [
     "random_rotation",
     "resized_crop",
     "rotate",
+    "trivial_augment",
 ]

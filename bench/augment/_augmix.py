@@ -6,7 +6,7 @@ from torch import Tensor
 from bench.augment._draw import check_images, integers_below, uniform
 from bench.augment._operations import ALL, COLOUR, GEOMETRIC, LEVELS, TONAL, apply_operations
 
-DEEPEST = 3  # operations of a chain whose depth is drawn
+DEEPEST = 3  # largest depth of a chain whose depth is random
 
 
 def augmix(  # noqa: PLR0913 - torchvision's own arguments
@@ -19,21 +19,22 @@ def augmix(  # noqa: PLR0913 - torchvision's own arguments
     all_ops: bool = True,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Mix each image with ``mixture_width`` chains of operations on it; torchvision's AugMix.
+    """Mix each image with ``mixture_width`` augmented versions of it, like torchvision's AugMix.
 
-    Weights come from Dirichlet and Beta distributions, as there; operations, their strength and the depth of a
-    chain are drawn for each chain of each image.
+    Each version is the result of a chain of operations. Weights come from Dirichlet and Beta distributions, as in
+    torchvision. Operations, their strength and the depth are drawn independently for each chain of each image.
 
     Args:
         images: (B, 3, H, W) uint8.
-        severity: Magnitudes are among the lowest ``severity`` of ten; 1 to 10.
+        severity: Number of the ten magnitudes to draw from, lowest first; 1 to 10.
         mixture_width: Chains per image.
         chain_depth: Operations per chain; -1 draws 1 to 3.
-        alpha: Of the distributions of weights; above 0.
-        all_ops: Whether brightness, colour, contrast and sharpness are among the operations.
+        alpha: Parameter of the weights' distributions; above 0.
+        all_ops: Whether to include brightness, colour, contrast and sharpness.
+        generator: On the images' device; None for torch's global generator.
 
     Raises:
-        ValueError: If an argument is not as said.
+        ValueError: If an argument is invalid.
     """
     check_images(images, (3,))
     if not 1 <= severity <= LEVELS:
@@ -47,7 +48,7 @@ def augmix(  # noqa: PLR0913 - torchvision's own arguments
     operations = GEOMETRIC + TONAL + (COLOUR if all_ops else ())
     keep = _dirichlet(images, 2, alpha, generator)
     weights = _dirichlet(images, mixture_width, alpha, generator) * keep[:, 1:]
-    chains = images.repeat(mixture_width, 1, 1, 1)  # all chains of all images side by side
+    chains = images.repeat(mixture_width, 1, 1, 1)  # (width · B, 3, H, W): all chains of all images in one batch
     for chosen in draw_chains(chains, len(operations), chain_depth, generator):
         level = integers_below(torch.full_like(chosen, severity), generator)
         sign = (uniform(chains, 0, 1, generator) < 0.5) * 2 - 1
@@ -59,16 +60,16 @@ def augmix(  # noqa: PLR0913 - torchvision's own arguments
 
 
 def _dirichlet(images: Tensor, count: int, alpha: float, generator: torch.Generator | None) -> Tensor:
-    """(B, count) weights that sum to 1; ``torch._sample_dirichlet`` as torchvision calls it, but seeded."""
+    """Draw (B, count) weights that sum to 1, with ``torch._sample_dirichlet`` like torchvision, but seeded."""
     concentration = torch.full((len(images), count), alpha, device=images.device)
     weights: Tensor = torch._sample_dirichlet(concentration, generator)
     return weights
 
 
 def draw_chains(images: Tensor, operations: int, depth: int, generator: torch.Generator | None) -> list[Tensor]:
-    """For each round the operation of each image, (B,) int64 in [0, operations), or ``len(ALL)`` for none.
+    """Draw each image's operation for each round: (B,) int64 in [0, operations), or ``len(ALL)`` for none.
 
-    All are independent and uniform. Of a depth that is drawn, 1 to 3, the later rounds have none.
+    All draws are independent and uniform. With a random depth, 1 to 3, rounds beyond the depth have no operation.
     """
     each = torch.full((len(images),), operations, device=images.device)
     if depth > 0:

@@ -1,4 +1,4 @@
-"""Gaussian blur, each image with its own width."""
+"""Gaussian blur with a separate standard deviation for each image."""
 
 import torch
 import torch.nn.functional as F
@@ -14,15 +14,16 @@ def gaussian_blur(
     sigma: tuple[float, float] = (0.1, 2.0),
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Blur with a standard deviation uniform in ``sigma`` pixels; torchvision's GaussianBlur.
+    """Blur with a standard deviation uniform in ``sigma``, in pixels, like torchvision's GaussianBlur.
 
     Args:
         images: (B, C, H, W) uint8.
-        kernel_size: Odd, less than twice the image's sides.
-        sigma: Above 0.
+        kernel_size: Pixels; odd, and less than twice the image's height and width.
+        sigma: Lowest and highest standard deviation in pixels, above 0.
+        generator: On the images' device; None for torch's global generator.
 
     Raises:
-        ValueError: If an argument is not as said.
+        ValueError: If an argument is invalid.
     """
     check_images(images)
     check_range("sigma", sigma, 1e-6)
@@ -32,7 +33,7 @@ def gaussian_blur(
 
 
 def blur(images: Tensor, sigma: Tensor, *, kernel_size: int) -> Tensor:
-    """Convolve image b with a Gaussian of ``sigma[b]`` pixels, the border reflected; rounded."""
+    """Convolve image b with a Gaussian of ``sigma[b]`` pixels, with reflected borders, and round."""
     half = kernel_size // 2
     offsets = torch.arange(-half, half + 1, device=images.device, dtype=torch.float32)
     weights = torch.exp(-0.5 * (offsets / sigma[:, None]) ** 2)

@@ -1,11 +1,11 @@
-"""Colour jitter: brightness, contrast, saturation and hue, each image with its own factors and order."""
+"""Colour jitter (brightness, contrast, saturation, hue), with separate factors and order for each image."""
 
 import torch
 from torch import Tensor
 
 from bench.augment._draw import check_images, uniform
 
-IN_CACHE = 128  # images that a CPU works on at a time
+IN_CACHE = 128  # images per chunk on a CPU, so that a chunk fits into its cache
 BLENDS = ("brightness", "contrast", "saturation")
 
 
@@ -18,18 +18,19 @@ def color_jitter(
     hue: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Change colours; torchvision's ColorJitter.
+    """Change colours randomly, like torchvision's ColorJitter.
 
-    Factors are uniform in [max(0, 1 - x), 1 + x], the hue shift uniform in ±``hue`` turns, and the order of the
-    operations is uniform among all; each image has its own.
+    Factors are uniform in [max(0, 1 - x), 1 + x], and the hue shift is uniform in ±``hue`` turns. The order of the
+    operations is a uniform random permutation. All are drawn for each image.
 
     Args:
         images: (B, 3, H, W) uint8.
-        brightness, contrast, saturation: At least 0; 0 leaves the operation out.
-        hue: In [0, 0.5].
+        brightness, contrast, saturation: Half-width x of the factor's range, at least 0; 0 omits the operation.
+        hue: Largest hue shift in turns, in [0, 0.5]; 0 omits the operation.
+        generator: On the images' device; None for torch's global generator.
 
     Raises:
-        ValueError: If an argument is not as said.
+        ValueError: If an argument is invalid.
     """
     check_images(images, (3,))
     names, amounts = [], []
@@ -51,16 +52,16 @@ def color_jitter(
 
 
 def jitter(images: Tensor, names: tuple[str, ...], amounts: Tensor, order: Tensor) -> Tensor:
-    """Change colours as said.
+    """Apply the operations to each image, in each image's own order.
 
-    Of an image's operations some come before the hue and some after it. All images are blended as far as their
-    hue, all hues are turned at once, and all are blended on: an image whose turn it is not to be blended has a
-    share of 1, which changes no bit. So every image has its own order, and nothing waits for the device.
+    There are three passes over the batch: the blends before an image's hue shift, the hue shift of all images, and
+    the blends after it. An image without a blend in a step gets a blend with a share of 1, which changes no bit.
+    This supports a separate order per image without a device synchronisation.
 
     Args:
         images: (B, 3, H, W) uint8.
-        names: The N operations: some of ``BLENDS``, and last "hue" or not.
-        amounts: (B, N) float32, factors of at least 0 and turns in [-0.5, 0.5].
+        names: The N operations: some of ``BLENDS``, optionally followed by "hue".
+        amounts: (B, N) float32; factors of at least 0, and hue shifts in turns in [-0.5, 0.5].
         order: (B, N) int64, a permutation of the operations for each image, first to last.
     """
     if images.device.type == "cpu" and len(images) > IN_CACHE:
@@ -72,7 +73,7 @@ def jitter(images: Tensor, names: tuple[str, ...], amounts: Tensor, order: Tenso
         for place in range(len(blends)):
             values = _one_blend(values, blends, factors, order[:, place])
         return values.to(torch.uint8)
-    before = (order == len(blends)).to(torch.uint8).argmax(1)  # how many blends come before the hue
+    before = (order == len(blends)).to(torch.uint8).argmax(1)  # number of blends before the hue shift
     for place in range(len(blends)):
         values = _one_blend(values, blends, factors, torch.where(place < before, order[:, place], -1))
     values = _hue(values, factors[-1])
@@ -82,7 +83,7 @@ def jitter(images: Tensor, names: tuple[str, ...], amounts: Tensor, order: Tenso
 
 
 def _one_blend(values: Tensor, blends: list[str], factors: tuple[Tensor, ...], chosen: Tensor) -> Tensor:
-    """Of each image the blend that ``chosen``, (B,) int64, names; -1 for none."""
+    """Apply one blend to each image, with its index in ``chosen``, (B,) int64; -1 applies none."""
     share = torch.ones_like(factors[0])
     second = torch.zeros_like(values[:, :1])
     grey = luma(values)
@@ -95,17 +96,17 @@ def _one_blend(values: Tensor, blends: list[str], factors: tuple[Tensor, ...], c
     return blend(values, second, share)
 
 
-# What follows works on whole numbers in float32, so that bytes are not made and unmade between two operations.
+# The functions below work on whole numbers in float32, which avoids conversions from and to uint8 in between.
 
 
 def blend(first: Tensor, second: Tensor | float, share: Tensor) -> Tensor:
-    """``share · first + (1 - share) · second``, cut to [0, 255] and rounded down, as torchvision does."""
+    """Return ``share · first + (1 - share) · second``, clamped to [0, 255] and rounded down, like torchvision."""
     share = share[:, None, None, None]
     return (first * share).add_((1.0 - share) * second).clamp_(0, 255).floor_()
 
 
 def luma(values: Tensor) -> Tensor:
-    """Luma (ITU-R 601-2), (B, 1, H, W) float32, rounded down as torchvision does on bytes."""
+    """Return the luma (ITU-R 601-2), (B, 1, H, W) float32, rounded down like torchvision does for uint8."""
     red, green, blue = values.unbind(1)
     return red.mul(0.2989).add_(green, alpha=0.587).add_(blue, alpha=0.114).floor_().unsqueeze(1)
 
@@ -123,9 +124,9 @@ def _saturation(values: Tensor, factor: Tensor) -> Tensor:
 
 
 def _hue(values: Tensor, turns: Tensor) -> Tensor:
-    """HSV and back as one formula a channel: value less what the hue takes away.
+    """Shift the hue: conversion to HSV and back as one formula per channel (value - chroma · share).
 
-    Which channel is the largest is found by arithmetic: differences of whole numbers are 0 or at least 1, and
+    The largest channel is found arithmetically, since differences of whole numbers are 0 or at least 1.
     ``torch.where`` takes ten times as long on a CPU.
     """
     red, green, blue = values.unbind(1)
@@ -142,26 +143,26 @@ def _hue(values: Tensor, turns: Tensor) -> Tensor:
         k = sixths + offset
         k -= (k / 6).floor_().mul_(6)
         share = torch.minimum(k, 4 - k).clamp_(0, 1)
-        # torchvision's way from [0, 1] to bytes: 256 levels of equal width.
+        # torchvision's conversion from [0, 1] to uint8: 256 levels of equal width.
         turned[:, channel] = (value - chroma * share).mul_((256 - 1e-3) / 255).floor_()
     return turned
 
 
 def adjust_brightness(images: Tensor, factor: Tensor) -> Tensor:
-    """Blend with black; ``factor`` (B,) at least 0, 1 changes nothing."""
+    """Blend with black; ``factor`` (B,) is at least 0, and 1 changes nothing."""
     return _brightness(images.float(), factor).to(torch.uint8)
 
 
 def adjust_contrast(images: Tensor, factor: Tensor) -> Tensor:
-    """Blend with the image's mean luma; ``factor`` (B,) at least 0, 1 changes nothing."""
+    """Blend with the image's mean luma; ``factor`` (B,) is at least 0, and 1 changes nothing."""
     return _contrast(images.float(), factor).to(torch.uint8)
 
 
 def adjust_saturation(images: Tensor, factor: Tensor) -> Tensor:
-    """Blend with the grey image; ``factor`` (B,) at least 0, 1 changes nothing."""
+    """Blend with the grey image; ``factor`` (B,) is at least 0, and 1 changes nothing."""
     return _saturation(images.float(), factor).to(torch.uint8)
 
 
 def adjust_hue(images: Tensor, turns: Tensor) -> Tensor:
-    """Turn the hue in HSV space (Smith 1978) by ``turns``, (B,) in [-0.5, 0.5]."""
+    """Shift the hue in HSV space (Smith 1978) by ``turns``, (B,) in [-0.5, 0.5]."""
     return _hue(images.float(), turns).to(torch.uint8)

@@ -1,4 +1,4 @@
-"""Crops and flips: where pixels come from on the same grid, or between its points."""
+"""Crops and flips, on the pixel grid or with bilinear interpolation."""
 
 import math
 from typing import Literal
@@ -15,20 +15,22 @@ from bench.augment._draw import (
     uniform,
 )
 
-TRIES = 10  # torchvision's number of draws before it falls back to the whole image
+TRIES = 10  # draws per image before the fallback to the full image, as in torchvision
 
 
 def random_flip(images: Tensor, *, p: float = 0.5, generator: torch.Generator | None = None) -> Tensor:
-    """Mirror each image left to right with probability ``p``; torchvision's RandomHorizontalFlip.
+    """Mirror each image left to right with probability ``p``, like torchvision's RandomHorizontalFlip.
 
     Args:
         images: (B, C, H, W) uint8.
+        p: Probability in [0, 1].
+        generator: On the images' device; None for torch's global generator.
 
     Returns:
-        The same shape and dtype.
+        Images of the same shape and dtype.
 
     Raises:
-        ValueError: If an argument is not as said.
+        ValueError: If an argument is invalid.
     """
     check_images(images)
     check_probability(p)
@@ -36,8 +38,8 @@ def random_flip(images: Tensor, *, p: float = 0.5, generator: torch.Generator | 
 
 
 def flip(images: Tensor, chosen: Tensor) -> Tensor:
-    """Mirror the images where ``chosen``, (B,) bool, is true."""
-    # Exchanged bit by bit, which takes a quarter of the time of ``torch.where`` on bytes.
+    """Mirror the images for which ``chosen``, (B,) bool, is true."""
+    # Selection by XOR takes a quarter of the time of ``torch.where`` on uint8.
     mask = (chosen * 255).to(torch.uint8)[:, None, None, None]
     return images ^ ((images.flip(-1) ^ images) & mask)
 
@@ -49,15 +51,16 @@ def random_crop(
     mode: Literal["zero", "reflect"] = "zero",
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Pad by ``padding`` on each side and cut a window of the old size; torchvision's RandomCrop.
+    """Pad by ``padding`` on each side and cut a random window of the original size, like torchvision's RandomCrop.
 
     Args:
         images: (B, C, H, W) uint8.
-        padding: Pixels, at least 0; for "reflect" less than the image's sides.
-        mode: What the padding holds.
+        padding: Pixels, at least 0; for "reflect" less than the image's height and width.
+        mode: Content of the padding: zeros, or the reflected image.
+        generator: On the images' device; None for torch's global generator.
 
     Raises:
-        ValueError: If an argument is not as said.
+        ValueError: If an argument is invalid.
     """
     check_images(images)
     if mode not in ("zero", "reflect"):
@@ -70,9 +73,9 @@ def random_crop(
 
 
 def crop_at(images: Tensor, top: Tensor, left: Tensor, *, padding: int, mode: str = "zero") -> Tensor:
-    """The windows at ``top``, ``left``, (B,) int64 in [0, 2·padding], of the padded images.
+    """Cut the windows at ``top``, ``left``, (B,) int64 in [0, 2·padding], from the padded images.
 
-    One gather of bytes; the padded images are never made.
+    This is one gather of uint8; the padded images are not stored.
     """
     height, width = images.shape[2:]
     rows = top[:, None] + torch.arange(height, device=images.device) - padding
@@ -103,17 +106,20 @@ def random_resized_crop(
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Cut a window of random area and aspect and resize it to the old size; torchvision's RandomResizedCrop.
+    """Cut a random window and resize it to the original size, like torchvision's RandomResizedCrop.
 
-    The area is uniform in ``scale`` times the image's, the aspect log-uniform in ``ratio`` (Szegedy et al.
-    2014, arXiv 1409.4842, section 6). Ten draws are made for each image; where none fits inside, the whole
-    image is used.
+    The window's share of the image's area is uniform in ``scale``, and its aspect ratio log-uniform in ``ratio``
+    (Szegedy et al. 2014, arXiv 1409.4842, section 6). There are ten draws per image; if none fits into the image,
+    the full image is used.
 
     Args:
         images: (B, C, H, W) uint8; H and W equal.
+        scale: Lowest and highest share of the area.
+        ratio: Lowest and highest aspect ratio (width / height), above 0.
+        generator: On the images' device; None for torch's global generator.
 
     Raises:
-        ValueError: If an argument is not as said.
+        ValueError: If an argument is invalid.
     """
     check_images(images)
     check_range("scale", scale, 0.0)
@@ -133,15 +139,15 @@ def random_resized_crop(
 
 
 def resized_crop(images: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Tensor) -> Tensor:
-    """Windows of the images, resized to the images' own size bilinearly, rounded; each argument (B,) int64.
+    """Cut windows, (B,) int64 each, and resize them to the images' size with bilinear interpolation and rounding.
 
-    A window is never larger than the result, so that torchvision's antialiasing would change nothing. Two
-    batched matrix products do it, columns first: row i of a matrix holds the weights of result row i.
+    A window is never larger than the result, so torchvision's antialiasing would have no effect. The resize is two
+    batched matrix products, columns first; row i of a matrix holds the weights of result row i.
     """
     batch, channels, rows, columns = images.shape
     down = _bilinear_weights(top, height, images.shape[2])
     across = _bilinear_weights(left, width, images.shape[3])
-    # Flattened to one product an image: broadcast over the channels, the same takes 17 times as long on a CPU.
+    # Flattened to one product per image; a broadcast over channels takes 17 times as long on a CPU.
     wide = images.float().view(batch, channels * rows, columns).bmm(across.transpose(1, 2))
     turned = wide.view(batch, channels, rows, columns).transpose(2, 3).reshape(batch, channels * columns, rows)
     resized = turned.bmm(down.transpose(1, 2)).view(batch, channels, columns, rows).transpose(2, 3)
@@ -149,7 +155,7 @@ def resized_crop(images: Tensor, top: Tensor, left: Tensor, height: Tensor, widt
 
 
 def _bilinear_weights(start: Tensor, length: Tensor, size: int) -> Tensor:
-    """(B, size, size): how much of each source pixel goes into each result pixel."""
+    """Return (B, size, size): the weight of each source pixel (last axis) in each result pixel."""
     pixels = torch.arange(size, device=start.device, dtype=torch.float32)
     inside = (pixels + 0.5) * (length / size)[:, None] - 0.5
     source = torch.minimum(inside.clamp_min(0), length[:, None] - 1.0) + start[:, None]

@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def check_images(images: Tensor, channels: tuple[int, ...] | None = None) -> None:
-    """Check what every augmentation is given.
+    """Check the images passed to an augmentation.
 
     Raises:
         ValueError: Unless ``images`` is (B, C, H, W) uint8, with C among ``channels`` if given.
@@ -38,19 +38,19 @@ def check_range(name: str, value: tuple[float, float], low: float) -> None:
 
 
 def uniform(images: Tensor, low: float, high: float, generator: torch.Generator | None, *more: int) -> Tensor:
-    """(B, *more) float32 uniform in [low, high), on the images' device."""
+    """Draw (B, *more) float32 uniform in [low, high), on the images' device."""
     shape = (len(images), *more)
     return torch.rand(shape, generator=generator, device=images.device) * (high - low) + low
 
 
 def integers_below(limit: Tensor, generator: torch.Generator | None) -> Tensor:
-    """One int64 uniform in [0, limit) for each entry of ``limit``, which holds int64 of at least 1."""
+    """Draw an int64 uniform in [0, limit) for each entry of ``limit``, int64 of at least 1."""
     drawn = torch.rand(limit.shape, generator=generator, device=limit.device, dtype=torch.float64)
-    # A float64 product can round up to the limit itself, once in some 2**53 draws.
+    # A float64 product can round up to the limit itself, about once in 2**53 draws.
     return torch.minimum((drawn * limit).long(), limit - 1)
 
 
 def first_valid(valid: Tensor, *candidates: Tensor) -> tuple[Tensor, ...]:
-    """Of (B, tries) candidates the first that is valid, (B,); the first of all where none is."""
+    """Return each row's first valid candidate, (B, tries) -> (B,); candidate 0 if a row has no valid one."""
     index = valid.to(torch.uint8).argmax(1, keepdim=True)
     return tuple(candidate.gather(1, index).squeeze(1) for candidate in candidates)

@@ -14,7 +14,7 @@ from bench.augment._draw import (
     uniform,
 )
 
-TRIES = 10  # torchvision's number of draws before it leaves an image as it is
+TRIES = 10  # draws per image before it is left unchanged, as in torchvision
 
 
 def random_erasing(
@@ -26,17 +26,21 @@ def random_erasing(
     value: int | Tensor = 0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Overwrite a rectangle of each image with probability ``p``; torchvision's RandomErasing.
+    """Overwrite a rectangle of each image with probability ``p``, like torchvision's RandomErasing.
 
-    Its area is uniform in ``scale`` times the image's, its aspect log-uniform in ``ratio``.
+    The rectangle's share of the image's area is uniform in ``scale``, its aspect ratio log-uniform in ``ratio``.
 
     Args:
         images: (B, C, H, W) uint8.
-        value: What to write: in [0, 255], or (C,) uint8 for a colour. torchvision's 0 on normalised images is
-            the mean colour.
+        p: Probability in [0, 1].
+        scale: Lowest and highest share of the area.
+        ratio: Lowest and highest aspect ratio (height / width), above 0.
+        value: The new value: in [0, 255], or (C,) uint8 for a colour. torchvision's 0 on normalised images
+            corresponds to the mean colour.
+        generator: On the images' device; None for torch's global generator.
 
     Raises:
-        ValueError: If an argument is not as said.
+        ValueError: If an argument is invalid.
     """
     check_images(images)
     check_probability(p)
@@ -60,7 +64,7 @@ def random_erasing(
 def erase(
     images: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Tensor, *, value: int | Tensor = 0
 ) -> Tensor:
-    """Overwrite a rectangle of each image; the rectangles' arguments are (B,) int64, and may be empty."""
+    """Overwrite a rectangle of each image; position and size are (B,) int64, and the size may be 0."""
     rows = torch.arange(images.shape[2], device=images.device)
     columns = torch.arange(images.shape[3], device=images.device)
     in_rows = (rows >= top[:, None]) & (rows < (top + height)[:, None])

@@ -1,4 +1,4 @@
-"""The operations that AugMix draws from, each image with its own operation, strength and direction."""
+"""The operations of AugMix, with a separate operation, magnitude and sign for each image."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from bench.augment._color import IN_CACHE, blend, luma
 from bench.augment._rotation import inverse_affine
 
-LEVELS = 10  # torchvision's number of magnitudes an operation has
+LEVELS = 10  # magnitudes per operation, as in torchvision
 GEOMETRIC = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
 TONAL = ("Posterize", "Solarize", "AutoContrast", "Equalize")
 COLOUR = ("Brightness", "Color", "Contrast", "Sharpness")
@@ -20,17 +20,17 @@ Kind = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # images, operation, 
 
 
 def apply_operations(images: Tensor, chosen: Tensor, level: Tensor, sign: Tensor) -> Tensor:
-    """One operation on each image.
+    """Apply one operation to each image.
 
-    On a CPU every kind of operation gets the images that are to have it. Elsewhere to know which ones would mean
-    to wait for the device: there each kind is computed for all, and what was wanted of it taken. The result is
-    the same to the bit.
+    On a CPU each kind of operation is computed only for the images that need it. On a GPU this selection would
+    synchronise with the device, so each kind is computed for all images and the needed results are selected. Both
+    results are bit-identical.
 
     Args:
         images: (B, 3, H, W) uint8.
-        chosen: (B,) int64, indices into ``ALL``; ``len(ALL)`` leaves an image as it is.
-        level: (B,) int64 in [0, 10).
-        sign: (B,) ±1.
+        chosen: (B,) int64, indices into ``ALL``; ``len(ALL)`` leaves an image unchanged.
+        level: (B,) int64 magnitude in [0, 10).
+        sign: (B,) ±1, the direction.
     """
     if images.device.type == "cpu" and len(images) > IN_CACHE:
         parts = zip(*(tensor.split(IN_CACHE) for tensor in (images, chosen, level, sign)), strict=True)
@@ -49,14 +49,14 @@ def apply_operations(images: Tensor, chosen: Tensor, level: Tensor, sign: Tensor
 
 
 def _geometric(images: Tensor, which: Tensor, level: Tensor, sign: Tensor) -> Tensor:
-    """Shears up to 0.3, translations up to a third, turns up to 30 degrees; black outside, bilinear."""
+    """Shear by up to 0.3, translate by up to a third, or rotate by up to 30 degrees; bilinear, black outside."""
     height, width = images.shape[2:]
     amount = level / (LEVELS - 1) * sign  # in [-1, 1]
     shears_x, shears_y, moves_x, moves_y, turns = ((which == index).float() for index in range(len(GEOMETRIC)))
     angle = -torch.deg2rad(30 * amount * turns)
     shift_x, shift_y = (width / 3 * amount * moves_x).trunc(), (height / 3 * amount * moves_y).trunc()
     shear = torch.atan(0.3 * amount)
-    # torchvision shears about the upper left corner, as the original implementation does.
+    # torchvision shears about the upper left corner, like the original implementation.
     at_corner = -0.5 * (shears_x + shears_y)
     matrix = inverse_affine(
         angle, shift_x, shift_y, shear * shears_x, shear * shears_y, width * at_corner, height * at_corner
@@ -65,7 +65,7 @@ def _geometric(images: Tensor, which: Tensor, level: Tensor, sign: Tensor) -> Te
 
 
 def _bilinear(images: Tensor, matrix: Tensor) -> Tensor:
-    """What ``affine`` does with "bilinear", to the bit, without constants that are copied to the device."""
+    """Compute a result bit-identical to ``affine`` with "bilinear", but copy no constants to the device."""
     height, width = images.shape[2:]
     x = torch.arange(width, device=images.device) - (width - 1) * 0.5
     y = torch.arange(height, device=images.device) - (height - 1) * 0.5
@@ -81,13 +81,13 @@ def _bilinear(images: Tensor, matrix: Tensor) -> Tensor:
 
 
 def _posterize(images: Tensor, which: Tensor, level: Tensor, sign: Tensor) -> Tensor:
-    """The upper bits alone, 4 to 0 of them."""
+    """Keep only the upper bits, 4 to 0 of them."""
     bits = 4 - (level / ((LEVELS - 1) / 4)).round().int()
     return images & (256 - 2 ** (8 - bits)).to(torch.uint8)[:, None, None, None]
 
 
 def _solarize(images: Tensor, which: Tensor, level: Tensor, sign: Tensor) -> Tensor:
-    """Bright bytes turned round: 255 less the byte."""
+    """Invert values at or above a threshold: 255 - value."""
     threshold = (255 * (1 - level / (LEVELS - 1))).ceil().to(torch.uint8)[:, None, None, None]
     return images ^ (images >= threshold).to(torch.uint8).mul_(255)
 
@@ -101,7 +101,7 @@ def _equalize(images: Tensor, which: Tensor, level: Tensor, sign: Tensor) -> Ten
 
 
 def _colour(images: Tensor, which: Tensor, level: Tensor, sign: Tensor) -> Tensor:
-    """A blend with black, the grey image, its mean, or the smoothed image."""
+    """Blend with black, the grey image, its mean, or the smoothed image."""
     values, factor = images.float(), 1 + 0.9 * (level / (LEVELS - 1)) * sign
     colour, contrast, sharpness = ((which == index)[:, None, None, None] for index in (1, 2, 3))
     grey = luma(values)
@@ -111,7 +111,7 @@ def _colour(images: Tensor, which: Tensor, level: Tensor, sign: Tensor) -> Tenso
 
 
 def autocontrast(images: Tensor) -> Tensor:
-    """Stretch each channel of each image to the full range."""
+    """Stretch each channel of each image to the range [0, 255]."""
     values = images.float()
     low, high = values.amin((2, 3), keepdim=True), values.amax((2, 3), keepdim=True)
     flat = low == high
@@ -121,7 +121,7 @@ def autocontrast(images: Tensor) -> Tensor:
 
 
 def equalize(images: Tensor) -> Tensor:
-    """Flatten the histogram of each channel of each image, by PIL's integer arithmetic."""
+    """Equalise the histogram of each channel of each image, with PIL's integer arithmetic."""
     flat = images.flatten(2).long()
     histogram = torch.zeros(*flat.shape[:2], 256, dtype=torch.long, device=images.device)
     histogram.scatter_add_(2, flat, torch.ones_like(flat))
@@ -135,17 +135,17 @@ def equalize(images: Tensor) -> Tensor:
 
 
 def adjust_sharpness(images: Tensor, factor: Tensor) -> Tensor:
-    """Blend with a smoothed image whose border is the original's; ``factor`` (B,), 1 changes nothing."""
+    """Blend with a smoothed image (borders unchanged); ``factor`` (B,), 1 changes nothing."""
     return _sharpened(images.float(), factor).to(torch.uint8)
 
 
 def _sharpened(values: Tensor, factor: Tensor) -> Tensor:
-    # Weights 1 around and 5 in the middle, of 13: sums of three rows of sums of three, exact on whole numbers.
+    # 3×3 kernel with 5/13 in the centre and 1/13 around it, as separable sums of three, exact on whole numbers.
     across = values[..., :-2] + values[..., 1:-1] + values[..., 2:]
     inner = across[:, :, :-2] + across[:, :, 1:-1] + across[:, :, 2:]
     smooth = values.clone()
     smooth[:, :, 1:-1, 1:-1] = inner.add_(values[:, :, 1:-1, 1:-1], alpha=4).div_(13).round_()
-    # As a difference: where nothing was smoothed away, a flat image, no rounding makes it darker.
+    # As smooth + factor · difference: where the difference is 0 (flat areas), rounding cannot darken the image.
     difference = (values - smooth).mul_(factor[:, None, None, None])
     return smooth.add_(difference).clamp_(0, 255).floor_()
 

@@ -1,4 +1,4 @@
-"""Rotations and other affine maps, each image with its own."""
+"""Rotations and other affine maps, with a separate map for each image."""
 
 from typing import Literal
 
@@ -18,14 +18,16 @@ def random_rotation(
     interpolation: Interpolation = "nearest",
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Turn each image by an angle uniform in ±``degrees``; torchvision's RandomRotation, corners black.
+    """Rotate each image by an angle uniform in ±``degrees``, like torchvision's RandomRotation; corners are black.
 
     Args:
         images: (B, C, H, W) uint8.
-        degrees: At least 0.
+        degrees: Largest angle, at least 0.
+        interpolation: "nearest" or "bilinear".
+        generator: On the images' device; None for torch's global generator.
 
     Raises:
-        ValueError: If an argument is not as said.
+        ValueError: If an argument is invalid.
     """
     check_images(images)
     if degrees < 0:
@@ -34,7 +36,7 @@ def random_rotation(
 
 
 def rotate(images: Tensor, degrees: Tensor, *, interpolation: Interpolation = "nearest") -> Tensor:
-    """Turn image b by ``degrees[b]`` counter-clockwise about its centre; torchvision's ``rotate``."""
+    """Rotate image b by ``degrees[b]`` counter-clockwise about its centre, like torchvision's ``rotate``."""
     zero = torch.zeros_like(degrees)
     matrix = inverse_affine(-torch.deg2rad(degrees), zero, zero, zero, zero, zero, zero)
     return affine(images, matrix, interpolation=interpolation)
@@ -49,13 +51,13 @@ def inverse_affine(  # noqa: PLR0913, PLR0917 - the seven numbers of an affine m
     x: Tensor,
     y: Tensor,
 ) -> Tensor:
-    """Maps from result to source pixels, (B, 2, 3): the inverse of shear, then turn, then translate.
+    """Return the maps from result to source pixels, (B, 2, 3): the inverse of shear, then rotate, then translate.
 
     Args:
-        angle: (B,) radians, clockwise; so are the two shears.
+        angle: (B,) radians, clockwise.
         translate_x, translate_y: (B,) pixels.
-        shear_x, shear_y: (B,) radians.
-        x, y: (B,) the fixed point, in pixels from the image's centre.
+        shear_x, shear_y: (B,) radians, clockwise.
+        x, y: (B,) the fixed point of rotation and shear, in pixels from the image's centre.
     """
     a = torch.cos(angle - shear_y) / torch.cos(shear_y)
     b = -a * torch.tan(shear_x) - torch.sin(angle)
@@ -68,10 +70,12 @@ def inverse_affine(  # noqa: PLR0913, PLR0917 - the seven numbers of an affine m
 
 
 def affine(images: Tensor, matrix: Tensor, *, interpolation: Interpolation = "nearest") -> Tensor:
-    """Each result pixel from where ``matrix``, (B, 2, 3) in pixels from the centre, says; black outside.
+    """Sample each result pixel at its source position; black outside.
 
     Args:
         images: (B, C, H, W) uint8.
+        matrix: (B, 2, 3), maps from result to source positions, in pixels from the image's centre.
+        interpolation: "nearest" or "bilinear".
 
     Raises:
         ValueError: If ``interpolation`` is unknown.
@@ -84,7 +88,7 @@ def affine(images: Tensor, matrix: Tensor, *, interpolation: Interpolation = "ne
         return sampled.round_().to(torch.uint8)
     if interpolation != "nearest":
         raise ValueError(f"`interpolation` is {interpolation!r}; it must be 'nearest' or 'bilinear'")
-    # Bytes are gathered, where grid_sample would want floats.
+    # A gather on uint8; grid_sample would need floats.
     columns, rows = source.round_().unbind(1)
     inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
     index = rows.mul_(width).add_(columns).mul_(inside).long().view(batch, 1, -1)
@@ -93,9 +97,9 @@ def affine(images: Tensor, matrix: Tensor, *, interpolation: Interpolation = "ne
 
 
 def _source_pixels(matrix: Tensor, height: int, width: int) -> Tensor:
-    """Column and row that each result pixel comes from, (B, 2, H, W) float32, from the first's centre.
+    """Return the source column and row of each result pixel, (B, 2, H, W) float32; the first pixel's centre is 0.
 
-    What depends on the column and what depends on the row are worked out apart and added once.
+    The terms of the column and of the row are computed separately and added once.
     """
     middle = torch.tensor([(width - 1) * 0.5, (height - 1) * 0.5], device=matrix.device)
     x = torch.arange(width, device=matrix.device) - (width - 1) * 0.5
@@ -106,6 +110,6 @@ def _source_pixels(matrix: Tensor, height: int, width: int) -> Tensor:
 
 
 def _normalized(source: Tensor, height: int, width: int) -> Tensor:
-    """Pixel positions as ``grid_sample`` wants them: (B, H, W, 2), the image's outer edges at -1 and 1."""
+    """Convert pixel positions for ``grid_sample``: (B, H, W, 2), with the image's outer edges at -1 and 1."""
     size = torch.tensor([width, height], device=source.device)[:, None, None]
     return ((2 * source + 1) / size - 1).permute(0, 2, 3, 1).contiguous()

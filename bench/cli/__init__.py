@@ -1,6 +1,6 @@
 """The command ``bench``: each command parses its options, calls one function, and maps errors to exit codes.
 
-Nothing here imports torch, and what a command needs is imported when it runs, so that ``bench --help`` is quick.
+Commands import their dependencies when they run, and nothing here imports torch, so that ``bench --help`` is fast.
 """
 
 import sys
@@ -10,41 +10,28 @@ from typing import Annotated
 import typer
 
 from bench import __version__
-from bench.cli import carry, data, reports, runs, searches, start
-from bench.cli.signals import ending_in_order
-from bench.cli.streams import bearable_streams
+from bench.cli import archives, data, reports, runs, searches, start
+from bench.cli.signals import graceful_shutdown
+from bench.cli.streams import safe_streams
 from bench.errors import BenchError, ExitCode
 
-COMMANDS: tuple[Callable[..., None], ...] = (
-    runs.run,
-    runs.ablate,
-    runs.verify,
-    runs.profile,
-    searches.tune,
-    reports.compare,
-    reports.leaderboard,
-    reports.verdict,
-    reports.check,
-    reports.plot,
-    reports.status,
-    reports.show,
-    reports.certify,
-    runs.verify_certificate,
-    reports.papers,
-    reports.reproduction,
-    runs.floor,
-    runs.score,
-    carry.pack,
-    carry.unpack,
-    start.fetch,
-    start.new,
-    start.doctor,
-)
+PANELS: dict[str, tuple[Callable[..., None], ...]] = {  # panel of the help -> its commands
+    "Submit": (start.new, runs.verify, runs.profile, runs.run, runs.ablate, searches.tune),
+    "Compare": (reports.compare, reports.leaderboard, reports.plot, reports.status, reports.show, reports.export),
+    "Check claims and regressions": (
+        reports.verdict, reports.check, reports.certify, runs.verify_certificate, reports.papers,
+        reports.reproduction,
+    ),
+    "Machines and data": (
+        start.doctor, start.fetch, archives.pack, archives.unpack, runs.score, runs.score_real,
+    ),
+}  # fmt: skip
+FORMER_NAMES: dict[str, Callable[..., None]] = {"floor": runs.score_real}  # hidden aliases
 DATA_COMMANDS: tuple[Callable[..., None], ...] = (data.list_, data.verify, data.unpack, data.fetch)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         print(f"capbench {__version__}")
         raise typer.Exit
 
@@ -56,55 +43,58 @@ def _options(
 
 
 def build_app() -> typer.Typer:
-    """All commands under one name."""
+    """Build the typer application with all commands."""
     app = typer.Typer(
         name="bench",
         help="Verify, train, evaluate and compare small image models under parameter and step caps.",
         no_args_is_help=True,
         add_completion=True,
         pretty_exceptions_enable=False,
-        rich_markup_mode=None,
+        rich_markup_mode="rich",
         callback=_options,
     )
-    for command in COMMANDS:
-        app.command()(command)
-    data_app = typer.Typer(
-        help="The data sets: what is here, whether it is intact, how to get it.", no_args_is_help=True
-    )
+    for panel, commands in PANELS.items():
+        for command in commands:
+            app.command(rich_help_panel=panel)(command)
+    for name, command in FORMER_NAMES.items():
+        app.command(name, hidden=True)(command)
+    data_app = typer.Typer(help="List, verify, unpack and download data sets.", no_args_is_help=True)
     for command in DATA_COMMANDS:
         data_app.command(command.__name__.strip("_"))(command)
-    app.add_typer(data_app, name="data")
+    app.add_typer(data_app, name="data", rich_help_panel="Machines and data")
     return app
 
 
 def main() -> None:
-    """Run the command; a user's mistake ends in one line and its exit code, never in a traceback."""
-    with bearable_streams(), ending_in_order() as received:
+    """Run the command. A user error ends it with one line and its exit code, never with a traceback."""
+    with safe_streams(), graceful_shutdown() as received:
         status = _run()
         if status == ExitCode.INTERRUPTED:
             status = received.exit_status
-            print("interrupted; checkpoints are kept, repeat the command to go on", file=sys.stderr)
+            print("interrupted; checkpoints are kept, repeat the command to resume", file=sys.stderr)
     sys.exit(status)
 
 
 def _run() -> int:
-    """The command's exit code."""
+    """Run the command and return its exit code."""
     try:
         code = build_app()(standalone_mode=False)
-        sys.stdout.flush()  # while a full disk can still be told of
+        sys.stdout.flush()  # here, so that the handlers below report a full disk
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
-        # What no message was written for: a name that is too long, a disk that is full, a file that went away.
+        # Errors without a message of their own: a name that is too long, a full disk, a file that has vanished.
         print(f"bench: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
         return ExitCode.USAGE
     except Exception as error:
-        show = getattr(error, "show", None)  # click's own usage errors
+        show = getattr(error, "show", None)  # only click's usage errors have it
         if show is None:
             raise
         show()
+        if type(error).__name__ == "NoArgsIsHelpError":  # the help was printed to standard output
+            print("bench: no command given; choose one of the above", file=sys.stderr)
         return ExitCode.USAGE
     return int(code) if isinstance(code, int) else ExitCode.OK  # some versions of typer return 130 themselves

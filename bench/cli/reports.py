@@ -2,22 +2,19 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
-from bench.cli.options import Device, Paths, Profile, Results, TrackOption
+from bench.cli.options import Device, Paths, Profile, Results, Submissions, TrackOption
 from bench.errors import ExitCode
 from bench.text import harmless
 
 CheckFile = Annotated[
-    Optional[Path],  # noqa: UP045 - typer reads the annotation
-    typer.Option("--check", help="Compare with this file instead; exit code 1 if it differs.", show_default=False),
-]
-
-Submissions = Annotated[
-    Path,
-    typer.Option(help="Folder of the submissions, whose manifests have what papers claim and the audit notes."),
+    Path | None,
+    typer.Option(
+        "--check", help="File to compare with instead of printing; exit code 1 if it differs.", show_default=False
+    ),
 ]
 
 
@@ -25,77 +22,79 @@ def compare(
     table: Annotated[str, typer.Option(help="markdown, github, latex, csv, html, json or simple.")] = "simple",
     track: TrackOption = None,
     columns: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
-            help="Columns, separated by commas; also any metric (nll) or field of a record (config.batch_size).",
+            help="Columns, separated by commas; also metrics (nll) and record fields (config.batch_size).",
             show_default=False,
         ),
     ] = None,
-    sort: Annotated[str, typer.Option(help="Column to sort by, the best first; -score turns it round.")] = "score",
+    sort: Annotated[str, typer.Option(help="Column to sort by, best first; prefix `-` to reverse.")] = "score",
     against: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
-            help="Set beside: `paper`, a submission (image by image), a results folder, or a git revision.",
+            help="Baseline: `paper`, a submission (paired by test image), a results folder, or a git revision.",
             show_default=False,
         ),
     ] = None,
     images: Annotated[
-        bool, typer.Option("--images", help="Also the interval of an accuracy over seeds and test images.")
+        bool, typer.Option("--images", help="Add the interval of accuracy over seeds and test images.")
     ] = False,
     without: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
-            help="Also accuracy without some test images: cifair (near-duplicates), or a file of their numbers.",
+            help="Add accuracy without some test images: cifair (near-duplicates), or those of a file of indices.",
             show_default=False,
         ),
     ] = None,
     submissions: Submissions = Path("submissions"),
     results: Results = Path("results"),
 ) -> None:
-    """Compare submissions, from their records alone.
+    """Compare submissions in a table.
+
+    Figures come from records, and claims from submission.yaml; nothing is measured.
 
     Example: bench compare --table markdown
     """
     from bench.contract.tracks import track_name
-    from bench.report.compare import Wanted, compare_command
+    from bench.report.compare import CompareOptions, compare_command
 
-    wanted = Wanted(table, track_name(track), sort, columns, against, images, without)
-    raise typer.Exit(compare_command(results, submissions, wanted))
+    options = CompareOptions(table, track_name(track), sort, columns, against, images, without)
+    raise typer.Exit(compare_command(results, submissions, options))
 
 
 def verdict(
     table: Annotated[str, typer.Option(help="markdown, github, latex, html, json or simple.")] = "simple",
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if a claim is not reproduced.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 if a claim is not reproduced.")] = False,
     submissions: Submissions = Path("submissions"),
     results: Results = Path("results"),
 ) -> None:
-    """Say of every claim of a paper whether the official records reproduce it.
+    """Check each paper claim against official records.
 
     Example: bench verdict --strict
     """
-    from bench.report.verdict_command import verdict_command
+    from bench.report.claims.verdict_command import verdict_command
 
     raise typer.Exit(verdict_command(results, submissions, table=table, strict=strict))
 
 
 def check(
     baseline: Annotated[
-        str, typer.Option(help="A results folder, a git revision, or a file of pytest-benchmark (*.json).")
+        str, typer.Option(help="Results folder, git revision, or pytest-benchmark file (*.json).")
     ],
     fail_on: Annotated[
-        str, typer.Option(help="How much worse is too much, by figure: pp are points, % a share.")
+        str, typer.Option(help="Largest allowed change per metric: pp is percentage points, % is relative.")
     ] = "accuracy:-1pp,fid:+5%,throughput:-10%,params:0",
     measure: Annotated[
-        Optional[list[Path]],  # noqa: UP045
+        list[Path] | None,
         typer.Option(
-            help="Also measure this submission's speed, at the revision and now, by turns. May be repeated.",
+            help="Submission to measure at the revision and in the working tree, alternating. May be repeated.",
             show_default=False,
         ),
     ] = None,
     benchmarks: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(
-            help="What pytest-benchmark measured now; default: the newest that make bench-speed left.",
+            help="pytest-benchmark file of the current code; default: the newest of `make bench-speed`.",
             show_default=False,
         ),
     ] = None,
@@ -104,17 +103,19 @@ def check(
     submissions: Submissions = Path("submissions"),
     results: Results = Path("results"),
 ) -> None:
-    """Say whether anything is worse than it was; exit code 1 if so, 5 if something could not be judged.
+    """Check for regressions against a baseline.
+
+    Exit code: 1 after a regression, 5 if something could not be judged.
 
     Example: bench check --baseline main --fail-on accuracy:-1pp,params:0
     """
     from bench.contract.tracks import track_name
-    from bench.report.check import Judged, check_command
+    from bench.report.regression.check import GateScope, check_command
 
     measured = []
     if measure:
-        from bench.run.devices import choose_device
-        from bench.run.speeds import measure_speeds
+        from bench.harness.commands.measure_speeds import measure_speeds
+        from bench.harness.planning.devices import choose_device
 
         measured = measure_speeds(measure, baseline, choose_device(device), threads=1, track=track)
     code = check_command(
@@ -123,7 +124,7 @@ def check(
         fail_on,
         benchmarks=benchmarks,
         measured=measured,
-        judged=Judged(submissions, track_name(track)),
+        scope=GateScope(submissions, track_name(track)),
     )
     raise typer.Exit(code)
 
@@ -133,96 +134,125 @@ def status(
     submissions: Submissions = Path("submissions"),
     results: Results = Path("results"),
 ) -> None:
-    """Say which runs are done, running, interrupted or failed, and the command that goes on from there.
+    """List runs and the commands that resume them.
 
     Example: bench status
     """
-    from bench.report.status import Looking, status_command
+    from bench.report.status import StatusOptions, status_command
 
-    raise typer.Exit(status_command(Looking(results, submissions, track)))
+    raise typer.Exit(status_command(StatusOptions(results, submissions, track)))
 
 
 def show(
-    run: Annotated[
-        str, typer.Argument(help="A record's path, or a part of one that no other has: a name, a hash.")
-    ],
+    run: Annotated[str, typer.Argument(help="Path of a record, or a unique part of it: a name, a hash.")],
     track: TrackOption = None,
     submissions: Submissions = Path("submissions"),
     results: Results = Path("results"),
 ) -> None:
-    """Print one run's record for a person to read.
+    """Print one run's record.
 
     Example: bench show dcgan_000/base/seed0
     """
-    from bench.report.status import Looking, show_text
+    from bench.report.status import StatusOptions, show_text
 
-    print(show_text(Looking(results, submissions, track), run))
+    print(show_text(StatusOptions(results, submissions, track), run))
+
+
+def export(
+    destination: Annotated[
+        str,
+        typer.Argument(
+            help="Folder (tensorboard), project (wandb, trackio) or tracking URI (mlflow).", show_default=False
+        ),
+    ],
+    to: Annotated[str, typer.Option(help="tensorboard, trackio, wandb or mlflow.")] = "tensorboard",
+    track: TrackOption = None,
+    results: Results = Path("results"),
+) -> None:
+    """Export runs with curves to an experiment tracker.
+
+    Each tracker is written to through its own library. Runs that were exported before are skipped.
+
+    Example: bench export --to tensorboard runs
+    """
+    from bench.contract.tracks import track_name
+    from bench.report.export.command import export_command
+
+    raise typer.Exit(export_command(to, destination, results, track=track_name(track)))
 
 
 def papers(paths: Paths, track: TrackOption = None, check: CheckFile = None) -> None:
-    """Print what each submission's paper claims, leaves open and gets wrong, as its submission.yaml says.
+    """Print each paper's claims, gaps and errors.
+
+    They come from the submissions' submission.yaml.
 
     Example: bench papers submissions/* > docs/papers.md
     """
-    from bench.report.papers import papers_text, read_entries
+    from bench.report.claims.papers import papers_text, read_entries
 
     _print_or_check(papers_text(read_entries(paths, track)), check, "papers")
 
 
 def reproduction(
-    paths: Paths, track: TrackOption = None, check: CheckFile = None, results: Results = Path("results")
+    paths: Paths,
+    track: TrackOption = None,
+    short: Annotated[bool, typer.Option("--short", help="One line per submission.")] = False,
+    check: CheckFile = None,
+    results: Results = Path("results"),
 ) -> None:
-    """Print every claim of the papers, what the official records say of it, and what the runs cost.
+    """Print each paper claim, its verdict and its cost.
+
+    Verdicts and costs come from the records.
 
     Example: bench reproduction submissions/* > docs/reproduction.md
     """
-    from bench.report.papers import read_entries
-    from bench.report.present import PresentCode
-    from bench.report.reading import read_all, say_unreadable
-    from bench.report.reproduction import reproduction_text
-    from bench.report.summary import summarize
-    from bench.report.tried import read_tried
+    from bench.report.claims.overview import overview_text
+    from bench.report.claims.papers import read_entries
+    from bench.report.claims.reproduction import reproduction_text
+    from bench.report.claims.tuning_runs import read_tried
+    from bench.report.records.aggregate import summarize
+    from bench.report.records.current_code import CurrentCode
+    from bench.report.records.load import read_all, warn_unreadable
 
     entries = read_entries(paths, track)
     records, problems = read_all(results)
-    records = PresentCode({path.name: path for path in paths}).mark(records)
+    records = CurrentCode({path.name: path for path in paths}).mark(records)
     tried, unreadable = read_tried(results)
-    say_unreadable([*problems, *unreadable])
-    text = reproduction_text(entries, summarize(records), tried)
+    warn_unreadable([*problems, *unreadable])
+    rows = summarize(records)
+    text = overview_text(entries, rows) if short else reproduction_text(entries, rows, tried)
     _print_or_check(text, check, "reproduction")
 
 
 def _print_or_check(text: str, file: Path | None, command: str) -> None:
-    """Print a document, or fail if ``file`` is not it."""
-    text = harmless(text)  # as it is printed
+    """Print a document, or exit with code 1 if ``file`` differs from it."""
+    text = harmless(text)  # printing escapes it too
     if file is None:
         print(text, end="")
     elif not file.is_file() or file.read_bytes() != text.encode():
-        print(f"bench: {file}: is not current; `bench {command} submissions/* > {file}`", file=sys.stderr)
+        print(f"bench: {file}: is out of date; run `bench {command} submissions/* > {file}`", file=sys.stderr)
         raise typer.Exit(ExitCode.REGRESSION)
 
 
 def plot(
     kind: Annotated[str, typer.Argument(help="curves, pareto, ablation or samples.", show_default=False)],
     submissions: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Argument(help="Which, by name; a variant as net/variant. Default: all.", show_default=False),
+        list[str] | None,
+        typer.Argument(help="Names of submissions, or net/variant; default: all.", show_default=False),
     ] = None,
     track: TrackOption = None,
     profile: Profile = "official",
     values: Annotated[str, typer.Option(help="Curves to draw, e.g. loss,accuracy.")] = "",
-    price: Annotated[
-        str, typer.Option(help="What pareto sets the score against: params, macs or training.")
-    ] = "params",
-    output: Annotated[Path, typer.Option(help="Folder for the pictures, SVG and PNG.")] = Path("plots"),
+    price: Annotated[str, typer.Option(help="Cost axis of pareto: params, macs or training.")] = "params",
+    output: Annotated[Path, typer.Option(help="Folder for the plots (SVG and PNG).")] = Path("plots"),
     results: Results = Path("results"),
 ) -> None:
-    """Draw training curves, scores against their price, an ablation, or samples.
+    """Plot curves, Pareto fronts, ablations or samples.
 
     Example: bench plot curves se_dsconv
     """
     from bench.contract.tracks import track_name
-    from bench.report.plot import Selection, plot_command
+    from bench.report.plots.command import Selection, plot_command
 
     names = [name.strip() for name in values.split(",") if name.strip()]
     selection = Selection(submissions or [], track_name(track), profile, names, price)
@@ -233,11 +263,13 @@ def leaderboard(
     results: Results = Path("results"),
     submissions: Submissions = Path("submissions"),
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit with 1 if what is written is not current.")
+        bool, typer.Option("--check", help="Write nothing; exit code 1 if the files are out of date.")
     ] = False,
-    site: Annotated[bool, typer.Option(help="Also make the pages, in site/.")] = True,
+    site: Annotated[bool, typer.Option(help="Write static pages to site/.")] = True,
 ) -> None:
-    """Write the ranking of official runs: LEADERBOARD.md, leaderboard.json and a site of static pages.
+    """Write the ranking of official runs.
+
+    Files: LEADERBOARD.md, leaderboard.json and a site of static pages, in the results folder.
 
     Example: bench leaderboard
     """
@@ -247,19 +279,19 @@ def leaderboard(
 
 
 def certify(
-    run: Annotated[
-        str, typer.Argument(help="A record's path, or a part of one that no other has: a name, a hash.")
-    ],
+    run: Annotated[str, typer.Argument(help="Path of a record, or a unique part of it: a name, a hash.")],
     output: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="File to write; default: results/certificates/.", show_default=False),
     ] = None,
     results: Results = Path("results"),
 ) -> None:
-    """Write what another person needs to repeat a run, and what they should then find.
+    """Export what is needed to reproduce a run.
+
+    The certificate also holds the results to expect; `bench verify-certificate` compares with them.
 
     Example: bench certify se_dsconv/base/seed0
     """
-    from bench.report.certify import certify as write
+    from bench.report.certificate import certify as write
 
     print(write(results, run, output))

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal: each ends a command in order, with its children and temporary folders."""
+"""Graceful shutdown after Ctrl-C, SIGTERM or a closed terminal: child processes end, temporary folders go."""
 
 import signal
 from collections.abc import Iterator
@@ -8,41 +8,41 @@ from types import FrameType
 
 
 @dataclass
-class Received:
+class ReceivedSignals:
     """The signals that asked this command to end."""
 
     numbers: list[int] = field(default_factory=list)
 
     @property
     def exit_status(self) -> int:
-        """As a shell reports a signal: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""
+        """The exit status that a shell reports: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""
         return 128 + (self.numbers[0] if self.numbers else signal.SIGINT)
 
 
 @contextmanager
-def ending_in_order() -> Iterator[Received]:
-    """Meanwhile a signal to end raises KeyboardInterrupt in the main thread.
+def graceful_shutdown() -> Iterator[ReceivedSignals]:
+    """Raise KeyboardInterrupt in the main thread when a signal asks the command to end.
 
-    That holds for SIGINT too where a shell started the command in the background of a script, and so had it
-    ignored: whoever sends it means this command. A terminal that closes is heeded unless ``nohup`` says otherwise.
+    SIGINT is handled even if a script started the command in the background, where shells set it to be ignored.
+    SIGHUP is handled unless it is ignored, as under ``nohup``.
     """
-    received = Received()
+    received = ReceivedSignals()
 
-    def end(number: int, frame: FrameType | None) -> None:
+    def interrupt(number: int, frame: FrameType | None) -> None:
         received.numbers.append(number)
-        for other in before:  # whoever is in a hurry has been heard: a second one would only break this off
-            signal.signal(other, signal.SIG_IGN)
+        for handled in previous:  # a second signal would only interrupt the shutdown
+            signal.signal(handled, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    heeded = [signal.SIGINT, signal.SIGTERM]
+    numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-        heeded.append(signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in heeded}
-    for number in before:
-        signal.signal(number, end)
+        numbers.append(signal.SIGHUP)
+    previous = {number: signal.getsignal(number) for number in numbers}
+    for number in previous:
+        signal.signal(number, interrupt)
     try:
         yield received
     finally:
         if not received.numbers:
-            for number, handler in before.items():
+            for number, handler in previous.items():
                 signal.signal(number, handler)

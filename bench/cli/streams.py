@@ -1,7 +1,7 @@
-"""Standard output and error, as others can bear them: no text acts on a terminal, and no reader is missed.
+"""Standard output and error that escape control characters, and ignore a closed pipe.
 
-What is printed may have come from a submission, a record or an archive. Whoever reads it may speak ASCII only, or
-have gone away, as in ``bench status | head -1``; neither is an error of the command.
+Printed text may come from a submission, a record or an archive, and must not control the terminal. The reader's
+encoding may be ASCII, or the pipe may be closed, as in ``bench status | head -1``. Neither is an error.
 """
 
 import contextlib
@@ -15,45 +15,47 @@ from bench.text import harmless
 
 
 class Stream(io.TextIOBase):
-    """A stream that writes to another, until that has no reader any more; then it is silent."""
+    """A stream that writes escaped text to another stream, and discards text once that stream is closed."""
 
-    def __init__(self, target: TextIO | None, *, matters: bool = True) -> None:
+    def __init__(self, target: TextIO | None, *, report_errors: bool = True) -> None:
         """
         Args:
-            target: What to write to; None for a stream that was closed before this began.
-            matters: Whether a full disk is to be told; of standard error there is nobody to tell.
+            target: The stream to write to; None if it was closed before this process started.
+            report_errors: Whether to raise an error such as a full disk; errors of standard error itself cannot be
+                reported anywhere.
         """
         self.target = target
-        self.matters = matters
-        self.gone = target is None
+        self.report_errors = report_errors
+        self.silent = target is None
 
     def write(self, text: str) -> int:
-        if self.target is not None and not self.gone:
+        if self.target is not None and not self.silent:
             encoding, target = self.encoding, self.target
-            shown = harmless(text).encode(encoding, "backslashreplace").decode(encoding)
-            self._do(lambda: target.write(shown))
+            escaped = harmless(text).encode(encoding, "backslashreplace").decode(encoding)
+            self._attempt(lambda: target.write(escaped))
         return len(text)
 
     def flush(self) -> None:
-        if self.target is not None and not self.gone:
-            self._do(self.target.flush)
+        if self.target is not None and not self.silent:
+            self._attempt(self.target.flush)
 
-    def _do(self, act: Callable[[], object]) -> None:
+    def _attempt(self, operation: Callable[[], object]) -> None:
         try:
-            act()
-        except (OSError, ValueError) as error:  # ValueError: it was closed meanwhile
-            if isinstance(error, OSError) and not isinstance(error, BrokenPipeError) and self.matters:
+            operation()
+        except (OSError, ValueError) as error:  # ValueError: the stream has been closed
+            if isinstance(error, OSError) and not isinstance(error, BrokenPipeError) and self.report_errors:
                 raise
-            self.gone = True
-            with contextlib.suppress(OSError, ValueError):  # or Python would complain when it ends
+            self.silent = True
+            # Python flushes the stream again at exit, and would print an error then.
+            with contextlib.suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
 
     def isatty(self) -> bool:
-        return self.target is not None and not self.gone and self.target.isatty()
+        return self.target is not None and not self.silent and self.target.isatty()
 
     def fileno(self) -> int:
         if self.target is None:
-            raise OSError("was closed before this began")
+            raise OSError("the stream was closed before this process started")
         return self.target.fileno()
 
     def writable(self) -> bool:
@@ -69,14 +71,14 @@ class Stream(io.TextIOBase):
 
 
 @contextlib.contextmanager
-def bearable_streams() -> Iterator[None]:
-    """Meanwhile standard output and error are such streams."""
-    before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = Stream(sys.stdout), Stream(sys.stderr, matters=False)
+def safe_streams() -> Iterator[None]:
+    """Replace standard output and error by ``Stream`` objects within the context."""
+    original = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = Stream(sys.stdout), Stream(sys.stderr, report_errors=False)
     try:
         yield
     finally:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError):
                 stream.flush()
-        sys.stdout, sys.stderr = before
+        sys.stdout, sys.stderr = original

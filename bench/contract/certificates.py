@@ -1,16 +1,16 @@
-"""A reproduction certificate: what another person needs to repeat a run, and what they should then find."""
+"""Reproduction certificates: a run's command, code, data and environment, and its results to compare with."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ValidationError
 
-from bench.contract.contradictions import odd_settings
+from bench.contract.documents.checksum import checksummed_bytes, verify_checksum, write_document
+from bench.contract.documents.schema import Strict, parse_json
 from bench.contract.manifest import describe_validation_error
-from bench.contract.plain import parse_json
-from bench.contract.records import Identity
-from bench.contract.sealing import check_seal, sealed_bytes, write_document
-from bench.contract.strict import Strict
+from bench.contract.records.consistency import invalid_settings
+from bench.contract.records.environment import RecordedEnvironment
+from bench.contract.records.record import Identity
 from bench.contract.tracks import Protocol
 from bench.errors import ResultsError
 from bench.text import one_line
@@ -20,7 +20,7 @@ SCHEMA_VERSION = 1
 
 
 class SeedSpread(Strict):
-    """How much a metric varies from seed to seed, where several seeds were run; n is at least 2."""
+    """Mean and standard deviation of a metric over n ≥ 2 seeds."""
 
     mean: float
     std: float  # ddof = 1
@@ -28,22 +28,22 @@ class SeedSpread(Strict):
 
 
 class Certificate(Strict):
-    """One run. Hashes are sha256; figures are as in its record."""
+    """A certificate of one run. Hashes are sha256; values are copied from its record."""
 
     kind: Literal["capbench reproduction certificate"] = "capbench reproduction certificate"
     schema_version: int = SCHEMA_VERSION
-    record: str  # checksum of the record that it is made of
-    command: str  # what repeats the run in a checkout of the commit
-    commit: str | None  # of the repository that the run was made in; None if it was not one
-    commit_is_whole: bool | None  # whether the tree had no other changes
+    record: str  # checksum of the record that the certificate is made from
+    command: str  # repeats the run in a checkout of the commit
+    commit: str | None  # of the repository that the run was made in; None outside a git repository
+    commit_is_whole: bool | None  # whether the working tree was clean
     identity: Identity
     protocol: Protocol
     sources: dict[str, str]  # file -> hash of its code
     metric_weights: dict[str, str]
-    environment: dict[str, Any]
+    environment: RecordedEnvironment
     params: int
     macs_per_image: int
-    weights: str  # hash of the trained weights
+    weights: str  # sha256 of the trained weights
     metrics: dict[str, float]
     as_published: dict[str, float]
     spread: dict[str, SeedSpread]  # over the seeds of the same submission, variant and protocol
@@ -51,19 +51,19 @@ class Certificate(Strict):
 
 
 def write_certificate(path: Path, certificate: Certificate) -> None:
-    """Write a sealed certificate atomically.
+    """Write a certificate with its checksum, atomically.
 
     Raises:
         ResultsError: If the folder cannot be written.
     """
-    write_document(path, sealed_bytes(certificate), option="--output")
+    write_document(path, checksummed_bytes(certificate), option="--output")
 
 
 def read_certificate(path: Path) -> Certificate:
-    """Read a certificate and check its schema and checksum.
+    """Read a certificate and check its schema, checksum and consistency.
 
     Raises:
-        ResultsError: If it is unreadable, of another kind or version, or was altered.
+        ResultsError: If it is unreadable, of another kind or schema version, altered, or inconsistent.
     """
     try:
         content = parse_json(path.read_text(encoding="utf-8"))
@@ -74,17 +74,17 @@ def read_certificate(path: Path) -> Certificate:
     if not isinstance(content, dict) or content.get("kind") != KIND:
         raise ResultsError(f"{path}: not a certificate; `bench certify RUN` writes one")
     if content.get("schema_version") != SCHEMA_VERSION:
-        found = content.get("schema_version")
-        raise ResultsError(f"{path}: schema_version {found!r}, this version reads {SCHEMA_VERSION}")
+        version = content.get("schema_version")
+        raise ResultsError(f"{path}: schema_version {version!r}, this version reads {SCHEMA_VERSION}")
     try:
         certificate = Certificate.model_validate(content)
     except ValidationError as error:
         raise ResultsError(describe_validation_error(path, error)) from None
     try:
-        check_seal(content, path, remedy="`bench certify RUN` writes another")
-    except ValueError as error:  # infinities, or text that is none
+        verify_checksum(content, path, remedy="`bench certify RUN` writes another")
+    except ValueError as error:  # an infinity, or text that is not valid Unicode
         raise ResultsError(f"{path}: not a certificate ({error})") from None
-    found = next(odd_settings(certificate.identity, certificate.protocol, certificate.environment), None)
-    if found is not None:
-        raise ResultsError(f"{path}: not a certificate that `bench certify` wrote: {found}")
+    problem = next(invalid_settings(certificate.identity, certificate.protocol, certificate.environment), None)
+    if problem is not None:
+        raise ResultsError(f"{path}: not a certificate that `bench certify` wrote: {problem}")
     return certificate

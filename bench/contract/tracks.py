@@ -1,4 +1,4 @@
-"""Tracks: a contest's data, caps, budget, profiles and evaluation protocol, as YAML."""
+"""Tracks: YAML files with a benchmark task's data, caps, budget, profiles and evaluation protocol."""
 
 from dataclasses import dataclass
 from importlib.resources import files
@@ -7,47 +7,50 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from bench.contract.documents.schema import Strict
+from bench.contract.documents.yaml_files import read_yaml
 from bench.contract.manifest import NAME, describe_validation_error
-from bench.contract.strict import Strict
-from bench.contract.yaml_files import read_yaml
+from bench.contract.metrics import Metric, primary_metric
 from bench.errors import ManifestError, UsageError
 from bench.files import hash_json
 from bench.text import one_line
 
 Task = Literal["classification", "generation"]
-Part = Literal["train", "validation", "train+validation", "test"]
+Split = Literal["train", "validation", "train+validation", "test"]
 Count = Annotated[int, Field(gt=0, le=10**12)]
 OFFICIAL = "official"
-FEWEST_IMAGES = 4  # of a set that samples are compared by: more than a point's three neighbours, and halves of two
+# Minimum size of each image set for the metrics of samples: more than the 3 nearest neighbours of a point
+# (precision and recall), and two halves of 2 images.
+MIN_IMAGES = 4
 
-# Raised when the harness changes what a number means: the order of the data, how a seed is derived, how a
-# metric is computed. It is part of every protocol hash, so that records of before and after never mix.
+# Increase it when the meaning of a result changes: the order of the data, the derivation of seeds, the computation
+# of a metric. It is part of every protocol hash, so that older and newer records are never compared.
 HARNESS_REVISION = 1
 
 
 class Caps(Strict):
-    """The most that a submission may use; None for no cap."""
+    """The limits on a submission's size; None for no limit."""
 
-    params: Count | None = None  # distinct trainable parameters that take part in training
-    stored_scalars: Count | None = None  # all that the inference network stores
+    params: Count | None = None  # distinct trainable parameters used in training
+    stored_scalars: Count | None = None  # scalars that the inference network stores
 
 
 class Profile(Strict):
-    """How much of the contest one run does. Only ``official`` ranks."""
+    """The length and data of a run. Only runs of the profile ``official`` are ranked."""
 
     steps: Count
     seeds: int = Field(gt=0, le=10_000)
-    data: str | None = None  # always this set, such as a drawn one; None for the track's
-    train: Part = "train"
-    evaluate: Part = "validation"
-    evaluation_images: Count | None = None  # evenly spread over the part; None for all
+    data: str | None = None  # data set of this profile; None for the track's
+    train: Split = "train"
+    evaluate: Split = "validation"
+    evaluation_images: Count | None = None  # evenly spaced in the split; None for all
     samples: Count | None = None  # images drawn from a generator
-    # Of train, where a metric of samples compares with it; None for all.
-    train_references: Count | None = None  # as many of each class: a second reference of FID
-    train_searched: Count | None = None  # likewise: where copies are looked for
+    # Training images, balanced over classes, that metrics of samples compare with; None for all.
+    train_references: Count | None = None  # second reference set of FID
+    train_searched: Count | None = None  # searched for copies
 
     @model_validator(mode="after")
-    def _parts_are_disjoint(self) -> "Profile":
+    def _splits_are_disjoint(self) -> "Profile":
         if self.evaluate in self.train.split("+") or self.evaluate == "train+validation":
             raise ValueError(f"evaluates on {self.evaluate!r} while training on {self.train!r}")
         if self.train == "test":
@@ -55,26 +58,26 @@ class Profile(Strict):
         return self
 
     def check_sets(self, name: str) -> None:
-        """Fail if metrics of samples could not be computed from so few images.
+        """Raise an error if an image set is too small for the metrics of samples.
 
         Raises:
-            ValueError: Which of the sets is too small.
+            ValueError: With the name and size of the first set that is too small.
         """
         for field in ("samples", "evaluation_images", "train_references", "train_searched"):
             count = getattr(self, field)
-            if count is not None and count < FEWEST_IMAGES:
-                raise ValueError(f"profile {name!r}: `{field}` is {count}; metrics need at least {FEWEST_IMAGES}")
+            if count is not None and count < MIN_IMAGES:
+                raise ValueError(f"profile {name!r}: `{field}` is {count}; metrics need at least {MIN_IMAGES}")
 
 
 class Track(Strict):
-    """A contest."""
+    """A benchmark task: its data, caps and profiles."""
 
     name: str = Field(pattern=f"^{NAME.pattern}$")
     title: str
     task: Task
     data: str
-    alternative_data: str | None = None  # used, and named in the record, where `data` is absent
-    embedded_data: str  # what `smoke` uses where neither is there
+    alternative_data: str | None = None  # fallback if `data` is missing; the record names it
+    embedded_data: str  # fallback of `smoke` if both are missing
     caps: Caps = Caps()
     evaluation_batch_size: Count = 500
     profiles: dict[str, Profile]
@@ -89,25 +92,31 @@ class Track(Strict):
                     f"profile {one_line(name, 60)!r}: use at most 100 lower-case letters, digits, `-_.`"
                 )
         if self.task == "generation":
-            without = [name for name, profile in self.profiles.items() if profile.samples is None]
-            if without:
-                raise ValueError(f"profile {without[0]!r} of a generation track needs `samples`")
+            incomplete = [name for name, profile in self.profiles.items() if profile.samples is None]
+            if incomplete:
+                raise ValueError(f"profile {incomplete[0]!r} of a generation track needs `samples`")
             for name, profile in self.profiles.items():
                 profile.check_sets(name)
         return self
 
     def profile(self, name: str) -> Profile:
-        """The profile called ``name``.
+        """Return the profile ``name``.
 
         Raises:
-            UsageError: If the track has none of that name.
+            UsageError: If the track has no such profile.
         """
         if name not in self.profiles:
             raise UsageError(f"track {self.name}: no profile {name!r}; it has {', '.join(sorted(self.profiles))}")
         return self.profiles[name]
 
     def steps(self, profile_name: str, official_steps: int | None) -> int:
-        """The steps of a run that takes ``official_steps`` of an official one; other profiles in proportion."""
+        """Return the steps of a run of a profile.
+
+        Args:
+            profile_name: Name of the profile.
+            official_steps: Steps of the submission's official run, to which other profiles are scaled; None for
+                the track's budget.
+        """
         budget = self.profile(profile_name).steps
         if official_steps is None:
             return budget
@@ -115,7 +124,10 @@ class Track(Strict):
 
 
 class Protocol(Strict):
-    """What a number depends on besides the submission: the unit within which records may be compared."""
+    """The settings outside of the submission that results depend on.
+
+    Only records with equal protocols are comparable.
+    """
 
     track: str
     task: Task
@@ -123,8 +135,8 @@ class Protocol(Strict):
     data: str
     caps: Caps
     steps: int
-    train: Part
-    evaluate: Part
+    train: Split
+    evaluate: Split
     evaluation_images: int | None
     samples: int | None
     train_references: int | None = None
@@ -133,17 +145,23 @@ class Protocol(Strict):
     harness_revision: int = HARNESS_REVISION
 
     @property
+    def metric(self) -> Metric:
+        """The metric that submissions are ranked by."""
+        return primary_metric(self.task, self.samples)
+
+    @property
     def hash(self) -> str:
-        """The first 12 hex digits of the sha256 of all fields."""
+        """The first 12 hex digits of the sha256 of all fields, except unset later ones."""
         content = self.model_dump(mode="json")
-        for added in ("train_references", "train_searched"):  # after the first records were committed
-            if content[added] is None:
-                del content[added]
+        # These fields were added after the first records. Unset ones are not hashed, so older hashes stay valid.
+        for field in ("train_references", "train_searched"):
+            if content[field] is None:
+                del content[field]
         return hash_json(content)[:12]
 
 
 def protocol_of(track: Track, profile_name: str, data: str) -> Protocol:
-    """The protocol of a profile on the data set that is really used."""
+    """Return the protocol of a profile on the data set ``data``, which may be a fallback."""
     profile = track.profile(profile_name)
     return Protocol(
         track=track.name,
@@ -163,39 +181,39 @@ def protocol_of(track: Track, profile_name: str, data: str) -> Protocol:
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """Which tracks a command knows, and which one it is about."""
+class TrackChoice:
+    """The tracks that a command knows, and its selection."""
 
-    tracks: dict[str, Track]  # those that ship, and the user's own
-    only: str | None  # the one that was asked for; None for all
-    file: Path | None  # of the user's own
+    tracks: dict[str, Track]  # shipped tracks and the user's track file, by name
+    only: str | None  # name of the selected track; None for all
+    file: Path | None  # the user's track file
 
 
-def choose_tracks(option: Path | None) -> Chosen:
-    """What ``--track`` means: a track's name, or the file of one's own; None for all that ship.
+def choose_tracks(option: Path | None) -> TrackChoice:
+    """Resolve ``--track``: the name of a shipped track or a track file; None selects all shipped tracks.
 
     Raises:
-        ManifestError: If the file does not fit the schema, or reuses a shipped name.
-        UsageError: If it is neither a name that is known nor a file.
+        ManifestError: If the file violates the schema, or reuses a shipped name.
+        UsageError: If it is neither a known name nor a file.
     """
     if option is None:
-        return Chosen(load_tracks(), None, None)
+        return TrackChoice(load_tracks(), None, None)
     shipped = load_tracks()
     if str(option) in shipped:
-        return Chosen(shipped, str(option), None)
+        return TrackChoice(shipped, str(option), None)
     if not _is_track_file(option):
         known = ", ".join(sorted(shipped))
         raise UsageError(f"--track {one_line(str(option), 80)!r}: give a track file (*.yaml), or one of {known}")
     tracks = load_tracks(option)
-    (own,) = tracks.keys() - shipped.keys()
-    return Chosen(tracks, own, option)
+    (name,) = tracks.keys() - shipped.keys()
+    return TrackChoice(tracks, name, option)
 
 
 def track_name(option: Path | None) -> str | None:
-    """The name of the track that ``--track`` means, which may be one that only records know; None for all.
+    """Return the track name in ``--track``, which may occur in records only; None for all tracks.
 
     Raises:
-        ManifestError: If it is a file that does not fit the schema.
+        ManifestError: If it is a file that violates the schema.
     """
     if option is None:
         return None
@@ -203,20 +221,20 @@ def track_name(option: Path | None) -> str | None:
 
 
 def _is_track_file(option: Path) -> bool:
-    """Whether ``--track`` names a file, which need not be there, rather than a track."""
+    """Return whether ``--track`` is a path of a file, existing or not, instead of a track name."""
     return option.suffix in (".yaml", ".yml") or option.is_file()
 
 
 def track_of(name: str, tracks: dict[str, Track], path: Path) -> Track:
-    """The track that the manifest at ``path`` names.
+    """Return the track ``name``, which the manifest at ``path`` refers to.
 
     Raises:
-        ManifestError: If there is none of that name; the message lists those that are known.
+        ManifestError: If there is no such track; the message lists the known ones.
     """
     if name not in tracks:
         known = ", ".join(sorted(tracks))
-        found = f"found {one_line(name, 60)!r}; known tracks: {known}"
-        raise ManifestError(f"{path}: field `track`: {found}; --track FILE adds your own")
+        problem = f"found {one_line(name, 60)!r}; known tracks: {known}"
+        raise ManifestError(f"{path}: field `track`: {problem}; --track FILE adds your own")
     return tracks[name]
 
 
@@ -229,12 +247,12 @@ def _load(path: Path) -> Track:
 
 
 def load_tracks(extra: Path | None = None) -> dict[str, Track]:
-    """The tracks that ship with the package, and the one in ``extra``, by name.
+    """Load the shipped tracks, and the one in the file ``extra``, by name.
 
     Raises:
-        ManifestError: If a file does not fit the schema, or ``extra`` reuses a shipped name.
+        ManifestError: If a file violates the schema, or ``extra`` reuses a shipped name.
     """
-    folder = Path(str(files("bench.contract"))) / "tracks"
+    folder = Path(str(files("bench"))) / "tracks"
     tracks = {track.name: track for track in map(_load, sorted(folder.glob("*.yaml")))}
     if extra is not None:
         track = _load(extra)

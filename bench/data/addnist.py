@@ -1,8 +1,8 @@
-"""AddNIST: three MNIST digits in the three channels; the class is their sum less one, 0 to 19.
+"""AddNIST: three MNIST digits in the three channels; the class is their sum minus one, 0 to 19.
 
 Geada et al. 2024, "Insights from the use of previously unseen neural architecture search datasets" (CVPR 2024,
-arXiv 2404.02189), data DOI 10.25405/data.ncl.24574354. The published arrays are read where they lie; else a set
-in the same style is built from MNIST, under another name, because the published generator has no seed.
+arXiv 2404.02189), data DOI 10.25405/data.ncl.24574354. This module reads the published arrays. It can also
+build a data set in the same style from MNIST, which has another name because the published generator has no seed.
 """
 
 from pathlib import Path
@@ -19,19 +19,19 @@ FOLDER = "addnist"
 CLASSES = 20
 IMAGES = {"train": 45_000, "valid": 15_000, "test": 10_000}
 TEST_SHA256 = "c6d8ee91c5c1fcccb0f7ed7ab91e14c02095bf14d85f0acb9e493777bb872ef1"  # of the published test_x.npy
-MNIST_MEAN, MNIST_STD = 0.1307, 0.3081  # with which the published arrays were normalised
+MNIST_MEAN, MNIST_STD = 0.1307, 0.3081  # the published arrays are normalised with these
 
 
 def published_present(root: Path) -> bool:
-    """Whether the six published arrays are there."""
+    """Return whether the six files of published arrays exist."""
     return all((root / FOLDER / f"{split}_{kind}.npy").exists() for split in IMAGES for kind in "xy")
 
 
 def read_published(root: Path, split: str) -> LabelledImages:
-    """The published ``train``, ``valid`` or ``test`` arrays, their normalisation undone exactly.
+    """Read the published ``train``, ``valid`` or ``test`` arrays and convert them back to bytes, exactly.
 
     Raises:
-        DataError: If a file is absent or damaged, or its values are not normalised bytes.
+        DataError: If a file is missing or damaged, or its values are not normalised bytes.
     """
     path = root / FOLDER / f"{split}_x.npy"
     try:
@@ -48,16 +48,16 @@ def read_published(root: Path, split: str) -> LabelledImages:
         raise DataError(f"{path.with_name(f'{split}_y.npy')}: labels must be integers from 0 to {CLASSES - 1}")
     images = np.empty(normalised.shape, np.uint8)
     for start in range(0, len(images), 5_000):
-        part = slice(start, start + 5_000)
-        images[part] = to_bytes(normalised[part], path)
+        chunk = slice(start, start + 5_000)
+        images[chunk] = to_bytes(normalised[chunk], path)
     return LabelledImages(images, labels.astype(np.int64))
 
 
 def to_bytes(normalised: NDArray[np.floating], path: Path) -> NDArray[np.uint8]:
-    """The bytes x of values ``(x / 255 - 0.1307) / 0.3081``.
+    """Return the bytes x from values ``(x / 255 - 0.1307) / 0.3081``.
 
     Raises:
-        DataError: If a value does not come from a byte.
+        DataError: If a value does not correspond to a byte.
     """
     values = (normalised.astype(np.float64) * MNIST_STD + MNIST_MEAN) * 255
     rounded = values.round()
@@ -67,15 +67,15 @@ def to_bytes(normalised: NDArray[np.floating], path: Path) -> NDArray[np.uint8]:
 
 
 def build(root: Path, split: str) -> LabelledImages:
-    """An AddNIST-style ``train``, ``valid`` or ``test`` set from MNIST, the same on every machine.
+    """Build an AddNIST-style ``train``, ``valid`` or ``test`` set from MNIST, identical on every machine.
 
-    Classes are balanced: 3,000 images a class in train and valid together, 500 in test. An image's digits are
-    uniform over the class's ordered triples, and its digit images over MNIST's (train and valid from MNIST
-    train, test from MNIST test). No image occurs twice, unlike in the published recipe, which draws with
-    replacement.
+    Classes are balanced: 3,000 images per class in train and valid together, 500 in test. The digits of an image
+    are drawn uniformly from the class's ordered triples. The images of these digits are drawn uniformly from MNIST
+    (from its train split for train and valid, from its test split for test). No image occurs twice, whereas the
+    published recipe draws with replacement.
 
     Raises:
-        DataError: If MNIST is absent or damaged.
+        DataError: If MNIST is missing or damaged.
     """
     images, digits = mnist.read(root, "t10k" if split == "test" else "train")
     per_class = 500 if split == "test" else 3_000
@@ -87,7 +87,7 @@ def build(root: Path, split: str) -> LabelledImages:
 
 
 def triples_of(label: int) -> NDArray[np.int64]:
-    """The ordered digit triples (r, g, b) with r + g + b = label + 1; (T, 3)."""
+    """Return the ordered digit triples (r, g, b) with r + g + b = label + 1; (T, 3)."""
     grid = np.stack(np.meshgrid(*[np.arange(10)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     triples: NDArray[np.int64] = grid[grid.sum(axis=1) == label + 1]
     return triples
@@ -96,18 +96,22 @@ def triples_of(label: int) -> NDArray[np.int64]:
 def _draw_triples(
     digits: NDArray[np.uint8], per_class: int, purpose: str
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices of digit images, (20 · per_class, 3), without repeats and shuffled, and their labels."""
+    """Draw distinct triples of digit images in random order.
+
+    Returns:
+        Indices of digit images, (20 · per_class, 3), and the labels, (20 · per_class,).
+    """
     generator = np.random.Generator(np.random.PCG64(derive_seed(0, "addnist-style", purpose)))
     pools = [np.flatnonzero(digits == digit) for digit in range(10)]
     rows: list[NDArray[np.int64]] = []
     for label in range(CLASSES):
         triples = triples_of(label)
-        # A few too many, so that dropping the rare repeats leaves enough.
+        # 200 extra triples, so that enough are left after the rare duplicates are dropped.
         picked = triples[generator.integers(len(triples), size=per_class + 200)]
         drawn = np.empty_like(picked)
         for digit, pool in enumerate(pools):
-            here = picked == digit
-            drawn[here] = pool[generator.integers(len(pool), size=int(here.sum()))]
+            matches = picked == digit
+            drawn[matches] = pool[generator.integers(len(pool), size=int(matches.sum()))]
         _, first = np.unique(drawn, axis=0, return_index=True)
         rows.append(drawn[np.sort(first)[:per_class]])
     chosen = np.concatenate(rows)

@@ -1,4 +1,4 @@
-"""The order of training images: a seeded permutation an epoch, the same for every submission."""
+"""The order of training images: one seeded permutation per epoch, equal for all submissions."""
 
 import torch
 from torch import Tensor
@@ -7,20 +7,19 @@ from bench.seeding import derive_seed
 
 
 class BatchStream:
-    """Batches of a data set that lies whole on the device, as bytes.
+    """Batches of a data set that is stored completely on the device, as bytes.
 
-    The epochs' permutations follow one another without a gap, so that every batch is full and every image is
-    seen once an epoch whatever the batch size. Any step's batch can be had directly, which is what lets a
-    resumed run go on at the same place.
+    The permutations of consecutive epochs are concatenated, so every batch is full and every image is used once
+    per epoch, for every batch size. The batch of any step can be computed directly; a resumed run needs this.
     """
 
     def __init__(self, images: Tensor, labels: Tensor, *, batch_size: int, seed: int) -> None:
-        """A stream over images and labels that stay where they are.
+        """Create a stream; images and labels are not copied.
 
         Args:
             images: (N, C, H, W) uint8.
             labels: (N,) int64, on the same device.
-            batch_size: Images a batch; may exceed N.
+            batch_size: Images per batch; may exceed N.
             seed: The run's seed.
         """
         self._images = images
@@ -31,29 +30,29 @@ class BatchStream:
 
     @property
     def device(self) -> torch.device:
-        """Where the images lie."""
+        """The device of the images."""
         return self._images.device
 
     def indices(self, step: int) -> Tensor:
-        """(batch_size,) int64: which images step ``step`` uses."""
-        position, parts = step * self._batch_size, []
+        """Return the indices of the images of step ``step``, (batch_size,) int64."""
+        position, slices = step * self._batch_size, []
         end = position + self._batch_size
         count = len(self._labels)
         while position < end:
             epoch, start = divmod(position, count)
-            part = self._permutation(epoch)[start : start + end - position]
-            parts.append(part)
-            position += len(part)
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+            indices = self._permutation(epoch)[start : start + end - position]
+            slices.append(indices)
+            position += len(indices)
+        return slices[0] if len(slices) == 1 else torch.cat(slices)
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Step ``step``'s images, (B, C, H, W) uint8, and labels, (B,) int64."""
+        """Return the images, (B, C, H, W) uint8, and labels, (B,) int64, of step ``step``."""
         indices = self.indices(step)
         return self._images.index_select(0, indices), self._labels.index_select(0, indices)
 
     def _permutation(self, epoch: int) -> Tensor:
         if epoch not in self._permutations:
-            # Drawn on the CPU, so that a GPU trains on the same order; sent over once an epoch.
+            # Drawn on the CPU, so that CPU and GPU runs have the same order; copied to the device once per epoch.
             generator = torch.Generator().manual_seed(derive_seed(self._seed, "order", epoch))
             permutation = torch.randperm(len(self._labels), generator=generator)
             while len(self._permutations) > 1:

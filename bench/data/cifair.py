@@ -1,8 +1,8 @@
-"""Which test images of CIFAR-100 have a near-duplicate in train: ciFAIR's list, judged by people.
+"""The ciFAIR list of CIFAR-100 test images with a near-duplicate in train, labelled by humans.
 
 Barz and Denzler, "Do We Train on Test Data? Purging CIFAR of Near-Duplicates", Journal of Imaging 6 (2020) 41,
-arXiv 1902.00423. Every row is a test image and its neighbour in train: an exact duplicate, a near-duplicate, or
-very similar. The ten test images that occur in train byte for byte are among them.
+arXiv 1902.00423. Every row is a test image and the most similar train image: an exact duplicate, a
+near-duplicate, or a very similar image. It includes the 10 test images that are byte-identical to a train image.
 """
 
 import csv
@@ -23,15 +23,15 @@ TEST_IMAGES = 10_000
 
 
 def present(root: Path) -> bool:
-    """Whether the list is there."""
+    """Return whether the list has been downloaded."""
     return (root / FILE).is_file()
 
 
 def near_duplicates(root: Path) -> NDArray[np.bool_] | None:
-    """(10000,): which test images are in the list, in the official order; None where the list is not there.
+    """Return a (10000,) mask of the test images in the list, in the official order; None without the list.
 
     Raises:
-        DataError: If it is another file.
+        DataError: If the file cannot be read or has another sha256.
     """
     path = root / FILE
     try:
@@ -40,11 +40,11 @@ def near_duplicates(root: Path) -> NDArray[np.bool_] | None:
         return None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    found = hashlib.sha256(content).hexdigest()
-    if found != SHA256:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != SHA256:
         raise DataError(
-            f"{path}: has sha256 {found}, ciFAIR's list has {SHA256}; delete it and `bench data fetch {NAME}`"
+            f"{path}: has sha256 {digest}, ciFAIR's list has {SHA256}; delete it and run `bench data fetch {NAME}`"
         )
-    marked = np.zeros(TEST_IMAGES, np.bool_)
-    marked[[int(row["TestID"]) for row in csv.DictReader(io.StringIO(content.decode()))]] = True
-    return marked
+    mask = np.zeros(TEST_IMAGES, np.bool_)
+    mask[[int(row["TestID"]) for row in csv.DictReader(io.StringIO(content.decode()))]] = True
+    return mask

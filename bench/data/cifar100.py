@@ -1,4 +1,4 @@
-"""The official CIFAR-100 python files (Krizhevsky 2009, "Learning multiple layers of features")."""
+"""Reader of the official CIFAR-100 python files (Krizhevsky 2009, "Learning multiple layers of features")."""
 
 import hashlib
 import io
@@ -22,7 +22,7 @@ ARCHIVE = "cifar-100-python.tar.gz"
 ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
 ARCHIVE_MD5 = "eb9058c3a382ffc7106e4002c42a8d85"
 
-# All that the official files name: how numpy (of 2009, and the names it has today) rebuilds an array.
+# The only globals in the official files: numpy's array constructors, under their names of 2009 and of today.
 _ALLOWED = {
     ("numpy.core.multiarray", "_reconstruct"),
     ("numpy._core.multiarray", "_reconstruct"),
@@ -32,36 +32,36 @@ _ALLOWED = {
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Reads dicts, lists, bytes and numpy arrays, and refuses everything else that a pickle can name."""
+    """An unpickler of dicts, lists, bytes and numpy arrays that refuses all other globals."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"names {module}.{name}, which a data file has no use for")
+            raise pickle.UnpicklingError(f"names {module}.{name}, which is not allowed in a data file")
         if module.startswith("numpy.core"):
             module = module.replace("numpy.core", "numpy._core")
         return super().find_class(module, name)
 
 
 def read_pickle(content: bytes) -> dict[bytes, Any]:
-    """The dict in an official file's bytes.
+    """Unpickle the dict in an official file, without executing code.
 
     Raises:
-        ValueError: If it is not a pickle of plain data and arrays. Nothing of it is executed.
+        ValueError: If the content is not a pickled dict of plain data and arrays.
     """
     try:
         value = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
-    except Exception as error:  # a damaged pickle can raise nearly anything
+    except Exception as error:  # a damaged pickle raises almost any exception type
         raise ValueError(f"not a pickle of plain arrays ({error})") from None
     if not isinstance(value, dict):
-        raise ValueError(f"holds a {type(value).__name__}, not a dict")
+        raise ValueError(f"contains a {type(value).__name__}, not a dict")
     return value
 
 
 def read_file(root: Path, name: str) -> dict[bytes, Any]:
-    """One of the official files, md5-checked.
+    """Read one of the official files and check its md5.
 
     Raises:
-        DataError: If it is absent, truncated or altered.
+        DataError: If it is missing, truncated or altered.
     """
     path = root / FOLDER / name
     try:
@@ -70,11 +70,11 @@ def read_file(root: Path, name: str) -> dict[bytes, Any]:
         raise DataError(
             f"{path}: cannot be read ({error.strerror}); `bench data list` says how to get it"
         ) from None
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if found != MD5[name]:
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if digest != MD5[name]:
         raise DataError(
-            f"{path}: {len(content):,} bytes with md5 {found}, the official file has {MD5[name]}; it is truncated "
-            "or altered, delete it and get it again (`bench data fetch cifar100`)"
+            f"{path}: {len(content):,} bytes with md5 {digest}, the official file has {MD5[name]}; it is "
+            "truncated or altered, delete it and download it again (`bench data fetch cifar100`)"
         )
     try:
         return read_pickle(content)
@@ -83,10 +83,10 @@ def read_file(root: Path, name: str) -> dict[bytes, Any]:
 
 
 def read(root: Path, split: str) -> LabelledImages:
-    """The official ``train`` (50,000) or ``test`` (10,000) images with their 100 fine classes.
+    """Read the official ``train`` (50,000) or ``test`` (10,000) images with their fine labels, 0 to 99.
 
     Raises:
-        DataError: If the file is absent, truncated or altered.
+        DataError: If the file is missing, truncated or altered.
     """
     content = read_file(root, split)
     images = content[b"data"].reshape(IMAGES[split], 3, 32, 32)
@@ -94,5 +94,5 @@ def read(root: Path, split: str) -> LabelledImages:
 
 
 def class_names(root: Path) -> list[str]:
-    """The names of the 100 fine classes, in label order."""
+    """Read the names of the 100 fine classes, in label order."""
     return [name.decode() for name in read_file(root, "meta")[b"fine_label_names"]]

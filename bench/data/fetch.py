@@ -1,4 +1,4 @@
-"""The official archives of the real data sets, from their official addresses."""
+"""Downloads of the official archives from their official URLs."""
 
 from pathlib import Path
 
@@ -8,12 +8,15 @@ from bench.errors import DataError
 
 
 def fetch(name: str, root: Path) -> list[Path]:
-    """Download the official archives of ``cifar100`` or ``mnist``, or the list ``cifair``, into ``root``.
+    """Download the archives of ``cifar100`` or ``mnist``, or the duplicate list ``cifair``, into ``root``.
 
-    Archives are to be unpacked next.
+    The archives are not unpacked; ``bench.data.unpack`` does that.
+
+    Returns:
+        The downloaded files.
 
     Raises:
-        DataError: If there is no such address, or it cannot be had.
+        DataError: If no URL is known for ``name``, or the download fails.
     """
     if name == "cifar100":
         return [download(cifar100.ADDRESS, root / cifar100.ARCHIVE, Digest("md5", cifar100.ARCHIVE_MD5))]
@@ -23,7 +26,7 @@ def fetch(name: str, root: Path) -> list[Path]:
             for file, (zipped, _) in mnist.FILES.items()
         ]
     if name == cifair.NAME:
-        by_hand = f"get the file by hand and put it at {root / cifair.FILE}"
+        remedy = f"download the file by hand and put it at {root / cifair.FILE}"
         digest = Digest("sha256", cifair.SHA256)
-        return [download(cifair.ADDRESS, root / cifair.FILE, digest, otherwise=by_hand)]
-    raise DataError(f"data set {name!r}: cifar100, mnist and cifair have addresses; see `bench data list`")
+        return [download(cifair.ADDRESS, root / cifair.FILE, digest, remedy=remedy)]
+    raise DataError(f"data set {name!r}: only cifar100, mnist and cifair can be downloaded; see `bench data list`")

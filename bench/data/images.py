@@ -1,4 +1,4 @@
-"""Labelled images as arrays, and what can be told of a set of them."""
+"""Labelled images as arrays, and subsets, fingerprints and statistics of them."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# Frozen: a change of this text changes every validation split, and with it every number measured on one.
+# Never change this text: it determines all validation splits, and so all results on them.
 _SPLIT_SALT = "capbench-validation-1"
 
 
@@ -15,7 +15,7 @@ class LabelledImages:
     """Images with their classes.
 
     Raises:
-        ValueError: If shapes or dtypes are not as said.
+        ValueError: If shapes or dtypes are wrong.
     """
 
     images: NDArray[np.uint8]  # (N, C, H, W), C-contiguous
@@ -29,45 +29,47 @@ class LabelledImages:
         if not self.images.flags.c_contiguous:
             raise ValueError("`images` must be C-contiguous")
 
-    def subset(self, chosen: NDArray[np.bool_]) -> "LabelledImages":
-        """The images where ``chosen``, (N,), is true."""
-        return LabelledImages(self.images[chosen], self.labels[chosen])
+    def subset(self, mask: NDArray[np.bool_]) -> "LabelledImages":
+        """Return the images where ``mask``, (N,), is True."""
+        return LabelledImages(self.images[mask], self.labels[mask])
 
     def balanced(self, count: int | None) -> "LabelledImages":
-        """``count`` images, as many of each class as of any other, so far as there are; all for None."""
+        """Return ``count`` images, balanced over classes as far as class sizes allow; all for None."""
         return self if count is None else self.subset(self.balanced_choice(count))
 
     def balanced_choice(self, count: int) -> NDArray[np.bool_]:
-        """Which images ``balanced`` takes, (N,): of each class at equal distances, all in their order."""
+        """Return the (N,) mask of the images of ``balanced``, which are evenly spaced in each class."""
         if count >= len(self.labels):
             return np.ones(len(self.labels), bool)
         classes, sizes = np.unique(self.labels, return_counts=True)
         shares = np.zeros(len(classes), int)
-        while (left := count - shares.sum()) > 0:  # what a small class lacks the others give
-            able = np.flatnonzero(shares < sizes)[:left]
-            shares[able] += np.minimum(max(1, left // len(able)), sizes[able] - shares[able])
-        chosen = np.zeros(len(self.labels), bool)
+        # If a class is too small for its share, larger classes get the remainder.
+        while (remaining := count - shares.sum()) > 0:
+            open_classes = np.flatnonzero(shares < sizes)[:remaining]
+            increment = max(1, remaining // len(open_classes))
+            shares[open_classes] += np.minimum(increment, sizes[open_classes] - shares[open_classes])
+        mask = np.zeros(len(self.labels), bool)
         for label, share in zip(classes, shares, strict=True):
-            own = np.flatnonzero(self.labels == label)
-            chosen[own[np.arange(share) * len(own) // max(1, share)]] = True
-        return chosen
+            members = np.flatnonzero(self.labels == label)
+            mask[members[np.arange(share) * len(members) // max(1, share)]] = True
+        return mask
 
     def evenly_spread(self, count: int | None) -> "LabelledImages":
-        """``count`` images at equal distances, so that classes are mixed whatever the order; all for None."""
+        """Return ``count`` evenly spaced images, so that a set sorted by class gives all classes; all for None."""
         if count is None or count >= len(self.labels):
             return self
         return self.subset(evenly_chosen(len(self.labels), count))
 
 
 def evenly_chosen(total: int, count: int | None) -> NDArray[np.bool_]:
-    """(total,): ``count`` of them at equal distances; all for None."""
-    chosen = np.zeros(total, bool)
-    chosen[np.arange(count or total) * total // (count or total)] = True
-    return chosen
+    """Return a (total,) mask with ``count`` evenly spaced True values; all True for None."""
+    mask = np.zeros(total, bool)
+    mask[np.arange(count or total) * total // (count or total)] = True
+    return mask
 
 
 def fingerprint(data: LabelledImages) -> str:
-    """The sha256 of shape, images and labels, in hex: the identity of a data set in a record."""
+    """Return the sha256 of shape, images and labels in hex, which identifies a data set in a record."""
     digest = hashlib.sha256(repr(data.images.shape).encode())
     digest.update(data.images.data)
     digest.update(np.ascontiguousarray(data.labels, dtype="<i8").data)
@@ -75,12 +77,15 @@ def fingerprint(data: LabelledImages) -> str:
 
 
 def channel_statistics(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and population standard deviation of each channel, of images scaled to [0, 1].
+    """Compute mean and population standard deviation of each channel, of images scaled to [0, 1].
 
-    Exact: taken from a histogram of the 256 values, not from a sum of floats.
+    They are computed from a histogram of the 256 values, which avoids the rounding errors of a long sum of floats.
 
     Args:
         images: (N, C, H, W) uint8.
+
+    Returns:
+        The C means and the C standard deviations.
     """
     values = np.arange(256) / 255
     means, stds = [], []
@@ -93,32 +98,40 @@ def channel_statistics(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tu
 
 
 def stratified_validation(labels: NDArray[np.int64], fraction: float) -> NDArray[np.bool_]:
-    """Which images are validation: the same on every machine, and of every class the same share.
+    """Select a validation split with the same fraction of every class, identical on every machine.
 
-    Within a class those with the smallest sha256 of their index, so that no library's random generator, and
-    no version of one, has a say.
+    In each class, the images with the smallest sha256 of their index are selected, so that the split does not
+    depend on the random generator of a library version.
 
     Args:
         labels: (N,) classes.
-        fraction: Share of each class, in (0, 1); its number of images is rounded.
+        fraction: Fraction of each class, in (0, 1); the number of images is rounded.
 
     Returns:
-        (N,) bool.
+        (N,) bool, True for validation images.
     """
     ranks = [hashlib.sha256(f"{_SPLIT_SALT}|{index}".encode()).digest() for index in range(len(labels))]
-    chosen = np.zeros(len(labels), dtype=bool)
+    mask = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         members = sorted(np.flatnonzero(labels == label).tolist(), key=lambda index: ranks[index])
-        chosen[members[: round(fraction * len(members))]] = True
-    return chosen
+        mask[members[: round(fraction * len(members))]] = True
+    return mask
 
 
 def overlap(train: NDArray[np.uint8], test: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which of ``test`` occur byte for byte in ``train``; both (N, C, H, W) uint8."""
-    known = {image.tobytes() for image in train}
-    return np.array([image.tobytes() in known for image in test], dtype=bool)
+    """Return the mask of the ``test`` images that are byte-identical to a ``train`` image.
+
+    Args:
+        train: (N, C, H, W) uint8.
+        test: (M, C, H, W) uint8.
+
+    Returns:
+        (M,) bool.
+    """
+    train_bytes = {image.tobytes() for image in train}
+    return np.array([image.tobytes() in train_bytes for image in test], dtype=bool)
 
 
 def distinct(images: NDArray[np.uint8]) -> int:
-    """How many different images there are."""
+    """Count the distinct images."""
     return len({image.tobytes() for image in images})

@@ -1,4 +1,4 @@
-"""The official MNIST files (LeCun et al. 1998), in the IDX format; AddNIST-style images are built from them."""
+"""Reader of the official MNIST files (LeCun et al. 1998) in IDX format, the source of AddNIST-style images."""
 
 import gzip
 import hashlib
@@ -14,7 +14,7 @@ from bench.errors import DataError
 
 FOLDER = Path("MNIST/raw")
 ADDRESS = "https://ossci-datasets.s3.amazonaws.com/mnist/"
-# name -> (md5 of the .gz at the official address, md5 of its content)
+# name -> (md5 of the .gz file, md5 of its content)
 FILES = {
     "train-images-idx3-ubyte": ("f68b3c2dcbeaaa9fbdd348bbdeb94873", "6bbc9ace898e44ae57da46a324031adb"),
     "train-labels-idx1-ubyte": ("d53e105ee54ea40749a09fcbcd1e9432", "a25bea736e30d166cdddb491f175f624"),
@@ -25,10 +25,10 @@ _UBYTE = 0x08
 
 
 def parse_idx(content: bytes) -> NDArray[np.uint8]:
-    """An IDX file of unsigned bytes: two zero bytes, type, rank, big-endian sizes, values.
+    """Parse an IDX file of unsigned bytes: two zero bytes, type, rank, big-endian sizes, values.
 
     Raises:
-        ValueError: Naming what was found and what the format asks for.
+        ValueError: If the content violates the format, with the value found and the value expected.
     """
     if len(content) < 4 or content[:2] != b"\0\0":
         raise ValueError(f"starts with {content[:4]!r}; an IDX file starts with two zero bytes")
@@ -45,12 +45,12 @@ def parse_idx(content: bytes) -> NDArray[np.uint8]:
 
 
 def read(root: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Images (N, 28, 28) uint8 and digits (N,) uint8 of ``train`` (60,000) or ``t10k`` (10,000).
+    """Read images (N, 28, 28) uint8 and digits (N,) uint8 of ``train`` (60,000) or ``t10k`` (10,000).
 
     The files may be gzipped.
 
     Raises:
-        DataError: If one is absent, damaged, or does not fit the other.
+        DataError: If a file is missing or damaged, or the numbers of images and digits differ.
     """
     images = _read(root / FOLDER / f"{split}-images-idx3-ubyte")
     digits = _read(root / FOLDER / f"{split}-labels-idx1-ubyte")
@@ -67,20 +67,20 @@ def _read(path: Path) -> NDArray[np.uint8]:
         name, path = path.name, zipped
         return parse_idx(_official(name, gzip.decompress(zipped.read_bytes())))
     except (ValueError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: {error}; delete it and get it again (`bench data fetch mnist`)") from None
+        raise DataError(f"{path}: {error}; delete it and download it again (`bench data fetch mnist`)") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error}); `bench data list` says how to get it") from None
 
 
 def _official(name: str, content: bytes) -> bytes:
-    """``content``, if it is the published one: other sets of digits and clothes come under the same names."""
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if found != FILES[name][1]:
-        parse_idx(content)  # a truncated file has a better message
-        raise ValueError(f"has md5 {found}, the official file {FILES[name][1]}")
+    """Return ``content`` if its md5 is the official one; EMNIST, Fashion-MNIST etc. use the same file names."""
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if digest != FILES[name][1]:
+        parse_idx(content)  # gives a more specific error for a truncated file
+        raise ValueError(f"has md5 {digest}, the official file has {FILES[name][1]}")
     return content
 
 
 def present(root: Path) -> bool:
-    """Whether all four files are there, gzipped or not."""
+    """Return whether all four files exist, gzipped or not."""
     return all((root / FOLDER / name).exists() or (root / FOLDER / f"{name}.gz").exists() for name in FILES)

@@ -1,8 +1,8 @@
-"""The embedded data sets: up to 100 classes of drawn RGB images, for machines without any real data.
+"""The embedded data sets: up to 100 classes of drawn RGB images, for machines without the real data sets.
 
-A class is an outline (10 of them) together with a texture (10). Position, scale, rotation, the three colours, a
-background gradient, clutter and noise vary, and say nothing of the class. Pixels are drawn from implicit
-functions, positive inside, so that edges are antialiased at any size.
+A class is a pair of one of 10 outlines and one of 10 textures. Position, scale, rotation, the three colours, a
+background gradient, clutter and noise are random and independent of the class. Pixels are computed from implicit
+functions, which are positive inside, so that edges are antialiased at every size.
 """
 
 import re
@@ -17,35 +17,35 @@ from bench.data.images import LabelledImages
 from bench.errors import DataError
 from bench.seeding import derive_seed
 
-VERSION = 2  # of the drawing; part of the cache's name
+VERSION = 2  # of the drawing code; part of the cache file's name
 TRAIN_PER_CLASS, TEST_PER_CLASS = 200, 40
 NAME = re.compile(r"shapes(\d+)(?:x(\d+))?")
 
-# (n, H, W) float64: in float32 processors differ by a level in a few pixels of ten million.
+# (n, H, W) float64. In float32, a few of 10 million pixels differ by one level between processors.
 Field = Any
 
 
 @dataclass(frozen=True)
 class ShapesName:
-    """``shapes100`` is 100 classes of 32×32; ``shapes20x28`` is 20 classes of 28×28."""
+    """A parsed name: ``shapes100`` is 100 classes of 32×32, ``shapes20x28`` is 20 classes of 28×28."""
 
     classes: int
     size: int
 
 
 def parse_name(name: str) -> ShapesName:
-    """Classes and size of a drawn data set.
+    """Parse classes and size from the name of a drawn data set.
 
     Raises:
-        DataError: If ``name`` does not name a drawn data set that exists.
+        DataError: If ``name`` has another form, or classes or size are out of range.
     """
     match = NAME.fullmatch(name)
     if match is None:
-        raise DataError(f"data set {name!r}: drawn sets are called shapes<classes> or shapes<classes>x<size>")
-    found = ShapesName(int(match[1]), int(match[2] or 32))
-    if not 2 <= found.classes <= 100 or not 16 <= found.size <= 128:
-        raise DataError(f"data set {name!r}: 2 to 100 classes and a size of 16 to 128 pixels can be drawn")
-    return found
+        raise DataError(f"data set {name!r}: drawn sets are named shapes<classes> or shapes<classes>x<size>")
+    shapes_name = ShapesName(int(match[1]), int(match[2] or 32))
+    if not 2 <= shapes_name.classes <= 100 or not 16 <= shapes_name.size <= 128:
+        raise DataError(f"data set {name!r}: use 2 to 100 classes and a size of 16 to 128 pixels")
+    return shapes_name
 
 
 def _star(u: Field, v: Field) -> Field:
@@ -73,35 +73,35 @@ OUTLINES: tuple[Callable[[Field, Field], Any], ...] = (
 
 
 def _wave(x: Field, turns: float) -> Field:
-    """A square wave with soft edges, in [0, 1]; ``turns`` periods a unit."""
+    """Compute a square wave with soft edges, in [0, 1], with ``turns`` periods per unit."""
     return np.clip(0.5 + 2.5 * np.sin(2 * np.pi * turns * x), 0, 1)
 
 
-# (u, v, f) -> how much of the second colour, in [0, 1]; f is the outline's implicit function.
+# (u, v, f) -> fraction of the second colour, in [0, 1]; f is the outline's implicit function.
 TEXTURES: tuple[Callable[[Field, Field, Field], Any], ...] = (
     lambda u, v, f: np.zeros_like(u),  # plain
-    lambda u, v, f: _wave(v, 1.4),  # across
-    lambda u, v, f: _wave(u, 1.4),  # along
-    lambda u, v, f: _wave(u + v, 1.0),  # diagonal
-    lambda u, v, f: np.clip(0.5 + 3 * np.sin(6.6 * u) * np.sin(6.6 * v), 0, 1),  # checks
-    lambda u, v, f: np.clip(0.5 + 8 * u, 0, 1),  # left and right
-    lambda u, v, f: np.clip(0.5 + 8 * v, 0, 1),  # top and bottom
-    lambda u, v, f: _wave(np.hypot(u, v), 1.7),  # rings
-    lambda u, v, f: np.clip(0.5 + 12 * (f - 0.16), 0, 1),  # another core
-    lambda u, v, f: np.zeros_like(u),  # hollow: the inside is cut out below
+    lambda u, v, f: _wave(v, 1.4),  # horizontal stripes
+    lambda u, v, f: _wave(u, 1.4),  # vertical stripes
+    lambda u, v, f: _wave(u + v, 1.0),  # diagonal stripes
+    lambda u, v, f: np.clip(0.5 + 3 * np.sin(6.6 * u) * np.sin(6.6 * v), 0, 1),  # checkerboard
+    lambda u, v, f: np.clip(0.5 + 8 * u, 0, 1),  # left and right halves
+    lambda u, v, f: np.clip(0.5 + 8 * v, 0, 1),  # top and bottom halves
+    lambda u, v, f: _wave(np.hypot(u, v), 1.7),  # concentric rings
+    lambda u, v, f: np.clip(0.5 + 12 * (f - 0.16), 0, 1),  # core in the second colour
+    lambda u, v, f: np.zeros_like(u),  # hollow: _draw_class cuts out the inside
 )
 HOLLOW = 9
 HOLLOW_WIDTH = 0.17
 
 
 def draw(classes: int, size: int, part: str, per_class: int, seed: int = 0) -> LabelledImages:
-    """Draw a part of a data set; the same arguments give the same images.
+    """Draw a split of a data set; the same arguments give the same images.
 
     Args:
         classes: 2 to 100.
         size: Side of the square images in pixels.
-        part: "train" or "test"; parts share no image.
-        per_class: Images a class.
+        part: "train" or "test"; they share no image.
+        per_class: Images per class.
         seed: Another seed gives other images of the same classes.
 
     Returns:
@@ -153,14 +153,17 @@ def _blend(canvas: Any, colour: Any, share: Any) -> Any:
 
 
 def _colours(count: int, generator: np.random.Generator) -> Any:
-    """Four colours an image, (4, count, 3, 1, 1): hues a quarter turn apart, shuffled, brightness alternating."""
+    """Draw four colours per image, (4, count, 3, 1, 1).
+
+    The hues are a quarter turn apart; hues and brightness levels are shuffled independently.
+    """
     hue = generator.uniform(0, 1, (1, count)) + generator.permuted(
         np.tile([[0.0], [0.25], [0.5], [0.75]], count), axis=0
     )
     value = generator.permuted(np.tile([[0.95], [0.45], [0.75], [0.2]], count), axis=0)
     value = value + generator.uniform(-0.08, 0.05, (4, count))
     saturation = generator.uniform(0.35, 0.95, (4, count))
-    # HSV to RGB (Smith 1978), written as one formula for the three channels.
+    # HSV to RGB (Smith 1978), as one formula for the three channels.
     k = (np.array([5, 3, 1])[None, None] + hue[..., None] * 6) % 6
     colour = value[..., None] * (1 - saturation[..., None] * np.clip(np.minimum(k, 4 - k), 0, 1))
     return colour[..., None, None]

@@ -1,26 +1,27 @@
-"""Where data sets lie, which are there, and their parts. What reads the train part never opens a test file."""
+"""Location, availability and splits of data sets. Loading the train split never opens a test file."""
 
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
+import yaml
 
 from bench import files
+from bench.contract.tracks import Split
 from bench.data import addnist, cifar100, mnist, shapes
 from bench.data.images import LabelledImages, stratified_validation
 from bench.errors import DataError
 from bench.files import atomic_path
 
-Part = Literal["train", "validation", "train+validation", "test"]
-VALIDATION_FRACTION = 0.1  # of the official train set, where no validation set is published
+VALIDATION_FRACTION = 0.1  # of the official train set, if no validation set is published
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What is known of a data set without opening it."""
+    """Static information about a data set."""
 
     name: str
     title: str
@@ -34,70 +35,70 @@ _CIFAR100 = DatasetInfo(
     "CIFAR-100, 50,000 + 10,000 photographs of 100 classes",
     (3, 32, 32),
     100,
-    f"`bench data fetch cifar100` downloads it (169 MB), or place {cifar100.ARCHIVE} anywhere and "
-    "`bench data unpack ITS_FOLDER`",
+    f"`bench data fetch cifar100` downloads it (169 MB), or run `bench data unpack FOLDER` on a folder with "
+    f"{cifar100.ARCHIVE}",
 )
 _ADDNIST = DatasetInfo(
     "addnist",
     "AddNIST as published, 45,000 + 15,000 + 10,000 images of 20 classes",
     (3, 28, 28),
     20,
-    "get {train,valid,test}_{x,y}.npy from DOI 10.25405/data.ncl.24574354 and `bench data unpack THEIR_FOLDER`; "
-    "`bench data fetch mnist` is enough for a set in its style",
+    "download {train,valid,test}_{x,y}.npy from DOI 10.25405/data.ncl.24574354 and run "
+    "`bench data unpack FOLDER`, or `bench data fetch mnist`, which is enough for the AddNIST-style data set",
 )
 _ADDNIST_STYLE = DatasetInfo(
     "addnist-style",
     "AddNIST-style, built here from MNIST with a fixed seed",
     (3, 28, 28),
     20,
-    "`bench data fetch mnist` downloads the MNIST files (12 MB) that it is built from",
+    "`bench data fetch mnist` downloads the MNIST files (12 MB) from which it is built",
 )
 REAL = {info.name: info for info in (_CIFAR100, _ADDNIST, _ADDNIST_STYLE)}
 
 
 def data_root(option: Path | None) -> Path:
-    """Where data sets are looked for: the option, else $BENCH_DATA, else this user's cache folder."""
+    """Return the folder of data sets: the option, else $BENCH_DATA, else this user's cache folder."""
     if option is not None:
         return option
-    named = os.environ.get("BENCH_DATA")
-    return Path(named) if named else cache_folder()
+    variable = os.environ.get("BENCH_DATA")
+    return Path(variable) if variable else cache_folder()
 
 
 def cache_folder() -> Path:
-    """Where what can be made again is kept: downloads without another root, and drawn data sets."""
+    """Return the cache folder of drawn data sets, which is also the default folder of downloads."""
     return files.cache_folder() / "data"
 
 
 def describe(name: str) -> DatasetInfo:
-    """What is known of the data set called ``name``.
+    """Return the static information about the data set ``name``.
 
     Raises:
-        DataError: If there is no data set called ``name``.
+        DataError: If there is no such data set.
     """
     if name in REAL:
         return REAL[name]
     if not name.startswith("shapes"):
-        raise DataError(f"data set {name!r}: known are {', '.join(REAL)} and shapes<classes>[x<size>]")
+        raise DataError(f"data set {name!r} is unknown; known are {', '.join(REAL)} and shapes<classes>[x<size>]")
     drawn = shapes.parse_name(name)
     title = f"drawn shapes, {drawn.classes} classes of {drawn.size}×{drawn.size}"
-    return DatasetInfo(name, title, (3, drawn.size, drawn.size), drawn.classes, "nothing to get: it is drawn")
+    return DatasetInfo(name, title, (3, drawn.size, drawn.size), drawn.classes, "no download: it is drawn")
 
 
 def available(name: str, root: Path) -> str | None:
-    """None if data set ``name`` is there; else one line that says what is missing and how to get it."""
+    """Return None if data set ``name`` is available; else one line with the folder searched and how to get it."""
     info = describe(name)
-    there = {
-        "cifar100": lambda: all((root / cifar100.FOLDER / part).exists() for part in ("train", "test")),
+    is_present = {
+        "cifar100": lambda: all((root / cifar100.FOLDER / file).exists() for file in ("train", "test")),
         "addnist": lambda: addnist.published_present(root),
         "addnist-style": lambda: mnist.present(root),
     }
-    if name not in there or there[name]():
+    if name not in is_present or is_present[name]():
         return None
     return f"data set {name} is not in {root} (--data-root, $BENCH_DATA): {info.how_to_get}"
 
 
 def files_of(name: str, root: Path) -> list[Path]:
-    """The files under ``root`` that data set ``name`` is read from; none for one that is drawn."""
+    """Return the files under ``root`` from which data set ``name`` is read; none for a drawn data set."""
     folders = {
         "cifar100": Path(cifar100.FOLDER),
         "addnist": Path(addnist.FOLDER),
@@ -108,58 +109,66 @@ def files_of(name: str, root: Path) -> list[Path]:
     return sorted(path for path in (root / folders[name]).iterdir() if path.is_file())
 
 
-def load(name: str, part: Part, root: Path) -> LabelledImages:
-    """A part of a data set.
+def load(name: str, split: Split, root: Path) -> LabelledImages:
+    """Load one split of a data set.
 
     Args:
         name: A name that ``describe`` knows.
-        part: "train" is without the validation images, "train+validation" is all that is not test.
-        root: As from ``data_root``.
+        split: "train" excludes the validation images; "train+validation" contains all images except "test".
+        root: Folder of data sets, see ``data_root``.
 
     Raises:
-        DataError: If a file is absent, damaged, or not the official one.
+        DataError: If a file is missing, damaged, or not the official one.
     """
     describe(name)
     if name == "cifar100":
-        return _carved(lambda split: cifar100.read(root, split), part)
+        return _with_frozen_validation(lambda file: cifar100.read(root, file), split)
     if name in ("addnist", "addnist-style"):
         read = addnist.read_published if name == "addnist" else addnist.build
-        return _published_split(lambda split: read(root, split), part)
-    return _carved(lambda split: _drawn(name, split), part)
+        return _with_published_validation(lambda file: read(root, file), split)
+    return _with_frozen_validation(lambda file: _drawn(name, file), split)
 
 
-def _carved(read: Callable[[str], LabelledImages], part: Part) -> LabelledImages:
-    """Parts of a set published as train and test: validation is a frozen tenth of train."""
-    if part == "test":
+def _with_frozen_validation(read: Callable[[str], LabelledImages], split: Split) -> LabelledImages:
+    """Return a split of a set that is published as train and test; validation is a fixed 10 % of train."""
+    if split == "test":
         return read("test")
-    whole = read("train")
-    if part == "train+validation":
-        return whole
-    validation = stratified_validation(whole.labels, VALIDATION_FRACTION)
-    return whole.subset(validation if part == "validation" else ~validation)
+    train = read("train")
+    if split == "train+validation":
+        return train
+    validation = stratified_validation(train.labels, VALIDATION_FRACTION)
+    return train.subset(validation if split == "validation" else ~validation)
 
 
-def _published_split(read: Callable[[str], LabelledImages], part: Part) -> LabelledImages:
-    if part == "train+validation":
+def _with_published_validation(read: Callable[[str], LabelledImages], split: Split) -> LabelledImages:
+    if split == "train+validation":
         train, valid = read("train"), read("valid")
         images = np.concatenate([train.images, valid.images])
         return LabelledImages(images, np.concatenate([train.labels, valid.labels]))
-    return read("valid" if part == "validation" else part)
+    return read("valid" if split == "validation" else split)
 
 
 def _drawn(name: str, split: str) -> LabelledImages:
-    """A drawn set, from the cache if it was drawn before; a cache that cannot be used costs seconds only."""
+    """Return a drawn set, from the cache if possible. Drawing takes only seconds, so cache errors are ignored."""
     drawn = shapes.parse_name(name)
     per_class = shapes.TEST_PER_CLASS if split == "test" else shapes.TRAIN_PER_CLASS
     path = cache_folder() / f"{name}-v{shapes.VERSION}-{split}-{per_class}.npz"
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             return LabelledImages(content["images"], content["labels"])
-    except Exception:  # absent, truncated or foreign: it is only a cache
+    except Exception:  # missing, truncated or in another format: draw it again
         data = shapes.draw(drawn.classes, drawn.size, split, per_class)
     try:
         with atomic_path(path) as partial, partial.open("wb") as cached:
             np.savez(cached, images=data.images, labels=data.labels)
     except OSError:
-        pass  # no cache on this machine
+        pass  # the cache folder cannot be written
     return data
+
+
+@cache
+def class_names(data: str) -> tuple[str, ...] | None:
+    """Return the class names of a data set in label order; None if they are not known."""
+    text = Path(__file__).with_name("class_names.yaml").read_text(encoding="utf-8")
+    names = yaml.safe_load(text).get(data)
+    return None if names is None else tuple(names)

@@ -1,4 +1,4 @@
-"""From archives as they are published to files as they are read."""
+"""Unpacking of published archives into the folder of data sets."""
 
 import gzip
 import hashlib
@@ -12,18 +12,18 @@ from bench.files import write_bytes
 
 
 def unpack(source: Path, root: Path) -> list[Path]:
-    """Lay out what is found at ``source`` under ``root``, checked; what is there and intact is left alone.
+    """Unpack the archives at ``source`` into ``root`` and check them; intact files are not rewritten.
 
     Args:
-        source: A folder that holds cifar-100-python.tar.gz, the MNIST .gz files or AddNIST's .npy files (also
-            in subfolders), or one of these archives.
-        root: As from ``store.data_root``.
+        source: One of cifar-100-python.tar.gz, the MNIST .gz files or the AddNIST .npy files, or a folder with
+            some of them, also in subfolders.
+        root: Folder of data sets, see ``store.data_root``.
 
     Returns:
         The files written.
 
     Raises:
-        DataError: If nothing is there, or something is not what its name says.
+        DataError: If no known file is found, or a file is damaged or not the official one.
     """
     if not source.exists():
         raise DataError(f"{source}: no such file or folder")
@@ -44,7 +44,7 @@ def unpack(source: Path, root: Path) -> list[Path]:
         recognised = True
     if not recognised:
         raise DataError(
-            f"{source}: holds none of {cifar100.ARCHIVE}, {', '.join(f'{name}.gz' for name in mnist.FILES)}, "
+            f"{source}: contains none of {cifar100.ARCHIVE}, {', '.join(f'{name}.gz' for name in mnist.FILES)}, "
             f"{', '.join(sorted(expected_arrays))}"
         )
     return written
@@ -57,7 +57,7 @@ def _content(path: Path) -> bytes:
     try:
         return gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: not a whole gzip file ({error}); get it again") from None
+        raise DataError(f"{path}: damaged or truncated gzip file ({error}); download it again") from None
 
 
 def _unpack_cifar100(archive: Path, root: Path) -> list[Path]:
@@ -65,23 +65,26 @@ def _unpack_cifar100(archive: Path, root: Path) -> list[Path]:
     try:
         with tarfile.open(archive) as tar:
             for name, md5 in cifar100.MD5.items():
-                # Only the three members asked for by name are read, so no path in the archive is followed.
+                # Only these three members are read, by name, so no other path in the archive has an effect.
                 member = tar.extractfile(f"{cifar100.FOLDER}/{name}")
                 if member is None:
-                    raise DataError(f"{archive}: {name} in it is not a file")
+                    raise DataError(f"{archive}: its member {name} is not a file")
                 written += _place(member.read(), root / cifar100.FOLDER / name, md5, archive)
     except (tarfile.TarError, KeyError, EOFError, zlib.error, OSError) as error:
-        raise DataError(f"{archive}: not the official archive, or cut short ({error}); get it again") from None
+        raise DataError(
+            f"{archive}: not the official archive, or truncated ({error}); download it again"
+        ) from None
     return written
 
 
 def _place(content: bytes, target: Path, md5: str | None, source: Path) -> list[Path]:
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if md5 is not None and found != md5:
+    """Check the md5 of ``content`` and write it to ``target`` unless it is already there; return files written."""
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if md5 is not None and digest != md5:
         raise DataError(
-            f"{source}: {target.name} in it has md5 {found}, the official file has {md5}; get it again"
+            f"{source}: its file {target.name} has md5 {digest}, the official one has {md5}; download it again"
         )
-    if target.exists() and hashlib.md5(target.read_bytes(), usedforsecurity=False).hexdigest() == found:
+    if target.exists() and hashlib.md5(target.read_bytes(), usedforsecurity=False).hexdigest() == digest:
         return []
     try:
         write_bytes(target, content)

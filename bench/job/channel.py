@@ -1,31 +1,35 @@
-"""Progress from a job's process to its parent: JSON lines on a file descriptor of the harness's own.
+"""Progress events from a job's process to its parent: JSON lines on a dedicated file descriptor.
 
-They feed the live display and the event log only. No figure of a record is taken from them.
+They feed the live display and the event log only. No number in a record is taken from them.
 """
 
 import os
 import time
 
-from bench.contract.jobs import EVENTS_FD, Progress
+from bench.contract.jobs.files import EVENTS_FD
+from bench.contract.jobs.reports import Progress
 
 
 class Channel:
-    """Sends events at most every ``interval`` seconds; without a parent to hear them it is silent."""
+    """A sender of progress events, at most one per ``interval`` seconds.
+
+    It sends nothing if the parent process has not provided a file descriptor.
+    """
 
     def __init__(self, interval: float = 0.5) -> None:
         number = os.environ.get(EVENTS_FD)
         self._file = os.fdopen(int(number), "w", buffering=1) if number else None
         self._interval = interval
-        self._due = 0.0
+        self._next_send = 0.0
 
     def progress(self, phase: str, done: int, total: int, loss: float | None = None) -> None:
-        """Tell how far a phase is; most calls return at once without sending."""
+        """Report the progress of a phase; most calls return at once without sending."""
         now = time.monotonic()
-        if self._file is None or (now < self._due and done < total):
+        if self._file is None or (now < self._next_send and done < total):
             return
-        self._due = now + self._interval
+        self._next_send = now + self._interval
         event = Progress(phase=phase, done=done, total=total, loss=loss)
         try:
             self._file.write(event.model_dump_json() + "\n")
         except OSError:
-            self._file = None  # the parent is gone; it will find what this process leaves on disk
+            self._file = None  # the parent process has ended; reports and checkpoints are still written

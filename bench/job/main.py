@@ -1,7 +1,7 @@
-"""``python -m bench.job.main PHASE WORK``: one phase of one job, in a process of its own.
+"""``python -m bench.job.main PHASE WORK``: run one phase of one job in its own subprocess.
 
-Whatever happens ends as a report or as ``failure.json`` with a status and one line; a process that dies
-without either is judged by its parent.
+A phase writes either its report or ``failure.json`` with a status and a one-line reason. If the process dies
+without writing either, the parent process decides the status.
 """
 
 import ctypes
@@ -16,53 +16,59 @@ from typing import cast
 
 import torch
 
-from bench.contract.jobs import FAILURE, PARENT_PID, SPEC, Failure, JobSpec, Phase, read_report
-from bench.contract.records import Status
-from bench.errors import BenchError, CapError, ContractError
+from bench.contract.jobs.files import FAILURE, PARENT_PID, SPEC, Phase
+from bench.contract.jobs.reports import Failure, read_report
+from bench.contract.jobs.spec import JobSpec
+from bench.contract.records.record import Status
+from bench.errors import BenchError, ContractError
 from bench.files import without_local_paths, write_bytes
-from bench.job.curves import Diverged
-from bench.job.numerics import settle
+from bench.job.steps.curves import Diverged
+from bench.job.steps.numerics import configure_numerics
 
-# Phase -> module and function. Only the one that is run is imported: the others take a tenth of a start.
+# Phase -> module and function. Only the selected module is imported: the others take a tenth of the start-up time.
 PHASES = {
-    "verify": ("bench.job.verification", "verify"),
-    "train": ("bench.job.training", "train"),
-    "evaluate": ("bench.job.evaluation", "evaluate"),
-    "score": ("bench.job.scoring", "score"),
-    "floor": ("bench.job.scoring", "floor"),
-    "profile": ("bench.job.profile", "profile_step"),
+    "verify": ("bench.job.phases.verification", "verify"),
+    "train": ("bench.job.phases.training", "train"),
+    "evaluate": ("bench.job.phases.evaluation", "evaluate"),
+    "score": ("bench.job.phases.scoring", "score"),
+    "score_real": ("bench.job.phases.scoring", "score_real_images"),
+    "profile": ("bench.job.phases.profiling", "profile_step"),
 }
 
 
-def judge(error: BaseException, folder: Path) -> Failure:
-    """The status and the one-line reason of an exception."""
+def to_failure(error: BaseException, folder: Path) -> Failure:
+    """Convert an exception into a status and a one-line reason.
+
+    Args:
+        error: The exception that ended the phase.
+        folder: The submission's folder; a traceback line in it is named in the reason.
+    """
     message = without_local_paths(" ".join(str(error).split())) or type(error).__name__
     status: Status = "error"
     if isinstance(error, Diverged):
         status = "nan"
-    elif isinstance(error, CapError):
-        status = "cap"
     elif isinstance(error, ContractError):
         status = "contract"
     elif isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in message:
         status, message = "oom", f"out of memory: {message}"
     elif not isinstance(error, BenchError):
-        message = f"{type(error).__name__}: {message}{_place(error, folder)}{_remedy(message)}"
+        message = f"{type(error).__name__}: {message}{_source_line(error, folder)}{_remedy(message)}"
     return Failure(status=status, reason=message)
 
 
 def _remedy(message: str) -> str:
-    """For an exception whose cause is the harness's choice."""
+    """Return advice for an exception that a setting of the harness causes; "" for other exceptions."""
     if "view size is not compatible" not in message:
         return ""
     return (
-        "; convolutions are kept in channels-last order: write reshape instead of view, or, where the call is not "
-        "yours (LBFGS, parameters_to_vector), put memory_format = torch.contiguous_format on the submission"
+        "; the harness keeps convolution weights in channels-last order: write reshape instead of view, or, if a "
+        "library calls view (LBFGS, parameters_to_vector), set memory_format = torch.contiguous_format in the "
+        "submission class"
     )
 
 
-def _place(error: BaseException, folder: Path) -> str:
-    """The submission's line that the exception came from, if it did."""
+def _source_line(error: BaseException, folder: Path) -> str:
+    """Return the submission's innermost file, line and function in the traceback; "" if it has none."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if Path(frame.filename).is_relative_to(folder):
             return f" ({Path(frame.filename).name}, line {frame.lineno}, in {frame.name})"
@@ -70,48 +76,48 @@ def _place(error: BaseException, folder: Path) -> str:
 
 
 def die_with_parent() -> None:
-    """End this process when its parent ends, however that happens (Linux; elsewhere it runs to its end).
+    """Kill this process as soon as its parent process ends (Linux only; elsewhere it runs to its end).
 
-    A training that outlived a killed ``bench run`` would write into the folder of the one that replaces it.
+    A training that outlived a killed ``bench run`` would write into the folder of the run that replaces it.
     """
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
     parent = os.environ.get(PARENT_PID)
     if parent is not None and os.getppid() != int(parent):
-        sys.exit("the parent is gone")
+        sys.exit("the parent process has ended")
 
 
 def limit_resources(spec: JobSpec) -> None:
-    """What the system itself enforces, for this process and all that it starts; it cannot be raised again."""
-    _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_FSIZE, spec.file_bytes)
-    if spec.memory_bytes is not None and spec.device == "cpu":  # CUDA reserves far more than it uses
-        _limit(resource.RLIMIT_DATA, spec.memory_bytes)
+    """Set resource limits for this process and its children, which cannot raise them again."""
+    _lower_limit(resource.RLIMIT_CORE, 0)
+    _lower_limit(resource.RLIMIT_FSIZE, spec.file_bytes)
+    if spec.memory_bytes is not None and spec.device == "cpu":  # CUDA reserves far more memory than it uses
+        _lower_limit(resource.RLIMIT_DATA, spec.memory_bytes)
 
 
-def _limit(which: int, most: int) -> None:
-    """Lower a limit to ``most``; one of the user's own that is lower stays."""
-    for own in resource.getrlimit(which):
-        most = most if own == resource.RLIM_INFINITY else min(most, own)
-    resource.setrlimit(which, (most, most))
+def _lower_limit(limit: int, maximum: int) -> None:
+    """Lower a resource limit to ``maximum``; keep an existing limit that is lower."""
+    for existing in resource.getrlimit(limit):
+        maximum = maximum if existing == resource.RLIM_INFINITY else min(maximum, existing)
+    resource.setrlimit(limit, (maximum, maximum))
 
 
 def main() -> int:
-    """Run the phase named on the command line; 0 when its report was written."""
+    """Run the phase named on the command line; return 0 if its report was written, else 1."""
     die_with_parent()
     phase, work = cast(Phase, sys.argv[1]), Path(sys.argv[2])
     spec = read_report(work / SPEC, JobSpec)
     module, function = PHASES[phase]
     try:
-        if phase not in ("score", "floor"):  # which run no submission's code
+        if phase not in ("score", "score_real"):  # these two run no code of a submission
             limit_resources(spec)
         torch.set_num_threads(spec.threads)
-        settle(phase, spec.device, spec.execution.precision)
+        configure_numerics(phase, spec.device, spec.execution.precision)
         getattr(importlib.import_module(module), function)(spec)
     except (Exception, SystemExit) as error:
         traceback.print_exc()
-        write_bytes(work / FAILURE, judge(error, spec.folder).model_dump_json().encode())
+        write_bytes(work / FAILURE, to_failure(error, spec.folder).model_dump_json().encode())
         return 1
     return 0
 

@@ -1,8 +1,8 @@
-"""``python -m bench.job.speed SPEC``: a submission at work in pieces, timed, as another process asks for them.
+"""``python -m bench.job.speed SPEC``: time training steps and inference of a submission on request.
 
-A line ``train 3`` or ``infer 3`` on standard input is answered on standard output by the seconds that three steps,
-or three predictions or samplings of a batch, took. Two such processes asked by turns are measured under the same
-conditions, which two measurements one after the other never are.
+For a line ``train 3`` or ``infer 3`` on standard input, the process prints the seconds that three training steps,
+or three predictions or samplings of a batch, took. A caller that alternates between two such processes measures
+both under the same background load; two measurements one after the other do not have that property.
 """
 
 import json
@@ -16,15 +16,15 @@ from typing import Any, TextIO
 import torch
 from pydantic import BaseModel
 
-from bench.contract.jobs import JobSpec
+from bench.contract.jobs.spec import JobSpec
 from bench.contract.submission import Classifier
 from bench.job.main import die_with_parent
-from bench.job.numerics import settle
-from bench.job.workload import Workload
+from bench.job.steps.numerics import configure_numerics
+from bench.job.steps.workload import Workload
 
 
-def work_of(spec: JobSpec) -> dict[str, Callable[[], object]]:
-    """What can be asked for."""
+def timed_calls(spec: JobSpec) -> dict[str, Callable[[], object]]:
+    """Return the calls that can be timed: request name ("train", "infer") -> function of no arguments."""
     work = Workload(spec)
     model = work.start()
     model.eval()
@@ -36,7 +36,7 @@ def work_of(spec: JobSpec) -> dict[str, Callable[[], object]]:
 
 
 def seconds(function: Callable[[], object], calls: int, device: str) -> float:
-    """The time that ``calls`` calls take, the device's work included."""
+    """Return the seconds that ``calls`` calls take, including the GPU's work."""
     on_gpu = device.startswith("cuda")
     if on_gpu:
         torch.cuda.synchronize()
@@ -49,41 +49,53 @@ def seconds(function: Callable[[], object], calls: int, device: str) -> float:
 
 
 def known_fields(schema: type[BaseModel], content: dict[str, Any]) -> dict[str, Any]:
-    """``content`` without what this version of the harness does not know: a later one may have written it."""
-    kept = {}
+    """Drop the fields of ``content`` that this version of the harness does not know.
+
+    A later version of the harness may have written ``content``.
+    """
+    fields = {}
     for name, field in schema.model_fields.items():
         if name in content:
             inner = field.annotation
             nested = isinstance(inner, type) and issubclass(inner, BaseModel) and isinstance(content[name], dict)
-            kept[name] = known_fields(inner, content[name]) if nested else content[name]  # type: ignore[arg-type]
-    return kept
+            fields[name] = known_fields(inner, content[name]) if nested else content[name]  # type: ignore[arg-type]
+    return fields
 
 
-def own_output() -> TextIO:
-    """Standard output, for answers alone: what is printed from now on goes to standard error."""
+def reserve_stdout() -> TextIO:
+    """Return a stream to standard output, and redirect all other output of the process to standard error.
+
+    Output that the submission prints cannot mix with the answers.
+    """
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     return answers
 
 
 def answer(work: Mapping[str, Callable[[], object]], device: str, answers: TextIO) -> None:
-    """Say ``ready``, and answer each line ``WHAT CALLS`` until standard input ends."""
+    """Print ``ready``, then answer each line ``NAME CALLS`` until standard input ends.
+
+    Args:
+        work: Request name -> function to time.
+        device: "cpu", "cuda" or "cuda:1".
+        answers: Stream that receives the seconds, one line per request.
+    """
     for function in work.values():
-        function()  # allocators, caches and algorithm searches
+        function()  # warm-up: allocators, caches and algorithm searches
     print("ready", file=answers)
     for line in sys.stdin:
-        what, calls = line.split()
-        print(repr(seconds(work[what], int(calls), device)), file=answers)
+        name, calls = line.split()
+        print(repr(seconds(work[name], int(calls), device)), file=answers)
 
 
 def main() -> None:
-    """What ``check --measure`` asks."""
+    """Serve the requests of ``bench check --measure``."""
     die_with_parent()
-    answers = own_output()
+    answers = reserve_stdout()
     spec = JobSpec.model_validate(known_fields(JobSpec, json.loads(Path(sys.argv[1]).read_text())))
     torch.set_num_threads(spec.threads)
-    settle("train", spec.device, spec.execution.precision)
-    answer(work_of(spec), spec.device, answers)
+    configure_numerics("train", spec.device, spec.execution.precision)
+    answer(timed_calls(spec), spec.device, answers)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,19 @@
-"""``bench compare``: the table of submissions, from records alone."""
+"""``bench compare``: tables of submissions, from records alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.contract.records import Record
+from bench.contract.records.record import Record
 from bench.errors import ExitCode, NothingToDo, UsageError
-from bench.report.against import against_paper, against_records
-from bench.report.claims import with_current_claims
-from bench.report.comparison import MakeColumns, comparisons
-from bench.report.formats import render
-from bench.report.images import against_entry, interval_columns, left_out, without_columns
-from bench.report.reading import read_all, read_brief, say_unreadable
-from bench.report.summary import Row, summarize
-from bench.report.tables import FORMATS
+from bench.report.records.aggregate import Row, summarize
+from bench.report.records.current_claims import with_current_claims
+from bench.report.records.load import read_all, read_brief, warn_unreadable
+from bench.report.tables.comparison import MakeColumns, comparisons
+from bench.report.tables.image_columns import entry_columns, interval_columns, parse_excluded, without_columns
+from bench.report.tables.reference_columns import paper_columns, record_columns
+from bench.report.tables.render import render
+from bench.report.tables.text import FORMATS
 
 
 def comparison_text(
@@ -24,7 +24,14 @@ def comparison_text(
     sort: str = "score",
     more: Sequence[MakeColumns] = (),
 ) -> str:
-    """The tables of all protocols in ``rows``; see ``comparisons`` for the arguments.
+    """Return the tables of all protocols in ``rows`` as text.
+
+    Args:
+        rows: In any order.
+        table: One of ``FORMATS``.
+        keys: See ``comparisons``.
+        sort: See ``comparisons``.
+        more: See ``comparisons``.
 
     Raises:
         UsageError: If the format or a column is unknown.
@@ -35,8 +42,8 @@ def comparison_text(
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What `bench compare` is to show, as its options say it."""
+class CompareOptions:
+    """The options of `bench compare`."""
 
     table: str = "simple"
     track: str | None = None
@@ -47,35 +54,35 @@ class Wanted:
     without: str | None = None
 
 
-def compare_command(results: Path, submissions: Path, wanted: Wanted) -> ExitCode:
-    """Print the comparison of all records under ``results``; papers' figures are those of the manifests.
+def compare_command(results: Path, submissions: Path, options: CompareOptions) -> ExitCode:
+    """Print the comparison of all records under ``results``, with the claims of the current manifests.
 
     Raises:
         NothingToDo: If there is no record.
         UsageError: If an option is wrong.
     """
-    without = None if wanted.without is None else left_out(wanted.without)
-    # The short way leaves out which images each run got right.
-    records, problems = read_all(results) if wanted.images or without is not None else read_brief(results)
-    if wanted.against is not None and any(row.label == wanted.against for row in summarize(records)):
+    without = None if options.without is None else parse_excluded(options.without)
+    # Brief records have no per-image results.
+    records, problems = read_all(results) if options.images or without is not None else read_brief(results)
+    if options.against is not None and any(row.label == options.against for row in summarize(records)):
         records, problems = read_all(results)
-    if wanted.track is not None:
-        records = _of_track(records, wanted.track)
+    if options.track is not None:
+        records = _of_track(records, options.track)
     if not records:
-        raise NothingToDo(f"{results}: no records; `bench run` makes them")
+        raise NothingToDo(f"{results}: no records; create them with `bench run`")
     records, unread = with_current_claims(records, submissions)
     problems += unread
     rows = summarize(records)
-    more: list[MakeColumns] = [interval_columns] if wanted.images else []
+    more: list[MakeColumns] = [interval_columns] if options.images else []
     if without is not None:
         more.append(without_columns(without))
-    if wanted.against is not None:
-        beside, unread = _against(wanted.against, rows, results)
-        more.append(beside)
+    if options.against is not None:
+        reference, unread = _against(options.against, rows, results)
+        more.append(reference)
         problems += unread
-    say_unreadable(problems)
-    keys = None if wanted.columns is None else [key.strip() for key in wanted.columns.split(",") if key.strip()]
-    print(comparison_text(rows, table=wanted.table, keys=keys, sort=wanted.sort, more=more))
+    warn_unreadable(problems)
+    keys = None if options.columns is None else [key.strip() for key in options.columns.split(",") if key.strip()]
+    print(comparison_text(rows, table=options.table, keys=keys, sort=options.sort, more=more))
     return ExitCode.USAGE if problems else ExitCode.OK
 
 
@@ -86,10 +93,10 @@ def _of_track(records: list[Record], track: str) -> list[Record]:
     return [record for record in records if record.protocol.track == track]
 
 
-def _against(named: str, rows: Sequence[Row], results: Path) -> tuple[MakeColumns, list[str]]:
-    """What makes the columns, and a line for each record that cannot be read."""
-    if named == "paper":
-        return against_paper, []
-    if any(row.label == named for row in rows):
-        return against_entry(named), []
-    return against_records(named, results)
+def _against(reference: str, rows: Sequence[Row], results: Path) -> tuple[MakeColumns, list[str]]:
+    """Return the function that adds the columns of ``--against``, and a message per unreadable record."""
+    if reference == "paper":
+        return paper_columns, []
+    if any(row.label == reference for row in rows):
+        return entry_columns(reference), []
+    return record_columns(reference, results)

@@ -1,7 +1,7 @@
-"""``bench leaderboard``: the ranking of official runs, as Markdown, as JSON and as a site of static pages.
+"""``bench leaderboard``: the ranking of official runs as Markdown, JSON and a static site.
 
-Only official records rank; those that are there but do not (failed, over a cap, real images) stand below. The same
-records give the same bytes, so that CI can say whether the committed files are current.
+Only official records are shown; unranked rows (failed, over a cap, real images) come last. The output is a
+deterministic function of the records, so that CI can check that the committed files are current.
 """
 
 import json
@@ -14,28 +14,28 @@ from typing import Any
 from bench.contract.tracks import load_tracks
 from bench.errors import ExitCode, NothingToDo, ResultsError
 from bench.files import write_bytes
-from bench.report.claims import with_current_claims
-from bench.report.extras import require
-from bench.report.formats import BEST, comparison_data, titled
-from bench.report.ranking import official, ranks
-from bench.report.reading import read_all, say_unreadable
-from bench.report.summary import Row, summarize
-from bench.report.verdict import tally, verdicts
-from bench.report.verdict_command import LEGEND, verdict_grid
+from bench.report.claims.verdict import tally, verdicts
+from bench.report.claims.verdict_command import LEGEND, verdict_grid
+from bench.report.optional_packages import require
+from bench.report.records.aggregate import Row, summarize
+from bench.report.records.current_claims import with_current_claims
+from bench.report.records.load import read_all, warn_unreadable
+from bench.report.tables.ranking import NO_RANKS, official, ranks
+from bench.report.tables.render import BEST, comparison_data, titled
 
 MARKDOWN, DATA, SITE = "LEADERBOARD.md", "leaderboard.json", "site"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 HEAD = """\
 # Leaderboard
 
-Made by `bench leaderboard` from the records in `runs/`; `bench leaderboard --check` says whether it is current.
-Submissions rank by the mean over seeds of what the last weights score on the test images. A place takes every seed
-that the profile asks for; equal means share one, and variants stand below their base without one.
+Made by `bench leaderboard` from the records in `runs/`; `bench leaderboard --check` checks that it is current.
+Submissions are ranked by their mean score over seeds on the test images, with the last weights. A rank requires a
+result of every seed of the profile. Equal means share a rank. Variants are unranked and listed below their base.
 """
 
 
 def leaderboard_markdown(rows: Sequence[Row]) -> str:
-    """The whole of LEADERBOARD.md."""
+    """Return the content of LEADERBOARD.md."""
     return "\n\n".join(_markdown(rows)) + "\n"
 
 
@@ -46,58 +46,58 @@ def _markdown(rows: Sequence[Row]) -> Iterator[str]:
         yield f"## {titles.get(item.protocol.track, item.protocol.track)}"
         yield titled(item, "github")
         if not ranks(item):
-            yield "Nothing ranks yet: a place takes an official run of every seed."
+            yield NO_RANKS
     yield f"Bold: {BEST}"
-    found = list(verdicts(list(rows)))
-    if found:
+    claims = list(verdicts(list(rows)))
+    if claims:
         yield "## Claims of the papers"
-        yield tally(found)
-        yield verdict_grid(found, "github")
+        yield tally(claims)
+        yield verdict_grid(claims, "github")
         yield LEGEND
 
 
 def leaderboard_data(rows: Sequence[Row]) -> dict[str, Any]:
-    """The same for other programs, numbers as in records."""
+    """Return the content of leaderboard.json, with all numbers in full precision."""
     tables = [comparison_data(item) for item in official(rows)]
-    found = [asdict(verdict) for verdict in verdicts(list(rows))]
-    return {"schema_version": SCHEMA_VERSION, "tables": tables, "verdicts": found}
+    claims = [asdict(verdict) for verdict in verdicts(list(rows))]
+    return {"schema_version": SCHEMA_VERSION, "tables": tables, "verdicts": claims}
 
 
 def leaderboard_command(results: Path, submissions: Path, *, check: bool, site: bool) -> ExitCode:
-    """Write the leaderboard, or say whether what is written is current (exit code 1 if not).
+    """Write the leaderboard, or check that the written files are current (exit code 1 if not).
 
     Args:
-        results: The results folder; what is made lies in it too.
-        submissions: Folder of the submissions, whose claims are judged, and whose audit notes stand on their
-            pages; may be absent.
-        check: Write nothing.
-        site: Also make the pages.
+        results: The results folder, which is also the output folder.
+        submissions: The folder of the submissions, for current claims and audit notes; may be missing.
+        check: Only check; write nothing.
+        site: Also write the site.
 
     Raises:
-        NothingToDo: If there is no official record, and no pages of others are wanted either.
+        NothingToDo: If there is no official record, and no site of other records is requested.
         ResultsError: If the folder cannot be written.
-        UsageError: If a package that pages need is not installed.
+        UsageError: If a package that the site needs is not installed.
     """
     if site and not check:
         require("jinja2", "bench leaderboard")
         require("matplotlib", "bench leaderboard")
     records, problems = read_all(results)
     records, unread = with_current_claims(records, submissions)
-    say_unreadable([*problems, *unread])
+    warn_unreadable([*problems, *unread])
     rows = summarize(records)
     try:
-        made = {
+        files = {
             MARKDOWN: leaderboard_markdown(rows),
             DATA: json.dumps(leaderboard_data(rows), indent=1, ensure_ascii=False) + "\n",
         }
     except NothingToDo:
         if check or not site or not records:
             raise
-        made = {}  # nothing ranks, but all that was run has its page
+        files = {}  # the site shows all profiles
+        print(f"{results}: no official record, so that nothing ranks; only the site is written", file=sys.stderr)
     if check:
-        return _check(results, made) or (ExitCode.USAGE if problems else ExitCode.OK)
+        return _check(results, files) or (ExitCode.USAGE if problems else ExitCode.OK)
     try:
-        for name, text in made.items():
+        for name, text in files.items():
             write_bytes(results / name, text.encode())
             print(results / name)
         if site:
@@ -109,15 +109,15 @@ def leaderboard_command(results: Path, submissions: Path, *, check: bool, site: 
     return ExitCode.USAGE if problems else ExitCode.OK
 
 
-def _check(results: Path, made: dict[str, str]) -> ExitCode:
-    stale = [name for name, text in made.items() if not _is(results / name, text)]
+def _check(results: Path, files: dict[str, str]) -> ExitCode:
+    stale = [name for name, text in files.items() if not _is_current(results / name, text)]
     for name in stale:
         print(
-            f"bench: {results / name}: is not what the records give; `bench leaderboard` renews it",
+            f"bench: {results / name}: does not match the records; update it with `bench leaderboard`",
             file=sys.stderr,
         )
     return ExitCode.REGRESSION if stale else ExitCode.OK
 
 
-def _is(path: Path, text: str) -> bool:
+def _is_current(path: Path, text: str) -> bool:
     return path.is_file() and path.read_bytes() == text.encode()

@@ -1,6 +1,7 @@
-"""The best of several runs: where it is expected, and where it may lie, as far as a few runs say.
+"""The best of several runs: its expected value and its prediction interval, estimated from a few runs.
 
-Runs are taken to be independent and normal. "Best" is the largest here; for the smallest, change the signs.
+Runs are assumed to be independent and normally distributed. "Best" means the largest value here; if lower is
+better, negate the values.
 """
 
 from functools import lru_cache
@@ -13,7 +14,7 @@ QUADRATURE = 2000
 
 @lru_cache
 def expected_best(k: int) -> float:
-    """Of ``k`` standard normal values the mean of the largest: ∫ x k φ(x) Φ(x)^(k-1) dx."""
+    """Return the expected maximum of ``k`` standard normal values: ∫ x k φ(x) Φ(x)^(k-1) dx."""
     if k == 1:
         return 0.0
     from scipy.special import ndtr
@@ -24,7 +25,10 @@ def expected_best(k: int) -> float:
 
 
 def estimated_deviations(freedom: float) -> NDArray[np.float64]:
-    """Equally likely ratios of an estimated deviation to the true one: a chi variable over √``freedom``."""
+    """Return 2,000 equally likely ratios of an estimated standard deviation to the true one.
+
+    The ratio is a chi variable with ``freedom`` degrees of freedom, divided by √``freedom``.
+    """
     from scipy.special import chdtri
 
     chances = (np.arange(QUADRATURE) + 0.5) / QUADRATURE
@@ -33,11 +37,12 @@ def estimated_deviations(freedom: float) -> NDArray[np.float64]:
 
 @lru_cache
 def predicted_best(n: int, k: int, chance: float) -> float:
-    """How many deviations above our mean the best of ``k`` further runs stays with probability ``chance``.
+    """Return the quantile ``chance`` of the best of ``k`` further runs, in sample deviations above the mean.
 
-    Mean and deviation are those of ``n`` runs, at least 2, with their own errors. For k = 1 it is Student's
-    quantile times √(1 + 1/n); else the root t of E[Φ(Z/√n + t S)^k] = chance over the mean's error Z/√n, normal,
-    and the deviation's, S, a chi variable over the root of its degrees of freedom.
+    The mean and the standard deviation are estimated from ``n`` runs, at least 2, and both estimation errors are
+    accounted for. For k = 1 the result is Student's quantile times √(1 + 1/n). Otherwise it is the root t of
+    E[Φ(Z/√n + t S)^k] = chance, where Z/√n is the error of the mean (Z standard normal) and S the ratio of the
+    estimated deviation to the true one (a chi variable over the square root of its degrees of freedom).
     """
     from scipy.optimize import brentq
     from scipy.special import ndtr, stdtrit
@@ -48,10 +53,10 @@ def predicted_best(n: int, k: int, chance: float) -> float:
     weights = weights / weights.sum()
     errors, deviations = nodes[:, None] / np.sqrt(n), estimated_deviations(n - 1)[None]
 
-    def missing(t: float) -> float:
+    def excess(t: float) -> float:
         return float(weights @ (ndtr(errors + t * deviations) ** k).mean(axis=1)) - chance
 
     bound = 10.0
-    while missing(bound) < 0 or missing(-bound) > 0:
+    while excess(bound) < 0 or excess(-bound) > 0:
         bound *= 2
-    return float(brentq(missing, -bound, bound, xtol=1e-6))
+    return float(brentq(excess, -bound, bound, xtol=1e-6))

@@ -1,4 +1,4 @@
-"""Is something worse by more than is allowed? Nothing passes, and nothing fails, that the data do not show."""
+"""Decide whether a metric has become worse by more than a limit; without evidence either way it stays open."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -10,12 +10,15 @@ Change = Literal["within", "beyond", "open"]
 
 
 def change_within(low: float | None, high: float | None, allowed: float) -> Change:
-    """Whether a worsening, of which an interval is known, stays within what is allowed.
+    """Compare the confidence interval of a worsening with the limit.
 
     Args:
-        low: A one-sided lower bound of how much worse it is; None where none is known.
-        high: An upper bound.
-        allowed: At least 0, in the same unit.
+        low: One-sided lower bound of the worsening; None if unknown.
+        high: One-sided upper bound; None if unknown.
+        allowed: The limit, at least 0, in the same unit.
+
+    Returns:
+        "within" if the whole interval is at or below the limit, "beyond" if all of it is above, else "open".
     """
     if low is None or high is None:
         return "open"
@@ -25,18 +28,18 @@ def change_within(low: float | None, high: float | None, allowed: float) -> Chan
 
 
 def worsening_within(worse: Mapping[int, float], allowed: Mapping[int, float]) -> Change:
-    """The same of how much worse each seed has become: bounds of the mean at 5 % each (paired t).
+    """Compare the mean worsening over seeds with the limit, by one-sided paired t bounds at 5 % each.
 
-    A regression of more than is allowed passes 5 % of the time at most, one of less fails as rarely.
+    At most 5 % of regressions beyond the limit pass, and at most 5 % of changes below it fail.
 
     Args:
-        worse: Seed -> by how much.
-        allowed: Seed -> how much may be.
+        worse: Seed -> worsening.
+        allowed: Seed -> limit.
     """
-    found = paired_by_seed(worse, allowed, level=1 - 2 * LEVEL)
-    if found is None:
+    excess = paired_by_seed(worse, allowed, level=1 - 2 * LEVEL)
+    if excess is None:
         return "open"
-    # What subtracting scores has left is no excess.
+    # Subtracting scores leaves rounding errors; they are not an excess.
     size = max((abs(value) for value in (*worse.values(), *allowed.values())), default=0.0)
-    low, high = (None if end is None or abs(end) > 1e-12 * size else 0.0 for end in (found.low, found.high))
-    return change_within(found.low if low is None else low, found.high if high is None else high, 0.0)
+    low, high = (None if end is None or abs(end) > 1e-12 * size else 0.0 for end in (excess.low, excess.high))
+    return change_within(excess.low if low is None else low, excess.high if high is None else high, 0.0)

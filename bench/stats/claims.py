@@ -1,9 +1,10 @@
-"""Does a published figure hold? Our runs against it, with four outcomes.
+"""Compare our runs with a published figure; there are four outcomes.
 
-*Reproduced*: what we expect of the paper's procedure lies within a margin of the claim, by two one-sided t tests
-at 5 % (Schuirmann 1987). *Consistent*: that is not shown, but the claim lies where one more experiment of ours
-may, within its 95 % prediction interval. *Not reproduced*: it lies outside of that, and by more than the margin.
-*Inconclusive*: none of these can be said. That a difference is not significant never counts as evidence of none.
+*Reproduced*: our estimate of the expected result of the paper's procedure is equivalent to the claim within a
+margin, by two one-sided t tests at 5 % (Schuirmann 1987). *Consistent*: equivalence is not shown, but the claim
+lies within the 95 % prediction interval of one more experiment of ours. *Not reproduced*: the claim lies outside
+the prediction interval, and the 90 % interval of the difference lies beyond the margin. *Inconclusive*: none of
+these can be shown. A difference that is not significant is never taken as evidence of equality.
 """
 
 import math
@@ -20,42 +21,40 @@ Outcome = Literal["reproduced", "consistent", "not reproduced", "inconclusive"]
 
 
 @dataclass(frozen=True)
-class Claimed:
-    """A published figure: of one run, the mean of several, or the best of several by this very figure."""
+class PublishedFigure:
+    """A published figure: of one run, the mean of several runs, or the best of several selected by this figure."""
 
     value: float
-    runs: int = 1  # that it is the mean of
-    std: float | None = None  # over these
-    best_of: int = 1  # runs, of which only the best is reported
+    runs: int = 1  # number of runs that were averaged
+    std: float | None = None  # standard deviation over these runs
+    best_of: int = 1  # number of runs of which only the best is reported
     lower_is_better: bool = False
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What our runs say of a claim; the intervals are None without a spread."""
+class ClaimJudgement:
+    """The judgement of a claim from our runs; intervals and power are None if there is no standard deviation."""
 
     outcome: Outcome
-    ours: float  # our mean, or the best that so many runs of ours would give
-    difference: float  # ours less the claim
-    low: float | None = None  # of the 90 % interval of the difference, which the two tests amount to
+    ours: float  # our mean, or our estimate of the best of `best_of` runs
+    difference: float  # ours minus the claim
+    low: float | None = None  # lower end of the 90 % interval of the difference, equivalent to the two tests
     high: float | None = None
-    expected_low: float | None = (
-        None  # of the 95 % interval in which our next experiment of this kind may be expected
-    )
+    expected_low: float | None = None  # lower end of the 95 % prediction interval of our next such experiment
     expected_high: float | None = None
-    power: float | None = None  # how likely so many seeds say `reproduced` when there is no difference at all
+    power: float | None = None  # probability of `reproduced` with this many seeds if the true difference is 0
 
 
 @dataclass(frozen=True)
-class _Error:
-    """How far our estimate may be from what it estimates: mean - q · ``error``, q between two quantiles."""
+class _ErrorDistribution:
+    """The distribution of our estimation error; bounds of an interval are mean - ``quantile`` · ``scale``."""
 
-    error: float  # standard, of our mean or of the difference of means
-    freedom: float
-    shift: float = 0.0  # of what is estimated above the mean, in standard errors
+    scale: float  # standard error of our mean, or of the difference of means
+    freedom: float  # degrees of freedom
+    shift: float = 0.0  # distance of the estimated quantity above the mean, in standard errors
 
     def quantile(self, chance: float) -> float:
-        """Of Student's t, or of the noncentral t where something above the mean is estimated (Owen 1968)."""
+        """Return a quantile of Student's t, or of the noncentral t if ``shift`` is not 0 (Owen 1968)."""
         from scipy.special import nctdtrit, stdtrit
 
         if self.shift == 0:
@@ -63,13 +62,13 @@ class _Error:
         return float(nctdtrit(self.freedom, -self.shift, chance))
 
 
-def judge_claim(measured: Spread, claim: Claimed, margin: float) -> Judged:
+def judge_claim(measured: Spread, claim: PublishedFigure, margin: float) -> ClaimJudgement:
     """Compare our runs with a claim.
 
     Args:
-        measured: Ours, over seeds.
-        claim: Theirs.
-        margin: What is still the same, above 0, in the unit of the figures.
+        measured: Our runs, over seeds.
+        claim: The published figure.
+        margin: The largest difference that still counts as equal, above 0, in the unit of the figures.
 
     Raises:
         ValueError: If ``margin`` is not above 0.
@@ -77,15 +76,15 @@ def judge_claim(measured: Spread, claim: Claimed, margin: float) -> Judged:
     if margin <= 0:
         raise ValueError(f"`margin` is {margin}; it must be above 0")
     if measured.std is None:
-        return Judged("inconclusive", measured.mean, measured.mean - claim.value)
-    sign = -1 if claim.lower_is_better and claim.best_of > 1 else 1  # the best is the largest below
+        return ClaimJudgement("inconclusive", measured.mean, measured.mean - claim.value)
+    sign = -1 if claim.lower_is_better and claim.best_of > 1 else 1  # below, the best is always the largest value
     ours = Spread(sign * measured.mean, measured.std, measured.n)
-    spread = _error(ours, claim)
-    estimate, *bounds = (ours.mean - spread.quantile(chance) * spread.error for chance in (0.5, 1 - LEVEL, LEVEL))
+    errors = _error_distribution(ours, claim)
+    estimate, *bounds = (ours.mean - errors.quantile(chance) * errors.scale for chance in (0.5, 1 - LEVEL, LEVEL))
     low, high = sorted(sign * bound - claim.value for bound in bounds)
-    expected_low, expected_high = sorted(sign * bound for bound in _expected(ours, claim, spread))
+    expected_low, expected_high = sorted(sign * bound for bound in _expected(ours, claim, errors))
     within = expected_low <= claim.value <= expected_high
-    return Judged(
+    return ClaimJudgement(
         _outcome(low, high, margin, within=within),
         sign * estimate,
         sign * estimate - claim.value,
@@ -93,29 +92,31 @@ def judge_claim(measured: Spread, claim: Claimed, margin: float) -> Judged:
         high,
         expected_low,
         expected_high,
-        _power(spread, margin),
+        _power(errors, margin),
     )
 
 
-def _error(ours: Spread, claim: Claimed) -> _Error:
+def _error_distribution(ours: Spread, claim: PublishedFigure) -> _ErrorDistribution:
     assert ours.std is not None
     if claim.best_of > 1:
-        return _Error(ours.std / math.sqrt(ours.n), ours.n - 1, expected_best(claim.best_of) * math.sqrt(ours.n))
+        return _ErrorDistribution(
+            ours.std / math.sqrt(ours.n), ours.n - 1, expected_best(claim.best_of) * math.sqrt(ours.n)
+        )
     theirs = Spread(claim.value, claim.std if claim.runs > 1 else None, claim.runs)
     error, freedom = standard_error([ours, theirs])
     assert error is not None
-    return _Error(error, freedom)
+    return _ErrorDistribution(error, freedom)
 
 
-def _expected(ours: Spread, claim: Claimed, spread: _Error) -> tuple[float, float]:
+def _expected(ours: Spread, claim: PublishedFigure, errors: _ErrorDistribution) -> tuple[float, float]:
     assert ours.std is not None
     if claim.best_of > 1:
         low, high = (predicted_best(ours.n, claim.best_of, chance) for chance in (LEVEL / 2, 1 - LEVEL / 2))
         return ours.mean + low * ours.std, ours.mean + high * ours.std
     if claim.runs > 1 and claim.std is not None:
-        # The error of the difference has theirs; with the fewer of both degrees of freedom, which are not Welch's,
-        # the interval never misses too often.
-        half = _Error(spread.error, min(ours.n, claim.runs) - 1).quantile(1 - LEVEL / 2) * spread.error
+        # The error of the difference includes their spread. The smaller of the two degrees of freedom, unlike
+        # Welch's, keeps the coverage at 95 % or above.
+        half = _ErrorDistribution(errors.scale, min(ours.n, claim.runs) - 1).quantile(1 - LEVEL / 2) * errors.scale
         return ours.mean - half, ours.mean + half
     return prediction_interval(ours, runs=claim.runs)
 
@@ -128,17 +129,17 @@ def _outcome(low: float, high: float, margin: float, *, within: bool) -> Outcome
     return "not reproduced" if low > margin or high < -margin else "inconclusive"
 
 
-def _power(spread: _Error, margin: float) -> float:
-    """The chance of `reproduced` when the true difference is 0 and the true error is ``spread.error``.
+def _power(errors: _ErrorDistribution, margin: float) -> float:
+    """Return the probability of `reproduced` if the true difference is 0 and the true error is ``errors.scale``.
 
-    A mean over equally likely values of the estimated error, of the chance that the mean's own error leaves the
-    interval within the margin.
+    For each of equally likely values of the estimated standard error, compute the probability that the interval
+    lies within the margin; return the mean of these probabilities.
     """
-    if spread.error == 0:
+    if errors.scale == 0:
         return 1.0
     from scipy.special import ndtr
 
-    estimated, room = estimated_deviations(spread.freedom), margin / spread.error
-    upper = ndtr(spread.shift + room + spread.quantile(LEVEL) * estimated)
-    lower = ndtr(spread.shift - room + spread.quantile(1 - LEVEL) * estimated)
+    estimated, scaled_margin = estimated_deviations(errors.freedom), margin / errors.scale
+    upper = ndtr(errors.shift + scaled_margin + errors.quantile(LEVEL) * estimated)
+    lower = ndtr(errors.shift - scaled_margin + errors.quantile(1 - LEVEL) * estimated)
     return float(np.mean(np.maximum(upper - lower, 0)))

@@ -1,4 +1,4 @@
-"""What a finite test set, besides the seeds, leaves open of an accuracy, from which images each run got right."""
+"""The uncertainty of an accuracy due to a finite test set and to seeds, from the correctness of each image."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from bench.stats.spreads import LEVEL
 
 @dataclass(frozen=True)
 class CrossedMean:
-    """A mean over seeds and images, and its 95 % interval over drawing both anew."""
+    """A mean over seeds and images, with its 95 % interval for new draws of both."""
 
     mean: float
     low: float
@@ -21,11 +21,12 @@ class CrossedMean:
 
 
 def crossed_mean(values: NDArray[np.generic]) -> CrossedMean:
-    """The mean of (n, N) values, n seeds by N images, as a sample from both.
+    """Return the mean of (n, N) values, n seeds by N images, and its interval.
 
-    Seeds and images are crossed random effects: MS(seeds) + MS(images) - MS(rest) estimates n N times the variance
-    of the mean, with Satterthwaite's degrees of freedom (Satterthwaite 1946), and is taken to be no less than
-    either of the first two. Differences of two networks on the same images and seeds are such values too.
+    Seeds and images are crossed random effects: MS(seeds) + MS(images) - MS(residual) estimates n N times the
+    variance of the mean, with Satterthwaite's degrees of freedom (Satterthwaite 1946). The estimate is not allowed
+    to fall below MS(seeds) or MS(images). The values may also be differences of two networks on the same images
+    and seeds.
 
     Raises:
         ValueError: For fewer than two seeds or images.
@@ -33,16 +34,16 @@ def crossed_mean(values: NDArray[np.generic]) -> CrossedMean:
     table = np.asarray(values, dtype=np.float64)
     n, images = table.shape
     if n < 2 or images < 2:
-        raise ValueError(f"{n} seeds and {images} images; an interval needs two of either")
+        raise ValueError(f"{n} seeds and {images} images; an interval needs at least 2 of each")
     from scipy.special import stdtrit
 
     mean, by_seed, by_image = table.mean(), table.mean(axis=1), table.mean(axis=0)
-    rest = table - by_seed[:, None] - by_image + mean
+    residual = table - by_seed[:, None] - by_image + mean
     squares = np.array(
         [
             images * np.sum((by_seed - mean) ** 2) / (n - 1),
             n * np.sum((by_image - mean) ** 2) / (images - 1),
-            np.sum(rest**2) / ((n - 1) * (images - 1)),
+            np.sum(residual**2) / ((n - 1) * (images - 1)),
         ]
     )
     degrees = np.array([n - 1, images - 1, (n - 1) * (images - 1)])
@@ -55,16 +56,16 @@ def crossed_mean(values: NDArray[np.generic]) -> CrossedMean:
 
 
 def mcnemar_p_value(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """That two networks are right equally often, from the images on which just one is (McNemar 1947).
+    """Return the p-value of "both networks have the same accuracy", by McNemar's exact test (McNemar 1947).
 
-    The exact test: of these images each network has half but for chance (binomial, two-sided). It says nothing
-    of what another seed would give.
+    Only images that exactly one network classifies correctly count: under the hypothesis each network has half of
+    them (binomial, two-sided). The test does not cover the variation between seeds.
 
     Args:
-        one: (N,) whether it was right.
-        other: (N,) likewise, on the same images.
+        one: (N,) bool, correctness per image.
+        other: (N,) bool, of the other network on the same images.
     """
     from scipy.special import bdtr
 
-    first, second = int(np.sum(one & ~other)), int(np.sum(other & ~one))
-    return min(1.0, 2 * float(bdtr(min(first, second), first + second, 0.5)))
+    only_one, only_other = int(np.sum(one & ~other)), int(np.sum(other & ~one))
+    return min(1.0, 2 * float(bdtr(min(only_one, only_other), only_one + only_other, 0.5)))

@@ -1,4 +1,4 @@
-"""The median, and how far it can be trusted."""
+"""The median and its confidence interval."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,14 @@ from bench.stats.spreads import LEVEL
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """The median, and its interval of at least 95 % whatever the distribution: two of the values themselves.
+    """Return the median and the bounds of its distribution-free interval of at least 95 %.
 
-    As many values as a fair coin would all but surely (97.5 %) show heads are left out at either end (the sign
-    test turned round; Conover 1999, section 3.2).
+    The bounds are two of the values. The number of values outside each bound follows from the binomial
+    distribution with p = 1/2: at each end, the error probability is at most 2.5 % (inverted sign test; Conover
+    1999, section 3.2).
 
     Raises:
-        ValueError: For fewer than six values, of which no two enclose the median so surely.
+        ValueError: For fewer than six values, since even the smallest and the largest then cover less than 95 %.
     """
     n = len(values)
     if n < 6:
@@ -20,6 +21,6 @@ def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
     from scipy.special import bdtr
 
     ordered = sorted(values)
-    left_out = next(k for k in range(n) if bdtr(k, n, 0.5) > LEVEL / 2) - 1
-    middle = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
-    return middle, ordered[left_out], ordered[n - 1 - left_out]
+    outside = next(k for k in range(n) if bdtr(k, n, 0.5) > LEVEL / 2) - 1
+    median = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
+    return median, ordered[outside], ordered[n - 1 - outside]

@@ -1,4 +1,4 @@
-"""Differences of pairs, such as two networks trained from the same seeds."""
+"""Paired differences, such as between two networks trained with the same seeds."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from bench.stats.student import student_tails
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """Mean of ``n`` paired differences and its interval; no interval when n < 2."""
+    """Mean of ``n`` paired differences and its interval; the bounds are None if n < 2."""
 
     mean: float
     low: float | None
@@ -19,59 +19,64 @@ class PairedDifference:
 
 
 def paired_difference(
-    values: Sequence[float], others: Sequence[float], level: float = 1 - LEVEL
+    values: Sequence[float], baseline: Sequence[float], level: float = 1 - LEVEL
 ) -> PairedDifference | None:
-    """``values - others``, pair by pair, with Student's interval of the mean; None for no pairs.
+    """Return the mean of ``values - baseline``, pair by pair, with Student's interval; None without pairs.
+
+    Differences no larger than the rounding error of the values count as 0.
 
     Args:
-        values: Differences no larger than their rounding are none.
-        others: As many.
-        level: Of the interval, in (0, 1); the bounds of 0.9 are each one-sided at 5 %.
+        values: One value per pair.
+        baseline: The values to subtract, in the same order.
+        level: Confidence level in (0, 1); with 0.9, each bound is also a one-sided bound at 5 %.
 
     Raises:
-        ValueError: If the two are of different lengths.
+        ValueError: If the lengths differ.
     """
-    found = _differences(values, others)
-    if found is None:
+    sample = _differences(values, baseline)
+    if sample is None:
         return None
-    if found.std is None:
-        return PairedDifference(found.mean, None, None, 1)
-    if found.std == 0:
-        return PairedDifference(found.mean, found.mean, found.mean, found.n)
-    from scipy.special import stdtrit  # this alone: scipy.stats takes a second to import
+    if sample.std is None:
+        return PairedDifference(sample.mean, None, None, 1)
+    if sample.std == 0:
+        return PairedDifference(sample.mean, sample.mean, sample.mean, sample.n)
+    from scipy.special import stdtrit  # not scipy.stats, which takes a second to import
 
-    half = float(stdtrit(found.n - 1, (1 + level) / 2)) * found.std / math.sqrt(found.n)
-    return PairedDifference(found.mean, found.mean - half, found.mean + half, found.n)
+    half = float(stdtrit(sample.n - 1, (1 + level) / 2)) * sample.std / math.sqrt(sample.n)
+    return PairedDifference(sample.mean, sample.mean - half, sample.mean + half, sample.n)
 
 
 def paired_by_seed(
-    values: Mapping[int, float], others: Mapping[int, float], level: float = 1 - LEVEL
+    values: Mapping[int, float], baseline: Mapping[int, float], level: float = 1 - LEVEL
 ) -> PairedDifference | None:
-    """The same of values by seed, over the seeds that both have."""
-    return paired_difference(*_shared(values, others), level)
+    """Return ``paired_difference`` of values by seed, over the seeds in both mappings."""
+    return paired_difference(*_shared(values, baseline), level)
 
 
-def paired_p_value(values: Mapping[int, float], others: Mapping[int, float], grain: float = 0.0) -> float | None:
-    """That the seeds that both have differ by 0 in the mean: the paired t test, two-sided; None for one."""
-    found = _differences(*_shared(values, others))
-    if found is None or found.std is None:
+def paired_p_value(values: Mapping[int, float], baseline: Mapping[int, float], grain: float = 0.0) -> float | None:
+    """Return the p-value of the paired, two-sided t test that the mean difference is 0, over the shared seeds.
+
+    None for fewer than two shared seeds. ``grain`` is the smallest step by which a value can change.
+    """
+    sample = _differences(*_shared(values, baseline))
+    if sample is None or sample.std is None:
         return None
-    if found.mean == 0:
+    if sample.mean == 0:
         return 1.0
-    # A difference of two figures that are rounded to a grain has a deviation of grain / √6 at least.
-    std = max(found.std, grain / math.sqrt(6))
-    return student_tails(abs(found.mean) / std * math.sqrt(found.n), found.n - 1) if std else 0.0
+    # The difference of two values, each rounded to a grain, has a standard deviation of at least grain / √6.
+    std = max(sample.std, grain / math.sqrt(6))
+    return student_tails(abs(sample.mean) / std * math.sqrt(sample.n), sample.n - 1) if std else 0.0
 
 
-def _shared(values: Mapping[int, float], others: Mapping[int, float]) -> tuple[list[float], list[float]]:
-    seeds = sorted(values.keys() & others.keys())
-    return [values[seed] for seed in seeds], [others[seed] for seed in seeds]
+def _shared(values: Mapping[int, float], baseline: Mapping[int, float]) -> tuple[list[float], list[float]]:
+    seeds = sorted(values.keys() & baseline.keys())
+    return [values[seed] for seed in seeds], [baseline[seed] for seed in seeds]
 
 
-def _differences(values: Sequence[float], others: Sequence[float]) -> Spread | None:
-    differences = [value - other for value, other in zip(values, others, strict=True)]
+def _differences(values: Sequence[float], baseline: Sequence[float]) -> Spread | None:
+    differences = [value - other for value, other in zip(values, baseline, strict=True)]
     if not differences:
         return None
-    size = max(map(abs, (*values, *others)))
-    found = spread_of_computed(differences, size)
-    return Spread(0.0 if abs(found.mean) <= ROUNDING * size else found.mean, found.std, found.n)
+    size = max(map(abs, (*values, *baseline)))
+    sample = spread_of_computed(differences, size)
+    return Spread(0.0 if abs(sample.mean) <= ROUNDING * size else sample.mean, sample.std, sample.n)

@@ -1,4 +1,4 @@
-"""Whether two means differ: t tests, and several of them at once."""
+"""Tests of the difference of two means: Welch's t test, t tail probabilities, correction for multiple tests."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from bench.stats.spreads import LEVEL, ROUNDING, Spread
 
 
 def holm(p_values: Sequence[float], level: float = LEVEL) -> list[bool]:
-    """Which of several tests reject, so that the chance of any false one stays below ``level`` (Holm 1979)."""
+    """Return the rejections of several tests with a family-wise error rate of at most ``level`` (Holm 1979)."""
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     rejected = [False] * len(p_values)
     for rank, index in enumerate(order):
@@ -17,9 +17,12 @@ def holm(p_values: Sequence[float], level: float = LEVEL) -> list[bool]:
     return rejected
 
 
-def standard_error(sides: Sequence[Spread]) -> tuple[float | None, float]:
-    """Of the difference, and Welch's degrees of freedom (Welch 1947); None if no side has a spread."""
-    errors = [(side.std / math.sqrt(side.n), side.n - 1) for side in sides if side.std is not None]
+def standard_error(samples: Sequence[Spread]) -> tuple[float | None, float]:
+    """Return the standard error of the difference of two means, and Welch's degrees of freedom (Welch 1947).
+
+    A sample without a standard deviation counts as exact. The error is None if no sample has one.
+    """
+    errors = [(sample.std / math.sqrt(sample.n), sample.n - 1) for sample in samples if sample.std is not None]
     if not errors:
         return None, 0.0
     total = math.hypot(*(error for error, _ in errors))
@@ -29,33 +32,36 @@ def standard_error(sides: Sequence[Spread]) -> tuple[float | None, float]:
 
 
 def welch_p_value(one: Spread, other: Spread) -> float | None:
-    """That two means are the same: Welch's two-sided t test (Welch 1947); None unless both have a spread."""
+    """Return the p-value of Welch's two-sided t test of equal means (Welch 1947).
+
+    None unless both samples have a standard deviation.
+    """
     if one.std is None or other.std is None:
         return None
     error, freedom = standard_error([one, other])
     difference = abs(one.mean - other.mean)
     if difference <= ROUNDING * max(abs(one.mean), abs(other.mean)):
         return 1.0
-    if not error:  # no spread at all, and not the same number
+    if not error:  # both standard deviations are 0 and the means differ
         return 0.0
     return student_tails(difference / error, freedom)
 
 
 def student_tails(t: float, freedom: float) -> float:
-    """The chance that a t variable is further from 0 than ``t``.
+    """Return the two-sided tail probability of Student's t: P(|T| > ``t``).
 
-    It is the regularised incomplete beta function at ν/(ν + t²) with ν/2 and 1/2 (DLMF 8.17), which scipy has too:
-    but every table with bold figures needs it, and importing ``scipy.special`` takes longer than all the rest.
+    This is the regularised incomplete beta function I_x(ν/2, 1/2) at x = ν/(ν + t²) (DLMF 8.17). scipy has it too,
+    but every table with bold values needs it, and importing ``scipy.special`` takes longer than making the table.
     """
     x = freedom / (freedom + t * t)
     a, b = freedom / 2, 0.5
     if x < (a + 1) / (a + b + 2):
-        return _beta_share(x, a, b)
-    return 1 - _beta_share(t * t / (freedom + t * t), b, a)
+        return _regularised_beta(x, a, b)
+    return 1 - _regularised_beta(t * t / (freedom + t * t), b, a)
 
 
-def _beta_share(x: float, a: float, b: float) -> float:
-    """I_x(a, b) by its continued fraction (DLMF 8.17.22), evaluated forwards as Lentz did (Lentz 1976)."""
+def _regularised_beta(x: float, a: float, b: float) -> float:
+    """Return I_x(a, b) by its continued fraction (DLMF 8.17.22), with Lentz's forward evaluation (Lentz 1976)."""
     if x <= 0:
         return 0.0
     log_front = a * math.log(x) + b * math.log1p(-x) - math.log(a)

@@ -21,8 +21,8 @@ from reference_models import DepthwiseSeparableConv2d, Normalize, cross_entropy_
 class Config:
     batch_size: int = 512
     learning_rate: float = 3e-3
-    decay: float = 0.7  # of the rate, after each tenth of the budget; 1 for a constant rate
-    weight_decay: float = 5e-4  # L2, added to the gradients
+    decay: float = 0.7  # factor on the learning rate after each tenth of the budget; 1 keeps it constant
+    weight_decay: float = 5e-4  # L2 penalty, added to the gradients
     dropout: float = 0.1
     inner_activation: bool = False  # ReLU between depthwise and pointwise convolution, as in MobileNet
     augment: bool = True
@@ -30,7 +30,7 @@ class Config:
 
 
 class Network(nn.Module):
-    """Two convolutions with max-pools, dropout, three depthwise-separable ones, mean over space, linear layer."""
+    """Two convolutions with max-pools, dropout, three depthwise-separable ones, mean over pixels, linear layer."""
 
     def __init__(self, data: DataSpec, config: Config) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ def _separable(width_in: int, width_out: int, activation: bool) -> nn.Module:
 
 
 class BabyMobileNet(Classifier[Config]):
-    """Adam with a step decay on plain cross-entropy."""
+    """A classifier trained with Adam and a step decay on cross-entropy."""
 
     def build_model(self, data: DataSpec) -> nn.Module:
         return Network(data, self.config)
@@ -83,7 +83,7 @@ class BabyMobileNet(Classifier[Config]):
         return values
 
     def augment(self, images: Tensor) -> Tensor:
-        """The paper's list in its order; what is erased becomes the mean colour, as after normalisation."""
+        """Apply the paper's transforms in its order; erased pixels get the mean colour, as after normalisation."""
         images = random_crop(images, padding=4)
         images = random_flip(images)
         images = random_rotation(images, degrees=10)

@@ -21,7 +21,7 @@ class Config:
 
 
 class CNN2(Classifier[Config]):
-    """SGD at a constant rate on plain cross-entropy, with the author's four transforms."""
+    """A classifier trained with SGD at a constant rate on cross-entropy, with the author's four transforms."""
 
     def build_model(self, data: DataSpec) -> nn.Module:
         channels = data.image_shape[0]

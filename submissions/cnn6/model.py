@@ -1,4 +1,4 @@
-"""CNN6: one of paper 004's three networks, 2,494,022 parameters; and the search that found all three."""
+"""CNN6: one of paper 004's three networks, 2,494,022 parameters; also the search space that gave all three."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ class Config:
     momentum: float = 0.009581454091906229
     dampening: float = 0.094655749224775
     augment: bool = True
-    # What the author's search chose from besides: networks, optimizers, and what these take.
+    # Further dimensions of the author's search: the network, the optimizer and its settings.
     network: str = "cnn6"
     optimizer: str = "sgd"
     adam_learning_rate: float = 1e-3
@@ -36,7 +36,7 @@ class Config:
 
 
 class CNN6(Classifier[Config]):
-    """SGD, unless a search draws another, at a constant rate on plain cross-entropy, with four transforms."""
+    """A classifier trained with SGD (or another optimizer in a search), a constant rate and four transforms."""
 
     def build_model(self, data: DataSpec) -> nn.Module:
         channels = data.image_shape[0]
@@ -56,7 +56,7 @@ class CNN6(Classifier[Config]):
 
 
 def make_optimizer(config: Config, parameters: list[nn.Parameter]) -> Optimizer:
-    """The optimizer that the config names."""
+    """Create the optimizer named in the config."""
     if config.optimizer == "adam":
         betas = (config.adam_beta1, config.adam_beta2)
         return torch.optim.Adam(parameters, lr=config.adam_learning_rate, betas=betas)

@@ -28,16 +28,16 @@ class Config:
     batch_size: int = 128
     learning_rate: float = 1e-3
     schedule: str = "linear"  # or "cosine"
-    label_drop: float = 0.1  # share of images that are shown without their label
-    ema_decay: float = 0.998  # a step of 50,000; shorter trainings average over the same share of their steps
-    ema_start: float = 0.05  # share of the budget, 2,500 of 50,000 steps, in which the average just copies
+    label_drop: float = 0.1  # share of images trained without their label
+    ema_decay: float = 0.998  # per step, for 50,000 steps; shorter trainings average over the same share of steps
+    ema_start: float = 0.05  # share of the budget in which the average copies the weights: 2,500 of 50,000 steps
     ema: bool = True  # whether the averaged weights are the final ones
-    guidance: float = 1.5  # 1 is unguided, and needs no second evaluation of the network
-    sampling_steps: int = TIME_STEPS  # fewer are evenly spread over all
+    guidance: float = 1.5  # guidance scale; 1 is unguided and needs no second network evaluation
+    sampling_steps: int = TIME_STEPS  # fewer steps are evenly spaced
 
 
 class GuidedDenoiser(nn.Module):
-    """The network, and how samples are drawn with it."""
+    """The network and its sampling settings."""
 
     def __init__(self, data: DataSpec, config: Config) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class GuidedDenoiser(nn.Module):
 
 
 class ConvNeXtDDPM(Generator[Config]):
-    """Adam on the squared error of the predicted noise; the weights that are sampled from are averaged ones."""
+    """A generator trained with Adam on the squared error of the noise; samples use the averaged weights."""
 
     def build_model(self, data: DataSpec) -> nn.Module:
         return GuidedDenoiser(data, self.config)
@@ -90,7 +90,7 @@ class ConvNeXtDDPM(Generator[Config]):
     def decode(model: nn.Module, latents: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         assert isinstance(model, GuidedDenoiser)
 
-        # With and without labels in one call, which is quicker than two.
+        # One call for conditional and unconditional predictions is faster than two.
         twice, kept = labels.repeat(2), torch.arange(2 * len(labels), device=labels.device) < len(labels)
 
         def predict_noise(x: Tensor, times: Tensor) -> Tensor:

@@ -20,14 +20,14 @@ LATENT = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    batch_size: int = 128  # the cited implementation's
+    batch_size: int = 128  # from the cited implementation
     learning_rate: float = 2e-4  # of both networks
     beta1: float = 0.5
-    features: int = 46  # of the widest layers: 4 times this
+    features: int = 46  # base width f; the widest layers have 4 f channels
 
 
 class DCGAN(Generator[Config]):
-    """One step is one update of the discriminator, then one of the generator on the same fake images."""
+    """A DCGAN; each step updates the discriminator, then the generator on the same fake images."""
 
     def build_model(self, data: DataSpec) -> nn.Module:
         f = self.config.features

@@ -1,4 +1,4 @@
-"""DCGAN with a stepped rate: paper 002's generative model, 967,072 parameters with its discriminator."""
+"""DCGAN with a step decay: paper 002's generative model, 967,072 parameters with its discriminator."""
 
 from dataclasses import dataclass
 
@@ -20,12 +20,12 @@ class Config:
     betas: tuple[float, float] = (0.5, 0.99)
     step_size: int = 6  # in the author's epochs of 1,000 steps
     gamma: float = 0.20783980641627642
-    stepped_twice: bool = True  # as the author's loop does: the rate falls after step_size² epochs
-    data_low: float = 0.0  # what black is to the networks; -1 uses all of the tanh's range
+    stepped_twice: bool = True  # as in the author's loop: the rate decays every step_size² epochs
+    data_low: float = 0.0  # value of black in the networks' data; -1 uses the full range of tanh
 
 
 class Generator002(nn.Module):
-    """The generator, and which of its values is black, so that samples can be made into bytes."""
+    """The generator and its value of black, for the conversion of samples to uint8."""
 
     def __init__(self, channels: int, black: float) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Generator002(nn.Module):
 
 
 class DCGAN(Generator[Config]):
-    """One step is one update of the discriminator, then one of the generator on the same fake images."""
+    """A DCGAN; each step updates the discriminator, then the generator on the same fake images."""
 
     def build_model(self, data: DataSpec) -> nn.Module:
         return Generator002(data.image_shape[0], self.config.data_low)

@@ -29,7 +29,7 @@ class Config:
 
 
 class DCGAN(Generator[Config]):
-    """One step is one update of the discriminator, then one of the generator on the same fake images."""
+    """A DCGAN; each step updates the discriminator, then the generator on the same fake images."""
 
     def build_model(self, data: DataSpec) -> nn.Module:
         return dcgan_init_(DCGANGenerator(LATENT, (128, 64, 32), channels=data.image_shape[0]))

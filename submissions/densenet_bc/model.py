@@ -16,13 +16,13 @@ class Config:
     learning_rate: float = 0.0075
     schedule: str = "constant"  # or "cosine", down to zero
     growth: int = 8
-    stem: int = 31  # channels of the first convolution: the free number that the count fixes
-    bottleneck: bool = True  # False for layers as the text has them: BN, ReLU, 3×3 convolution
+    stem: int = 31  # channels of the first convolution; not in the paper, chosen to match its parameter count
+    bottleneck: bool = True  # False for the layers in the paper's text: BN, ReLU, 3×3 convolution
     augmix: bool = True
 
 
 class DenseNetBC(Classifier[Config]):
-    """Four blocks of five layers; Adam on plain cross-entropy."""
+    """A DenseNet of four blocks of five layers, trained with Adam on cross-entropy."""
 
     def build_model(self, data: DataSpec) -> nn.Module:
         network = DenseNet(

@@ -15,16 +15,16 @@ ACTIVATIONS = {"swish": nn.SiLU, "relu": nn.ReLU, "softplus": nn.Softplus}
 class Config:
     batch_size: int = 64
     learning_rate: float = 0.005039249213460068
-    weight_decay: float = 1.1710476673989e-05  # added to the gradient, as Adam's argument does
-    dropout: float = 0.0  # the code defines 0.2727 and never applies it
+    weight_decay: float = 1.1710476673989e-05  # L2 penalty, added to the gradient by Adam
+    dropout: float = 0.0  # the authors' code defines 0.2727 but does not use it
     activation: str = "swish"
-    inverted_residuals: bool = True  # else plain 3×3 convolutions of the same widths and strides
+    inverted_residuals: bool = True  # False for plain 3×3 convolutions of the same widths and strides
     last_expansion: int = 8
     extra_block: bool = False
 
 
 class Network(nn.Module):
-    """Stem, three blocks to 7×7, mean over space, linear layer; (B, C, 28, 28) uint8 -> (B, K)."""
+    """A stem, three blocks down to 7×7, mean over pixels, linear layer; (B, C, 28, 28) uint8 -> (B, K)."""
 
     def __init__(self, data: DataSpec, config: Config) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ def _plain(width_in: int, width_out: int, stride: int, activation: type[nn.Modul
 
 
 class InvertedResidualSE(Classifier[Config]):
-    """Adam at a constant rate on plain cross-entropy; no augmentation."""
+    """A classifier trained with Adam at a constant rate on cross-entropy, without augmentation."""
 
     def build_model(self, data: DataSpec) -> nn.Module:
         return Network(data, self.config)

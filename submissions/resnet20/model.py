@@ -1,4 +1,4 @@
-"""ResNet-20 as He et al. 2016 trained it on CIFAR: a yardstick, 275,572 parameters with 100 classes."""
+"""ResNet-20 as trained by He et al. 2016 on CIFAR; a reference, 275,572 parameters with 100 classes."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class Config:
 
 
 class ResNet20(Classifier[Config]):
-    """SGD with momentum; the rate falls to a tenth at half and at three quarters of the budget."""
+    """A classifier trained with SGD with momentum; the rate is divided by 10 at 1/2 and 3/4 of the budget."""
 
     def build_model(self, data: DataSpec) -> nn.Module:
         network = CifarResNet(

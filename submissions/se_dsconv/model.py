@@ -23,12 +23,12 @@ class Config:
     weight_decay: float = 0.01  # AdamW's default
     pooling: bool = True  # max-pool after each of the four blocks
     flip: bool = True
-    crop: bool = True  # resized crop, 0.8 to 1 of the area
-    rotation: bool = True  # ±15 degrees
+    crop: bool = True  # random resized crop with 0.8 to 1 of the area
+    rotation: bool = True  # uniform in ±15 degrees
 
 
 class Network(nn.Module):
-    """Stem, four blocks of (depthwise, pointwise, BN, SE, ReLU, pool), mean over space, linear layer."""
+    """A stem, four blocks of (depthwise, pointwise, BN, SE, ReLU, pool), mean over pixels, linear layer."""
 
     def __init__(self, channels: int, num_classes: int, pooling: bool) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Network(nn.Module):
 
 
 class SeDsConv(Classifier[Config]):
-    """AdamW at a constant rate on plain cross-entropy."""
+    """A classifier trained with AdamW at a constant rate on cross-entropy."""
 
     def build_model(self, data: DataSpec) -> nn.Module:
         return Network(data.image_shape[0], data.num_classes, self.config.pooling)
@@ -72,7 +72,7 @@ class SeDsConv(Classifier[Config]):
         return cross_entropy_step(self.model, self.optimizer, self.augment(batch.images), batch.labels)
 
     def augment(self, images: Tensor) -> Tensor:
-        """The paper's three transforms, in its order."""
+        """Apply the paper's three transforms, in its order."""
         if self.config.flip:
             images = random_flip(images)
         if self.config.crop:

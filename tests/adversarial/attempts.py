@@ -58,7 +58,7 @@ HIDDEN = {
             "forward": "logits = logits + HIDDEN.mean(0)",
         },
         "contract",
-        "reads 1,600 scalars that are in no state",
+        "reads 1,600 scalars from external tensors",
     ),
     "in_a_closure": Attempt(
         {
@@ -66,7 +66,7 @@ HIDDEN = {
             "forward": "logits = logits + self.look_up()",
         },
         "contract",
-        "reads 400 scalars that are in no state",
+        "reads 400 scalars from external tensors",
     ),
     "in_a_default_argument": Attempt(
         {
@@ -98,7 +98,7 @@ HIDDEN = {
             "    atexit.register(lambda: open(sys.argv[2] + '/weights.safetensors', 'ab').write(bytes(64)))"
         },
         "contract",
-        "altered after training had reported them",
+        "changed after training reported its hash",
     ),
     "over_the_cap": Attempt({"network": "self.wide = nn.Linear(50, 60)"}, "cap", "params, cap 2,000"),
 }
@@ -155,10 +155,10 @@ PATCHED = {
         {"step": "self.optimizer.step()"}, "ok", "optimizer optimizer took 24 steps, budget 12"
     ),
     "stops_the_clock": Attempt(
-        {"init": "import time; time.perf_counter = lambda: 0.0"}, "contract", "replaces time.perf_counter"
+        {"init": "import time; time.perf_counter = lambda: 0.0"}, "contract", "replaced time.perf_counter"
     ),
     "fixes_the_seed": Attempt(
-        {"init": "torch.manual_seed = lambda seed: None"}, "contract", "replaces torch.manual_seed"
+        {"init": "torch.manual_seed = lambda seed: None"}, "contract", "replaced torch.manual_seed"
     ),
     "replaces_a_function_of_torch": Attempt(
         {"init": "F.cross_entropy = lambda *a, **k: torch.zeros((), requires_grad=True)"},
@@ -166,18 +166,20 @@ PATCHED = {
         "torch.nn.functional.cross_entropy",
     ),
     "patches_the_harness": Attempt(
-        {"init": "import sys; sys.modules['bench.job.training'].train_one_step = None"},
+        {"init": "import sys; sys.modules['bench.job.phases.training'].train_one_step = None"},
         "contract",
-        "bench.job.training.train_one_step",
+        "bench.job.phases.training.train_one_step",
     ),
-    "imports_the_harness": Attempt({"module": "import bench.job.training"}, "refused", "the harness's own"),
+    "imports_the_harness": Attempt(
+        {"module": "import bench.job.phases.training"}, "refused", "no part of the interface of a submission"
+    ),
     "looks_at_its_neighbours": Attempt(
-        {"predict": "return logits - logits.mean(0)"}, "contract", "depend on the rest of the batch"
+        {"predict": "return logits - logits.mean(0)"}, "contract", "depend on the other images in the batch"
     ),
     "predicts_at_random": Attempt(
         {"network": "self.offset = torch.randn(4)", "forward": "logits = logits + self.offset"},
         "contract",
-        "behaves otherwise",
+        "gives other outputs than the trained network",
     ),
     "gives_weights_of_another_network": Attempt(
         {"final": "return {'other.weight': torch.ones(3)}"}, "contract", "do not fit build_model"

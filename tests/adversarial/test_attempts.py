@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.records import Record, read_record, record_paths
-from bench.run.executors.sandbox import OPEN, choose_walls
+from bench.contract.records.files import read_record, record_paths
+from bench.contract.records.record import Record
+from bench.harness.executors.sandbox import NO_SANDBOX, choose_sandbox
 from tests.adversarial.attempts import ALL, ENDS, HIDDEN, PATCHED, Attempt
 from tests.making import bench, bench_process, write_submission, write_track
 
-WALLS = choose_walls("auto") != OPEN
+WALLS = choose_sandbox("auto") != NO_SANDBOX
 NEEDED_OPEN = ("hangs", "leaves_a_daemon", "starts_too_many_processes", "is_killed", "breaks_its_memory")
 # What counting, comparing and watching find out, whatever walls there are: their phases are forked.
 WATCHED = {
@@ -113,8 +114,8 @@ def test_it_ends_as_it_has_to(contest: Contest, name: str) -> None:
 def test_the_honest_one_is_done_and_says_which_walls_stood(contest: Contest) -> None:
     honest = contest.records["honest"]
     assert honest.status == "ok" and honest.training is not None and honest.training.updates == {"optimizer": 12}
-    walls = honest.environment["walls"]
-    assert walls["network"] == ("none" if WALLS else "as the user's")
+    sandbox = honest.environment["sandbox"]
+    assert sandbox["network"] == ("none" if WALLS else "as the user's")
     assert contest.done.returncode == 4 and "Traceback" not in contest.done.stderr
 
 
@@ -146,7 +147,7 @@ def test_without_walls_it_still_ends(in_the_open: Contest, name: str) -> None:
 @pytest.mark.xdist_group("adversarial: in the open")
 def test_without_walls_nothing_outlives_the_command_either(in_the_open: Contest) -> None:
     assert str(in_the_open.folder) not in in_the_open.running_after
-    assert in_the_open.records["honest"].environment["walls"]["network"] == "as the user's"
+    assert in_the_open.records["honest"].environment["sandbox"]["network"] == "as the user's"
 
 
 def test_all_are_documented() -> None:

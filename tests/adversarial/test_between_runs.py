@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.records import read_record, record_paths
-from bench.run.executors.sandbox import OPEN, choose_walls
+from bench.contract.records.files import read_record, record_paths
+from bench.harness.executors.sandbox import NO_SANDBOX, choose_sandbox
 from tests.making import (
     bench,
     bench_process,
@@ -30,7 +30,9 @@ REPEATS = {
 
 
 @pytest.mark.processes
-@pytest.mark.skipif(choose_walls("auto") == OPEN, reason="needs bubblewrap, e.g. apt-get install bubblewrap")
+@pytest.mark.skipif(
+    choose_sandbox("auto") == NO_SANDBOX, reason="needs bubblewrap, e.g. apt-get install bubblewrap"
+)
 def test_no_seed_starts_from_another(tmp_path: Path) -> None:
     for name, changes in (("honest", {}), ("remembers", REMEMBERS)):
         write_submission(tmp_path / "submissions", name, changes)

@@ -12,7 +12,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench import augment
 from bench.augment import _augmix, _color
-from bench.measure.cheap_operators import is_view
+from bench.measure.cost.cheap_operators import is_view
+
+
+def mixed(function: Callable[..., tuple[Tensor, Tensor]]) -> Callable[..., Tensor]:
+    """The images of a function that mixes labels too."""
+
+    def images_of(images: Tensor, **arguments: Any) -> Tensor:
+        labels = torch.zeros(len(images), dtype=torch.int64, device=images.device)
+        return function(images, labels, num_classes=4, **arguments)[0]
+
+    return images_of
+
 
 AUGMENTATIONS: dict[str, tuple[Callable[..., Tensor], dict[str, Any], dict[str, Any] | None]] = {
     # name: function, arguments, arguments that must change nothing
@@ -29,6 +40,10 @@ AUGMENTATIONS: dict[str, tuple[Callable[..., Tensor], dict[str, Any], dict[str, 
     "blur": (augment.gaussian_blur, {"kernel_size": 3}, {"kernel_size": 1}),
     "erasing": (augment.random_erasing, {"p": 1.0}, {"p": 0.0}),
     "augmix": (augment.augmix, {}, None),
+    "rand-augment": (augment.rand_augment, {}, None),
+    "trivial-augment": (augment.trivial_augment, {}, None),
+    "mixup": (mixed(augment.mixup), {}, None),
+    "cutmix": (mixed(augment.cutmix), {}, None),
 }
 EACH = pytest.mark.parametrize("name", AUGMENTATIONS)
 
@@ -44,7 +59,7 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@EACH
+@pytest.mark.parametrize("name", sorted(AUGMENTATIONS.keys() - {"mixup", "cutmix"}))  # of equal images, the same
 def test_every_image_has_its_own_draw(name: str) -> None:
     function, arguments, _ = AUGMENTATIONS[name]
     distinct = len(function(noise(same=True), **arguments, generator=seeded(0)).flatten(1).unique(dim=0))
@@ -110,6 +125,10 @@ def test_one_image_and_none_of_the_wrong_kind(name: str) -> None:
         (augment.random_erasing, {"value": 300}, "value"),
         (augment.augmix, {"severity": 11}, "severity"),
         (augment.augmix, {"alpha": 0.0}, "alpha"),
+        (augment.rand_augment, {"num_ops": 0}, "num_ops"),
+        (augment.rand_augment, {"magnitude": 31}, "magnitude"),
+        (augment.trivial_augment, {"num_magnitude_bins": 1}, "num_magnitude_bins"),
+        (mixed(augment.mixup), {"alpha": 0.0}, "alpha"),
     ],
 )
 def test_bad_arguments_are_named(function: Callable[..., Tensor], arguments: dict[str, Any], named: str) -> None:
@@ -258,7 +277,18 @@ class Launches(TorchDispatchMode):
         return result
 
 
-@pytest.mark.parametrize(("name", "most"), [("colour", 250), ("augmix", 750), ("erasing", 80)])
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("colour", 250),
+        ("augmix", 750),
+        ("erasing", 80),
+        ("rand-augment", 620),
+        ("trivial-augment", 330),
+        ("mixup", 30),
+        ("cutmix", 60),
+    ],
+)
 def test_a_device_is_neither_waited_for_nor_sent_anything(name: str, most: int) -> None:
     """On the device "meta", which has no values to wait for and fails where they are asked for."""
     function, arguments, _ = AUGMENTATIONS[name]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.class_names import class_names
 from bench.data import cifar100
+from bench.data.store import class_names
 
 
 @pytest.mark.real_data

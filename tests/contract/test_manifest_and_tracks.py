@@ -54,7 +54,7 @@ def test_a_whole_manifest(tmp_path: Path) -> None:
         ("track: x\nablations: {Wide!: {set: {a: 1}}}", "ablation 'Wide!'"),
         ("track: x\nablations: {base: {set: {a: 1}}}", "ablation 'base'"),
         ("track: !!python/object/apply:os.system ['true']", "not valid YAML"),
-        ("a: &a [*a]", "an alias to what it is part of"),
+        ("a: &a [*a]", "an alias to a node that contains it"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path: Path, text: str, message: str) -> None:

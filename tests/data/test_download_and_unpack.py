@@ -92,7 +92,7 @@ def test_what_cannot_be_had_is_said(address: str, tmp_path: Path, path: str, mes
 
 
 def test_no_server(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="after 1 tries"):
+    with pytest.raises(DataError, match="after 1 attempts"):
         download("http://127.0.0.1:9/file", tmp_path / "file", DIGEST, attempts=1)
     with pytest.raises(DataError, match="'imagenet'"):
         fetch("imagenet", tmp_path)
@@ -140,7 +140,7 @@ def test_a_broken_archive_is_named(tmp_path: Path, content: bytes | None) -> Non
 
 
 def test_nothing_to_unpack(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds none of"):
+    with pytest.raises(DataError, match="contains none of"):
         unpack(tmp_path, tmp_path)
     with pytest.raises(DataError, match="no such file"):
         unpack(tmp_path / "absent", tmp_path)

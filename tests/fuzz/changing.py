@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from bench.contract.sealing import checksum_of
+from bench.contract.documents.checksum import checksum_of
 
 # What has brought something down before, somewhere: numbers that are none or are too large, text that acts.
 NASTY = (

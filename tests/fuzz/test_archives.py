@@ -9,15 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.contract.sealing import sealed_bytes
+from bench.contract.documents.checksum import checksummed_bytes
 from bench.errors import BenchError
-from bench.report.reading import read_all
-from bench.run.unpacking import RUN, unpack
+from bench.harness.results.unpacking import RUN, unpack
+from bench.report.records.load import read_all
 from tests.report.making_records import make_record
 
 FEW = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 RECORD = make_record("net", 0, 0.5)
-WHOLE = sealed_bytes(RECORD)
+WHOLE = checksummed_bytes(RECORD)
 RUN_NAME = f"runs/cifar100-classification/net/base/seed0-{RECORD.identity.hash}"
 NAMES = st.sampled_from(
     [

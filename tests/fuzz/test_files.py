@@ -12,32 +12,34 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.contract.certificates import read_certificate
+from bench.contract.documents.checksum import checksum_of, with_checksum
+from bench.contract.documents.schema import json_problem
 from bench.contract.manifest import load_manifest
-from bench.contract.plain import unfit
-from bench.contract.records import parse_record
-from bench.contract.sealing import checksum_of, seal
+from bench.contract.records.files import parse_record
 from bench.contract.tracks import load_tracks
 from bench.data.cifar100 import read_pickle
 from bench.data.mnist import parse_idx
 from bench.errors import BenchError, ManifestError, ResultsError
 from bench.files import REPOSITORY
-from bench.report.benchmarks import read_benchmarks
-from bench.report.certify import make_certificate
+from bench.report.certificate import make_certificate
+from bench.report.claims.papers import PaperEntry, papers_text
+from bench.report.claims.reproduction import reproduction_text
 from bench.report.compare import comparison_text
 from bench.report.leaderboard import leaderboard_markdown
-from bench.report.papers import Entry, papers_text
-from bench.report.reproduction import reproduction_text
-from bench.report.summary import Row, summarize
+from bench.report.records.aggregate import Row, summarize
+from bench.report.regression.benchmarks import read_benchmarks
 from tests.fuzz.changing import PLAIN, changed, sealed
 from tests.making import TRACK
 from tests.report.making_records import make_record
 
 FEW = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 MANIFEST = yaml.safe_load((REPOSITORY / "submissions" / "dcgan_002" / "submission.yaml").read_text())
-RECORD = seal(make_record("net", claims={"params": 84_194, "top1_accuracy": {"mean": 0.5}})).model_dump(
+RECORD = with_checksum(make_record("net", claims={"params": 84_194, "top1_accuracy": {"mean": 0.5}})).model_dump(
     mode="json"
 )
-CERTIFICATE = seal(make_certificate(make_record("net"), Row((make_record("net"),)))).model_dump(mode="json")
+CERTIFICATE = with_checksum(make_certificate(make_record("net"), Row((make_record("net"),)))).model_dump(
+    mode="json"
+)
 
 
 @FEW
@@ -51,9 +53,9 @@ def test_manifests(tmp_path: Path, content: Any) -> None:
         assert str(path) in str(error) and "\n" not in str(error)
         return
     track = load_tracks()["cifar100-generation"]
-    assert papers_text([Entry("net", manifest, track)]).encode()
-    assert reproduction_text([Entry("net", manifest, track)], []).encode()
-    assert unfit(manifest.declared()) is None
+    assert papers_text([PaperEntry("net", manifest, track)]).encode()
+    assert reproduction_text([PaperEntry("net", manifest, track)], []).encode()
+    assert json_problem(manifest.declared()) is None
 
 
 @FEW

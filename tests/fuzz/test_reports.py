@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from bench.cli import main
-from bench.contract.records import Record, parse_record, record_path
+from bench.contract.records.files import parse_record, record_path
+from bench.contract.records.record import Record
 from bench.errors import BenchError, ExitCode
 from tests.fuzz.changing import changed, sealed
 from tests.report.making_contest import contest, generator, write_contest

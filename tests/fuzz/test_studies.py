@@ -14,8 +14,8 @@ optuna = pytest.importorskip("optuna", reason="Optuna is an extra: pip install '
 
 from bench.contract.searches import STUDY, Rungs, Search, study_folder  # noqa: E402
 from bench.errors import BenchError  # noqa: E402
+from bench.harness.tuning.study import draw, open_study, prepare  # noqa: E402
 from bench.report.tuning import study_text  # noqa: E402
-from bench.run.tuning.study import draw, open_study, prepare  # noqa: E402
 from tests.fuzz.changing import NASTY  # noqa: E402
 
 SOME = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))

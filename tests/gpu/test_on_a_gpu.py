@@ -16,26 +16,31 @@ import torch
 from torch import Tensor
 
 from bench.augment._operations import ALL, apply_operations
-from bench.contract.jobs import JobSpec
-from bench.contract.records import read_record, record_paths
+from bench.contract.jobs.spec import JobSpec
+from bench.contract.records.files import read_record, record_paths
 from bench.contract.submission import Classifier
 from bench.contract.tracks import Caps, load_tracks
 from bench.files import REPOSITORY
-from bench.job.checkpoint import load_checkpoint, save_checkpoint
-from bench.job.numerics import repeatable, settle
-from bench.job.resuming import resumes_as_it_was
-from bench.job.state import capture_state, restore_state
-from bench.job.training import train_one_step
-from bench.job.verification import Verifier
-from bench.job.workload import Workload
-from bench.measure import weights
-from bench.measure.frechet import extrapolated_distance, frechet_distance, gaussian_of, half_sample_deviation
-from bench.measure.inception import Inception
-from bench.measure.kernel_distance import kernel_distance
-from bench.measure.manifold import precision_recall
-from bench.measure.waiting import WaitRecorder
-from bench.run.discovery import discover
-from bench.run.verify_command import verification_spec
+from bench.harness.commands.verify import verification_spec
+from bench.harness.submissions.discovery import discover
+from bench.job.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from bench.job.checkpoints.state import capture_state, restore_state
+from bench.job.checks.resumption import check_resumption
+from bench.job.phases.training import train_one_step
+from bench.job.phases.verification import Verifier
+from bench.job.steps.numerics import configure_numerics, deterministic_kernels
+from bench.job.steps.workload import Workload
+from bench.measure.metrics import weights
+from bench.measure.metrics.frechet import (
+    extrapolated_distance,
+    frechet_distance,
+    gaussian_of,
+    half_sample_deviation,
+)
+from bench.measure.metrics.inception import Inception
+from bench.measure.metrics.kernel_distance import kernel_distance
+from bench.measure.metrics.precision_recall import precision_recall
+from bench.measure.speed.host_waits import WaitRecorder
 from tests.job.making_jobs import make_spec
 from tests.zoo.test_networks import MODEL, UNCOUNTED, networks
 
@@ -50,7 +55,7 @@ NAMES = [found.name for found in FOUND]
 
 def spec_of(name: str, device: str) -> JobSpec:
     (found,) = [found for found in FOUND if found.name == name]
-    settle("verify", device, "fp32")
+    configure_numerics("verify", device, "fp32")
     return verification_spec(found, "base", device).model_copy(update={"work": Path(tempfile.gettempdir())})
 
 
@@ -141,10 +146,10 @@ def places(value: object) -> list[str]:
 def test_a_step_from_a_checkpoint_has_the_same_bits(gpu: str, name: str) -> None:
     work = Workload(spec_of(name, gpu))
     model = work.start()
-    with repeatable(work.device):
+    with deterministic_kernels(work.device):
         for step in range(2):
             train_one_step(work.submission, work.batches, work.spec, step)
-        assert resumes_as_it_was(work, model, 2)
+        assert check_resumption(work, model, 2)
 
 
 def test_augmix_s_operations_are_those_of_a_cpu(gpu: str) -> None:
@@ -188,7 +193,7 @@ def test_inception_sees_the_same(gpu: str) -> None:
     reason = weights.missing(weights.INCEPTION)
     if reason is not None:
         pytest.skip(reason)
-    settle("score", gpu, "tf32")  # which scoring does not follow
+    configure_numerics("score", gpu, "tf32")  # which scoring does not follow
     images = torch.randint(0, 256, (32, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     expected, found = (Inception("legacy", device)(images).cpu() for device in ("cpu", gpu))
     assert (found - expected).abs().max().item() <= 1e-3 * expected.abs().max().item()
@@ -201,9 +206,9 @@ def test_fp32_is_not_tf32(gpu: str) -> None:
     exact = x.double() @ x.double()
     errors = {}
     for precision in ("fp32", "tf32"):
-        settle("train", gpu, precision)  # type: ignore[arg-type]
+        configure_numerics("train", gpu, precision)  # type: ignore[arg-type]
         errors[precision] = ((x @ x).double() - exact).abs().max().item()
-    settle("train", gpu, "fp32")
+    configure_numerics("train", gpu, "fp32")
     assert errors["fp32"] < 1e-3 < errors["tf32"], errors
 
 
@@ -243,7 +248,7 @@ def test_the_second_gpu_is_seeded_and_used(tmp_path: Path) -> None:
     first, second = (Workload(spec_of("se_dsconv", device)) for device in ("cuda:0", "cuda:1"))
     losses = []
     for work in (first, second):
-        settle("train", str(work.device), "fp32")
+        configure_numerics("train", str(work.device), "fp32")
         work.start()
         losses.append(train_one_step(work.submission, work.batches, work.spec, 0)["loss"].item())
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)

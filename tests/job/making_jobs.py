@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from bench.contract.jobs import JobData, JobSpec
+from bench.contract.jobs.spec import JobData, JobSpec
 from bench.contract.tracks import load_tracks, protocol_of
 from bench.data import store
-from bench.data.parts import write_array
+from bench.data.arrays import write_array
 from tests.making import write_generator, write_generator_track, write_submission, write_track
 
 

@@ -4,7 +4,8 @@ import subprocess
 
 import pytest
 
-from bench.contract.records import Record, read_record
+from bench.contract.records.files import read_record
+from bench.contract.records.record import Record
 from bench.files import REPOSITORY
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.contract.manifest import AsPublished
-from bench.contract.records import REAL_IMAGES, Evaluation, Record, record_path, write_record
+from bench.contract.manifest import REAL_IMAGES, AsPublished
+from bench.contract.records.files import record_path, write_record
+from bench.contract.records.record import Evaluation, Record
 from bench.contract.tracks import load_tracks, protocol_of
 from bench.pictures import save_sheet
 from tests.report.making_records import make_record, training_of
@@ -42,7 +43,7 @@ def generator(
     return record.model_copy(update=update)
 
 
-def floor(fid: float) -> Record:
+def real_images(fid: float) -> Record:
     record = generator(REAL_IMAGES, 0, fid, published=None)
     identity = record.identity.model_copy(update={"steps": 0})
     return record.model_copy(
@@ -67,7 +68,7 @@ def contest() -> list[Record]:
         make_record("se_net", 0, 0.2, profile="quick"),
     ]
     made += [generator("gan", seed, 60.0 + seed) for seed in range(3)]
-    return [*made, generator("ddpm", 0, 50.0), floor(5.25)]
+    return [*made, generator("ddpm", 0, 50.0), real_images(5.25)]
 
 
 def write_contest(results: Path, records: list[Record]) -> None:

@@ -3,7 +3,17 @@
 from typing import Any
 
 from bench.contract.manifest import Claims
-from bench.contract.records import Cost, Curves, DataUsed, Evaluation, Identity, Rate, Record, Timing, Training
+from bench.contract.records.record import (
+    Cost,
+    Curves,
+    DataUsed,
+    Evaluation,
+    Identity,
+    Record,
+    Throughput,
+    Timing,
+    Training,
+)
 from bench.contract.tracks import load_tracks, protocol_of
 
 
@@ -32,18 +42,18 @@ def make_record(
     source: str = "s",
     finished_at: str = "2026-01-01T00:00:00+00:00",
     reason: str = "",
-    neighbours: float | None = None,
+    background_load: float | None = None,
 ) -> Record:
     """One run; without an accuracy it is one that failed."""
     protocol = protocol_of(load_tracks()["cifar100-classification"], profile, "cifar100")
-    rate = Rate(
+    rate = Throughput(
         median_per_s=4000.0 + seed,
         iqr_per_s=10.0,
         blocks=10,
         calls_per_block=2,
         items_per_call=256,
         dtype="float32",
-        neighbours=neighbours,
+        background_load=background_load,
     )
     finished: dict[str, Any] = {
         "status": "error",

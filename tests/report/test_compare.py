@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.contract.fingerprint import sources_of
 from bench.contract.manifest import AsPublished
-from bench.contract.records import Record, record_path, write_record
-from bench.contract.sources import sources_of
+from bench.contract.records.files import record_path, write_record
+from bench.contract.records.record import Record
 from bench.errors import NothingToDo, UsageError
 from bench.files import hash_json
-from bench.report.claims import with_current_claims
-from bench.report.compare import Wanted, compare_command, comparison_text
-from bench.report.summary import summarize
-from bench.report.tables import FORMATS
-from bench.run.scaffold import scaffold
+from bench.harness.submissions.scaffold import scaffold
+from bench.report.compare import CompareOptions, compare_command, comparison_text
+from bench.report.records.aggregate import summarize
+from bench.report.records.current_claims import with_current_claims
+from bench.report.tables.text import FORMATS
 from tests.report.making_contest import CLAIMS
 from tests.report.making_records import make_record
 
@@ -133,8 +134,8 @@ def test_the_version_of_the_present_code_is_shown_whatever_clocks_said(tmp_path:
         assert problems == [] and row.by_seed("top1_accuracy") == {0: 0.9}
     # What the manifest asks for is part of what a run is: with other steps none of them would be run now.
     (folder / "submission.yaml").write_text("track: cifar100-classification\nsteps: 50\n")
-    assert [r.of_present_code for r in with_current_claims([present], tmp_path)[0]] == [False]
-    assert [r.of_present_code for r in with_current_claims([present], tmp_path / "nowhere")[0]] == [None]
+    assert [r.of_current_code for r in with_current_claims([present], tmp_path)[0]] == [False]
+    assert [r.of_current_code for r in with_current_claims([present], tmp_path / "nowhere")[0]] == [None]
 
 
 def test_json_has_numbers_and_nulls(records: list[Record]) -> None:
@@ -153,17 +154,17 @@ def test_every_format_names_every_submission(records: list[Record], table: str) 
 
 def test_the_command(tmp_path: Path, records: list[Record], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(NothingToDo, match="no records"):
-        compare_command(tmp_path, tmp_path, Wanted(table="simple", track=None, sort="score"))
+        compare_command(tmp_path, tmp_path, CompareOptions(table="simple", track=None, sort="score"))
     for record in records:
         write_record(record_path(tmp_path, record.identity, record.protocol), record)
-    assert compare_command(tmp_path, tmp_path, Wanted(table="simple", track=None, sort="score")) == 0
+    assert compare_command(tmp_path, tmp_path, CompareOptions(table="simple", track=None, sort="score")) == 0
     assert "46.00 ± 1.00 (n=3)" in capsys.readouterr().out
     with pytest.raises(UsageError, match="--track 'x': the records are of cifar100-classification"):
-        compare_command(tmp_path, tmp_path, Wanted(table="simple", track="x", sort="score"))
+        compare_command(tmp_path, tmp_path, CompareOptions(table="simple", track="x", sort="score"))
     with pytest.raises(UsageError, match="--table 'pdf'"):
-        compare_command(tmp_path, tmp_path, Wanted(table="pdf", track=None, sort="score"))
-    with pytest.raises(UsageError, match="column 'luck': no record has it; there are submission"):
-        compare_command(tmp_path, tmp_path, Wanted(table="csv", track=None, sort="luck"))
+        compare_command(tmp_path, tmp_path, CompareOptions(table="pdf", track=None, sort="score"))
+    with pytest.raises(UsageError, match="column 'luck': no record has it; available: the columns submission"):
+        compare_command(tmp_path, tmp_path, CompareOptions(table="csv", track=None, sort="luck"))
 
 
 def write_all(results: Path, records: list[Record]) -> Path:
@@ -179,7 +180,7 @@ def test_a_damaged_record_is_named_and_the_rest_shown(
 ) -> None:
     path = write_all(tmp_path, records)
     path.write_text(path.read_text()[:-20])
-    assert compare_command(tmp_path, tmp_path, Wanted(table="simple", track=None, sort="score")) == 2
+    assert compare_command(tmp_path, tmp_path, CompareOptions(table="simple", track=None, sort="score")) == 2
     shown = capsys.readouterr()
     assert path.name in shown.err and "(n=2)" in shown.out
 
@@ -191,6 +192,6 @@ def test_a_copy_of_a_record_is_no_other_seed(
     for copy in (path.with_name("seed7-01234567.json"), path.parents[1] / "other" / path.name):
         copy.parent.mkdir(exist_ok=True)
         copy.write_bytes(path.read_bytes())
-    assert compare_command(tmp_path, tmp_path, Wanted(table="simple", track=None, sort="score")) == 2
+    assert compare_command(tmp_path, tmp_path, CompareOptions(table="simple", track=None, sort="score")) == 2
     shown = capsys.readouterr()
     assert "46.00 ± 1.00 (n=3)" in shown.out and shown.err.count("a copy does not count") == 2

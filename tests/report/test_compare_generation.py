@@ -1,9 +1,10 @@
 """The table of generators: real images beside them, numbers of one N only, the author's way in its own column."""
 
-from bench.contract.records import REAL_IMAGES, Record
+from bench.contract.manifest import REAL_IMAGES
+from bench.contract.records.record import Record
 from bench.report.compare import comparison_text
-from bench.report.summary import summarize
-from tests.report.making_contest import floor, generator
+from bench.report.records.aggregate import summarize
+from tests.report.making_contest import generator, real_images
 
 
 def table(records: list[Record]) -> list[dict[str, str]]:
@@ -15,7 +16,9 @@ def table(records: list[Record]) -> list[dict[str, str]]:
 
 
 def test_the_lowest_fid_first_and_real_images_among_them() -> None:
-    rows = table([generator("a", seed, 60.0 + seed) for seed in range(3)] + [generator("b", 0, 50.0), floor(5.25)])
+    rows = table(
+        [generator("a", seed, 60.0 + seed) for seed in range(3)] + [generator("b", 0, 50.0), real_images(5.25)]
+    )
     assert [row["submission"] for row in rows] == [REAL_IMAGES, "b", "a"]
     real, _, a = rows
     assert a["FID@10000 (test)"] == "61.00 ± 1.00 (n=3)"

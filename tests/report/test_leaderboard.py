@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from bench.contract.records import REAL_IMAGES, Record, record_path, write_record
+from bench.contract.manifest import REAL_IMAGES
+from bench.contract.records.files import record_path, write_record
+from bench.contract.records.record import Record
 from bench.errors import ExitCode, NothingToDo, ResultsError
 from bench.report.leaderboard import DATA, MARKDOWN, leaderboard_command, leaderboard_data, leaderboard_markdown
-from bench.report.summary import summarize
+from bench.report.records.aggregate import summarize
 from tests.report.making_contest import contest, write_contest
 from tests.report.making_records import make_record
 
@@ -66,7 +68,7 @@ def test_a_place_takes_all_seeds_that_the_profile_asks_for() -> None:
     gap = [
         other(record, seed=record.identity.seed + (record.identity.seed > 4)) for record in runs("gap", *FIVE, 0.9)
     ]
-    assert (summarize(gap)[0].status, summarize(gap)[0].seeds_missing) == ("ok, seeds left out", [])
+    assert (summarize(gap)[0].status, summarize(gap)[0].seeds_missing) == ("ok, seeds skipped", [])
     # A record does not decide how many its track asks for, but where the track is nobody's here.
     assert places(runs("own", 0.5, wanted=1)) == [("own/base", None)]
     own = [
@@ -150,7 +152,7 @@ def test_a_tie_is_a_tie() -> None:
     one, same, less = (0.1, 0.2, 0.3, 0.4, 0.5), (0.5, 0.4, 0.3, 0.1, 0.2), (0.1, 0.2, 0.3, 0.4, 0.499)
     records = [*runs("b", *one), *runs("a", *same), *runs("c", *less)]
     assert places(records) == [("a/base", 1), ("b/base", 1), ("c/base", 3)]
-    assert "| 1=      | a " in leaderboard_markdown(summarize(records))
+    assert "| 1=     | a " in leaderboard_markdown(summarize(records))
 
 
 def test_two_test_sets_of_one_name_share_no_table() -> None:
@@ -168,7 +170,7 @@ def test_two_test_sets_of_one_name_share_no_table() -> None:
 def test_markdown_names_tracks_places_and_verdicts() -> None:
     text = leaderboard_markdown(summarize(contest()))
     assert "## CIFAR-100 classification, at most 100,000 parameters and 10,000 steps" in text
-    assert "| 1       | wide " in text and "**46.20 ± 1.04 (n=5)**" in text
+    assert "| 1      | wide " in text and "**46.20 ± 1.04 (n=5)**" in text
     assert "## Claims of the papers" in text and "reproduced" in text
     assert "quick" not in text
 
@@ -192,7 +194,7 @@ def test_check_names_what_is_stale_and_writes_nothing(results: Path, capsys: pyt
     write_record(record_path(results, record.identity, record.protocol), record)
     capsys.readouterr()
     assert make(results, check=True) == ExitCode.REGRESSION
-    assert "is not what the records give; `bench leaderboard` renews it" in capsys.readouterr().err
+    assert "does not match the records; update it with `bench leaderboard`" in capsys.readouterr().err
     assert json.loads((results / DATA).read_text())["tables"][0]["rows"][0]["submission"] == "wide"
 
 

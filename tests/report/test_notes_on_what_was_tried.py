@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from bench.report.summary import Row, summarize
-from bench.report.tried import tried_rows
+from bench.report.claims.tuning_runs import tried_rows
+from bench.report.records.aggregate import Row, summarize
 from tests.report.committed import committed_records, notes_of
 
 
@@ -26,7 +26,7 @@ class Tried:
 @pytest.fixture(scope="module")
 def tried() -> dict[str, Tried]:
     rows = tried_rows(summarize(committed_records("results/tuning/baby_mobilenet")))
-    return {row.first.identity.variant: _tried(row) for row in rows}
+    return {row.representative.identity.variant: _tried(row) for row in rows}
 
 
 def _tried(row: Row) -> Tried:

@@ -5,19 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.manifest import load_manifest
-from bench.contract.records import REAL_IMAGES, Record
-from bench.report.claims import with_current_claims
-from bench.report.compare import comparison_text
+from bench.contract.manifest import REAL_IMAGES, load_manifest
+from bench.contract.records.record import Record
+from bench.report.claims.overview import overview_text
+from bench.report.claims.papers import read_entries
+from bench.report.claims.verdict import verdicts
 from bench.report.leaderboard import leaderboard_data, leaderboard_markdown
-from bench.report.summary import Row, summarize
-from bench.report.verdict import tally, verdicts
-from bench.report.verdict_command import verdict_grid
+from bench.report.records.aggregate import Row, summarize
+from bench.report.records.current_claims import with_current_claims
 from tests.report.committed import committed_records, notes_of
 
 ROOT = Path(__file__).resolve().parents[2]
-VERDICTS = "<!-- bench verdict --table github -->\n"
-BEGIN, END = "<!-- bench compare --table github -->\n", "<!-- end -->"
+BEGIN, END = "<!-- bench reproduction submissions/* --short -->\n", "<!-- end -->"
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +26,8 @@ def rows() -> list[Row]:
 
 def test_the_table_is_that_of_the_records(rows: list[Row]) -> None:
     shown = (ROOT / "README.md").read_text().split(BEGIN)[1].split(END)[0]
-    assert shown.strip() == comparison_text(rows, table="github"), (
-        "paste what `bench compare --table github` prints"
-    )
+    expected = overview_text(read_entries(sorted((ROOT / "submissions").iterdir())), rows)
+    assert shown == expected, "paste what `bench reproduction submissions/* --short` prints"
 
 
 def test_the_committed_leaderboard_is_that_of_the_records(rows: list[Row]) -> None:
@@ -38,17 +36,9 @@ def test_the_committed_leaderboard_is_that_of_the_records(rows: list[Row]) -> No
     assert json.loads((results / "leaderboard.json").read_text()) == leaderboard_data(rows)
 
 
-def test_the_verdicts_are_those_of_the_records(rows: list[Row]) -> None:
-    shown = (ROOT / "README.md").read_text().split(VERDICTS)[1].split(END)[0]
-    own = [verdict for verdict in verdicts(rows) if "/" not in verdict.submission]  # of no variant
-    assert shown.strip() == f"{verdict_grid(own, 'github')}\n\n{tally(list(verdicts(rows)))}", (
-        "paste it from results/LEADERBOARD.md"
-    )
-
-
 @pytest.mark.parametrize("name", ["se_dsconv", "inverted_residual_se"])
 def test_the_notes_quote_the_records(name: str, rows: list[Row]) -> None:
-    (row,) = [row for row in rows if row.label == name and row.first.protocol.profile == "official"]
+    (row,) = [row for row in rows if row.label == name and row.representative.protocol.profile == "official"]
     notes = notes_of(name)
     for spread in (row.metric("top1_accuracy"), row.as_published("top1_accuracy")):
         assert spread is not None and spread.std is not None
@@ -63,7 +53,7 @@ def test_the_note_on_the_old_and_the_new_default_quotes_their_records() -> None:
         (*summarize(new), "train accuracy is {} and loss {}, against", 1),
         (*summarize(old), "{} and {}:", 2),
     ):
-        measured = {verdict.quantity: verdict.measured for verdict in verdicts([row])}
+        measured = {verdict.claim: verdict.measured for verdict in verdicts([row])}
         accuracy, loss = measured["train_accuracy"], measured["train_loss"]
         assert accuracy is not None and loss is not None
         assert words.format(f"{100 * accuracy.mean:.2f} %", f"{loss.mean:.3f}") in notes
@@ -92,7 +82,7 @@ def test_the_note_on_ablations_quotes_their_records(rows: list[Row]) -> None:
     assert f"{100 * learnt.mean:.1f} against 56.2 %, and score {100 * published.mean:.1f} against" in notes
     assert f"it is {100 * stopped.mean:.1f} %" in notes and validated.std is not None
     assert f"as published {100 * validated.mean:.1f} ± {100 * validated.std:.1f} %." in notes
-    assert (shorter.first.protocol.profile, validated.n) == ("tuning", 3)
+    assert (shorter.representative.protocol.profile, validated.n) == ("tuning", 3)
     assert {step_of(record, 0.56) for record in plain.finished} == {
         4000
     } and "passes 56 % after 4,000 steps" in notes
@@ -106,16 +96,16 @@ def test_the_note_on_pooling_quotes_its_record(rows: list[Row]) -> None:
     assert learnt is not None and published is not None and published.n == 1  # "one official run", "one seed"
     assert f"gives {100 * published.mean:.2f} % as published" in notes
     assert f"a train accuracy of {100 * learnt.mean:.2f} %, against 41.2 and 43.0 %" in notes
-    assert f"passes 43 % of train after {step_of(row.first, 0.43):,} steps" in notes
-    assert row.first.training is not None
-    assert f"ten epochs ({10 * 50_000 // row.first.training.batch_size:,} steps)" in notes
+    assert f"passes 43 % of train after {step_of(row.representative, 0.43):,} steps" in notes
+    assert row.representative.training is not None
+    assert f"ten epochs ({10 * 50_000 // row.representative.training.batch_size:,} steps)" in notes
     with_it = pooled.as_published("top1_accuracy")
     assert with_it is not None and published.mean > with_it.mean
     assert f"{100 * with_it.mean:.1f} % without augmentation" in notes
-    claims = [one.first.claims.top1_accuracy for one in (pooled, row)]
+    claims = [one.representative.claims.top1_accuracy for one in (pooled, row)]
     with_pooling, without = (claim.mean for claim in claims if claim is not None)
     assert f"has it {100 * (with_pooling - without):.1f} points below" in notes
-    hours = [(one.first.timing.training_seconds or 0) / 3600 for one in (row, found["se_dsconv"])]
+    hours = [(one.representative.timing.training_seconds or 0) / 3600 for one in (row, found["se_dsconv"])]
     assert [round(hours[0]), round(4 * hours[1])] == [4, 1]  # "four hours", "a quarter of an hour"
 
 
@@ -125,7 +115,7 @@ def test_the_note_on_small_differences_quotes_their_records(rows: list[Row]) -> 
         verdict
         for verdict in verdicts(rows)
         if verdict.submission in ("se_dsconv/no-rotation", "se_dsconv/no-crop")
-        and verdict.quantity == "top1_accuracy"
+        and verdict.claim == "top1_accuracy"
     ]
     above = sorted(100 * (one.measured.mean - one.claimed) for one in found if one.measured is not None)
     stds = sorted(100 * (one.measured.std or 0) for one in found if one.measured is not None)
@@ -134,14 +124,22 @@ def test_the_note_on_small_differences_quotes_their_records(rows: list[Row]) -> 
 
 
 def test_the_notes_on_one_generator_quote_its_record(rows: list[Row]) -> None:
-    (row,) = [row for row in rows if row.label == "dcgan_002" and row.first.protocol.profile == "official"]
-    (floor,) = [row for row in rows if row.label == REAL_IMAGES and row.first.protocol.profile == "official"]
+    (row,) = [
+        row for row in rows if row.label == "dcgan_002" and row.representative.protocol.profile == "official"
+    ]
+    (real_images,) = [
+        row for row in rows if row.label == REAL_IMAGES and row.representative.protocol.profile == "official"
+    ]
     sound, published, real = (
         row.metric("fid_10000"),
         row.as_published("fid_clean_10000"),
-        floor.metric("fid_10000"),
+        real_images.metric("fid_10000"),
     )
     assert sound is not None and published is not None and real is not None and sound.n == 1
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert (
+        f"uncurated: FID {sound.mean:.2f} against the CIFAR-100 test images ({published.mean:.2f} with" in readme
+    )
     notes = notes_of("dcgan_002")
     assert f"gives FID {published.mean:.2f} measured" in notes and f"resize, is {sound.mean:.2f};" in notes
     assert f"one run {published.mean - 44.46:.1f} above" in notes and f"real images have {real.mean:.2f}." in notes
@@ -173,9 +171,11 @@ def test_the_note_on_the_other_papers_search_quotes_its_trials() -> None:
     assert f"at a rate of {done[max(done)].config['learning_rate']:.5f};" in notes
 
 
-def test_the_floor_in_the_docs_is_that_of_the_record(rows: list[Row]) -> None:
-    (row,) = [row for row in rows if row.label == REAL_IMAGES and row.first.protocol.profile == "official"]
-    evaluation = row.first.evaluation
+def test_the_score_of_real_images_in_the_docs_is_that_of_the_record(rows: list[Row]) -> None:
+    (row,) = [
+        row for row in rows if row.label == REAL_IMAGES and row.representative.protocol.profile == "official"
+    ]
+    evaluation = row.representative.evaluation
     assert evaluation is not None
     found, (low, high) = evaluation.metrics, evaluation.intervals["fid_10000"]
     clean = evaluation.as_published["fid_clean_10000"]
@@ -185,13 +185,13 @@ def test_the_floor_in_the_docs_is_that_of_the_record(rows: list[Row]) -> None:
     assert f"have {found['fid_10000_train']:.2f}. " in text
     audit = notes_of("dcgan_002")
     assert f"real images have {found['lpips_vgg_64']:.3f}" in audit
-    assert f"The resize alone makes {clean - found['fid_10000']:.2f}" in text
+    assert f"The resize alone accounts for {clean - found['fid_10000']:.2f}" in text
 
 
 def test_the_list_of_submissions_is_complete_and_has_the_papers_counts() -> None:
     text = (ROOT / "README.md").read_text()
     for folder in sorted((ROOT / "submissions").iterdir()):
         manifest = load_manifest(folder / "submission.yaml")
-        assert f"`{folder.name}`" in text and manifest.track in text
+        assert f"| {folder.name} " in text and manifest.track in text
         if manifest.claims.params is not None:
             assert f"{manifest.claims.params:,}" in text

@@ -6,17 +6,18 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from bench.contract.asked import Asked, note_asked
-from bench.contract.jobs import WORK
-from bench.contract.records import Record, record_path, write_record
-from bench.contract.sealing import sealed_bytes
+from bench.contract.documents.checksum import checksummed_bytes
+from bench.contract.invocation import Invocation, write_invocation
+from bench.contract.jobs.files import WORK
+from bench.contract.records.files import record_path, write_record
+from bench.contract.records.record import Record
 from bench.contract.searches import study_folder
 from bench.errors import ExitCode, NothingToDo, UsageError
-from bench.report.status import Folder, Looking, Run, show_text, status_command, status_text
-from bench.run.discovery import submissions_of
-from bench.run.scaffold import scaffold
+from bench.harness.submissions.discovery import submissions_of
+from bench.harness.submissions.scaffold import scaffold
+from bench.report.status import ResultsFolder, Run, StatusOptions, show_text, status_command, status_text
 from tests.making import bench, write_submission, write_track
-from tests.report.making_contest import floor, generator
+from tests.report.making_contest import generator, real_images
 from tests.report.making_records import make_record
 
 
@@ -28,7 +29,7 @@ def put(results: Path, *records: Record) -> Path:
 
 
 def found(results: Path) -> dict[str, Run]:
-    return {f"{run.name} {run.seed}": run for run in Folder(Looking(results)).runs()}
+    return {f"{run.name} {run.seed}": run for run in ResultsFolder(StatusOptions(results)).runs()}
 
 
 def test_done_and_failed(tmp_path: Path) -> None:
@@ -42,16 +43,16 @@ def test_done_and_failed(tmp_path: Path) -> None:
     assert "submissions/net --variants wide --profile quick --seed 0 " in state["net/wide 0"].repair
     text = status_text(list(found(tmp_path).values()))
     assert "✗ net official seed 2: error: OSError: 5" in text and "1 error" in text
-    assert status_command(Looking(tmp_path)) == ExitCode.RUN_FAILED
+    assert status_command(StatusOptions(tmp_path)) == ExitCode.RUN_FAILED
 
 
 def test_all_done(tmp_path: Path) -> None:
     put(tmp_path, make_record("net", 0))
-    assert status_command(Looking(tmp_path)) == ExitCode.OK and "✗" not in status_text(
+    assert status_command(StatusOptions(tmp_path)) == ExitCode.OK and "✗" not in status_text(
         list(found(tmp_path).values())
     )
     with pytest.raises(NothingToDo, match="no runs"):
-        status_command(Looking(tmp_path / "elsewhere"))
+        status_command(StatusOptions(tmp_path / "elsewhere"))
 
 
 def begun(results: Path, folder: Path, *, track_file: Path | None = None, embedded: bool = False) -> Path:
@@ -62,7 +63,7 @@ def begun(results: Path, folder: Path, *, track_file: Path | None = None, embedd
     run = record_path(results, identity, record.protocol).with_suffix("")
     name = record.protocol.track if track_file is None else found.track.name
     place = run.parents[2].with_name(name) / run.relative_to(run.parents[2])
-    asked = Asked(
+    asked = Invocation(
         identity=identity,
         profile="quick",
         track=name,
@@ -70,7 +71,7 @@ def begun(results: Path, folder: Path, *, track_file: Path | None = None, embedd
         track_file=track_file,
         embedded=embedded,
     )
-    note_asked(place, asked)
+    write_invocation(place, asked)
     return place / WORK
 
 
@@ -88,7 +89,7 @@ def test_running_and_interrupted(tmp_path: Path) -> None:
     with FileLock(work.parent.with_suffix(".lock")):
         running = found(tmp_path)["net 3"]
         assert (running.state, running.repair) == ("running", "")
-        assert status_command(Looking(tmp_path)) == ExitCode.OK
+        assert status_command(StatusOptions(tmp_path)) == ExitCode.OK
     work.parent.with_suffix(".lock").unlink(missing_ok=True)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     assert found(tmp_path)["net 3"].state == "interrupted"
@@ -102,7 +103,7 @@ def test_the_commands_name_what_the_runs_were_given(tmp_path: Path) -> None:
     words = shlex.split(found(tmp_path / "r")["mine 3"].repair)
     assert words[-5:] == ["--track", str(track), "--embedded", "--results", str(tmp_path / "r")]
     with pytest.raises(NothingToDo, match="no runs of cifar100-generation"):
-        status_command(Looking(tmp_path / "r", track=Path("cifar100-generation")))
+        status_command(StatusOptions(tmp_path / "r", track=Path("cifar100-generation")))
 
 
 def test_a_run_of_code_that_was_edited_is_outdated_and_nothing_to_worry_about(
@@ -112,17 +113,17 @@ def test_a_run_of_code_that_was_edited_is_outdated_and_nothing_to_worry_about(
     work = begun(tmp_path / "r", submission)
     with (submission / "model.py").open("a") as file:
         file.write("EDITED = True\n")
-    (run,) = Folder(Looking(tmp_path / "r")).runs()
+    (run,) = ResultsFolder(StatusOptions(tmp_path / "r")).runs()
     assert (run.state, run.repair) == ("outdated", shlex.join(["rm", "-r", str(work.parent)]))
     put(tmp_path / "r", make_record("net", 1, None))  # failed, of other code too
-    looking = Looking(tmp_path / "r", tmp_path / "submissions")
+    looking = StatusOptions(tmp_path / "r", tmp_path / "submissions")
     assert status_command(looking) == ExitCode.OK
     shown = capsys.readouterr().out
     assert "2 outdated" in shown or shown.count("outdated") >= 2
     assert "✗" not in shown
     # What finished is not to be cleared up, though something could not be measured then.
     put(tmp_path / "r", make_record("net", 2).model_copy(update={"not_measured": {"x": "no weights"}}))
-    assert {run.seed: run.state for run in Folder(looking).runs()}[2] == "ok"
+    assert {run.seed: run.state for run in ResultsFolder(looking).runs()}[2] == "ok"
 
 
 def test_no_record_can_put_a_command_into_what_is_to_be_pasted(tmp_path: Path) -> None:
@@ -132,27 +133,27 @@ def test_no_record_can_put_a_command_into_what_is_to_be_pasted(tmp_path: Path) -
     forged = record.model_copy(update={"protocol": protocol, "identity": identity})
     path = record_path(tmp_path, identity, protocol)
     path.parent.mkdir(parents=True)
-    path.write_bytes(sealed_bytes(forged))
-    (run,) = Folder(Looking(tmp_path)).runs()
-    assert run.state == "unreadable" and "which is no name" in run.reason
+    path.write_bytes(checksummed_bytes(forged))
+    (run,) = ResultsFolder(StatusOptions(tmp_path)).runs()
+    assert run.state == "unreadable" and "which is not a valid name" in run.reason
     assert shlex.split(run.repair) == ["mv", str(path), f"{path}.away"]
 
 
 def test_not_measured_and_real_images(tmp_path: Path) -> None:
     record = generator("gan", 0, None).model_copy(update={"not_measured": {"fid_10000": "no weights"}})
     put(tmp_path, record)
-    put(tmp_path, floor(5.0).model_copy(update={"not_measured": {"lpips_alex_64": "damaged"}}))
+    put(tmp_path, real_images(5.0).model_copy(update={"not_measured": {"lpips_alex_64": "damaged"}}))
     state = found(tmp_path)
     assert (state["gan 0"].state, state["gan 0"].reason) == ("not measured", "no weights")
     assert state["gan 0"].repair.startswith("bench fetch all; bench run submissions/gan ")
-    again = f"bench floor --track cifar100-generation --profile official --results {tmp_path}"
+    again = f"bench score-real --track cifar100-generation --profile official --results {tmp_path}"
     assert state["real-images 0"].repair == f"bench fetch all; {again}"
 
 
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     path = put(tmp_path, make_record("net", 0))
     path.write_text(path.read_text()[:100])
-    (run,) = Folder(Looking(tmp_path)).runs()
+    (run,) = ResultsFolder(StatusOptions(tmp_path)).runs()
     assert run.state == "unreadable" and str(path) in run.repair
     assert "✗ net –: unreadable" in status_text([run])
 
@@ -162,11 +163,11 @@ def test_show(tmp_path: Path) -> None:
     put(tmp_path, make_record("other", 0, None))
     (path.with_suffix("") / "samples.png").parent.mkdir()
     (path.with_suffix("") / "samples.png").write_bytes(b"")
-    text = show_text(Looking(tmp_path), "net/base")
+    text = show_text(StatusOptions(tmp_path), "net/base")
     assert (
         text
-        == show_text(Looking(tmp_path), path.stem.partition("-")[2])
-        == show_text(Looking(tmp_path), str(path))
+        == show_text(StatusOptions(tmp_path), path.stem.partition("-")[2])
+        == show_text(StatusOptions(tmp_path), str(path))
     )
     for part in (
         "top1_accuracy",
@@ -177,10 +178,10 @@ def test_show(tmp_path: Path) -> None:
         "net, cifar100-classification, official",
     ):
         assert part in text
-    assert "OSError: 5" in show_text(Looking(tmp_path), "other")
+    assert "OSError: 5" in show_text(StatusOptions(tmp_path), "other")
     for wanted, message in (("seed0", "2 records"), ("nobody", "no record")):
         with pytest.raises(UsageError, match=message):
-            show_text(Looking(tmp_path), wanted)
+            show_text(StatusOptions(tmp_path), wanted)
 
 
 def test_show_tells_parts_of_a_training_apart(tmp_path: Path) -> None:
@@ -189,17 +190,17 @@ def test_show_tells_parts_of_a_training_apart(tmp_path: Path) -> None:
         {"from_step": 0, "to_step": 1500, "threads": 4},
         {"from_step": 1500, "to_step": 1501, "threads": 2, "python": "3.11.7"},
     ]
-    put(tmp_path, record.model_copy(update={"environment": {**record.environment, "earlier_parts": earlier}}))
-    lines = [" ".join(line.split()) for line in show_text(Looking(tmp_path), "net").splitlines()]
+    put(tmp_path, record.model_copy(update={"environment": {**record.environment, "earlier_segments": earlier}}))
+    lines = [" ".join(line.split()) for line in show_text(StatusOptions(tmp_path), "net").splitlines()]
     assert "steps 0 to 1,500 threads 4" in lines and "steps 1,500 to 1,501 threads 2, python 3.11.7" in lines
 
 
 def test_show_tells_how_a_speed_was_measured(tmp_path: Path) -> None:
-    put(tmp_path / "a", make_record("net", 0, neighbours=0.48))
+    put(tmp_path / "a", make_record("net", 0, background_load=0.48))
     put(tmp_path / "b", make_record("net", 0))  # of before this was asked
-    said = "4,000 (interquartile range 10; other programs had 48% of the processors)"
-    assert said in show_text(Looking(tmp_path / "a"), "net")
-    assert "4,000 (interquartile range 10)" in show_text(Looking(tmp_path / "b"), "net")
+    said = "4,000 (interquartile range 10; background load 48% of all cores)"
+    assert said in show_text(StatusOptions(tmp_path / "a"), "net")
+    assert "4,000 (interquartile range 10)" in show_text(StatusOptions(tmp_path / "b"), "net")
 
 
 def test_as_commands(tmp_path: Path) -> None:
@@ -216,12 +217,12 @@ def test_a_trial_is_gone_on_with_by_the_search_that_it_is_of(
     record = make_record("net", 0, None, variant="trial-0123abcd", profile="tuning")
     folder = study_folder(tmp_path / "my results", "net", "tuning")
     put(folder, record)
-    (run,) = Folder(Looking(folder)).runs()
+    (run,) = ResultsFolder(StatusOptions(folder)).runs()
     words = ["bench", "tune", "submissions/net", "--profile", "tuning", "--results", str(tmp_path / "my results")]
     assert shlex.split(run.repair) == words
     monkeypatch.chdir(folder)
-    (run,) = Folder(Looking(Path())).runs()
+    (run,) = ResultsFolder(StatusOptions(Path())).runs()
     assert shlex.split(run.repair) == words
     monkeypatch.chdir(tmp_path / "my results" / "tuning")
-    (run,) = Folder(Looking(Path("net-tuning"))).runs()
+    (run,) = ResultsFolder(StatusOptions(Path("net-tuning"))).runs()
     assert shlex.split(run.repair) == words

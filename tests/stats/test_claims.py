@@ -5,7 +5,7 @@ import pytest
 from scipy import integrate, stats
 
 from bench.stats.best_of import expected_best, predicted_best
-from bench.stats.claims import Claimed, judge_claim
+from bench.stats.claims import PublishedFigure, judge_claim
 from bench.stats.spreads import LEVEL, Spread, prediction_interval, spread
 
 
@@ -24,13 +24,13 @@ def test_two_one_sided_tests_by_scipy(seed: int) -> None:
     ours, theirs, margin = drawn(5, seed, 0.2), drawn(8, seed + 100, 0.0, 1.7), 1.5
     above = stats.ttest_ind(np.add(ours, margin), theirs, equal_var=False, alternative="greater").pvalue
     below = stats.ttest_ind(np.subtract(ours, margin), theirs, equal_var=False, alternative="less").pvalue
-    several = Claimed(of(theirs).mean, runs=8, std=of(theirs).std)
+    several = PublishedFigure(of(theirs).mean, runs=8, std=of(theirs).std)
     assert (judge_claim(of(ours), several, margin).outcome == "reproduced") == (max(above, below) < LEVEL)
     fixed = [
         stats.ttest_1samp(ours, 0.3 + shift, alternative=side).pvalue
         for shift, side in ((-margin, "greater"), (margin, "less"))
     ]
-    assert (judge_claim(of(ours), Claimed(0.3), margin).outcome == "reproduced") == (max(fixed) < LEVEL)
+    assert (judge_claim(of(ours), PublishedFigure(0.3), margin).outcome == "reproduced") == (max(fixed) < LEVEL)
 
 
 @pytest.mark.parametrize(
@@ -47,31 +47,34 @@ def test_two_one_sided_tests_by_scipy(seed: int) -> None:
     ],
 )
 def test_the_four_outcomes(measured: Spread, outcome: str) -> None:
-    assert judge_claim(measured, Claimed(50.0), 2.0).outcome == outcome
+    assert judge_claim(measured, PublishedFigure(50.0), 2.0).outcome == outcome
 
 
 def test_one_run_says_nothing() -> None:
-    found = judge_claim(Spread(50.0, None, 1), Claimed(50.0), 2.0)
+    found = judge_claim(Spread(50.0, None, 1), PublishedFigure(50.0), 2.0)
     assert (found.outcome, found.low, found.expected_low, found.power) == ("inconclusive", None, None, None)
 
 
 def test_runs_without_any_spread() -> None:
-    found = judge_claim(Spread(1.0, 0.0, 3), Claimed(1.5), 1.0)
+    found = judge_claim(Spread(1.0, 0.0, 3), PublishedFigure(1.5), 1.0)
     assert (found.outcome, found.low, found.high, found.power) == ("reproduced", -0.5, -0.5, 1.0)
 
 
 @pytest.mark.parametrize("margin", [0.0, -1.0])
 def test_a_margin_is_above_0(margin: float) -> None:
     with pytest.raises(ValueError, match="above 0"):
-        judge_claim(Spread(1, 1, 3), Claimed(1), margin)
+        judge_claim(Spread(1, 1, 3), PublishedFigure(1), margin)
 
 
 def test_what_is_expected_of_one_run_and_of_a_mean() -> None:
     ours = Spread(50.0, 1.0, 5)
-    one, mean = judge_claim(ours, Claimed(51.0), 2.0), judge_claim(ours, Claimed(51.0, runs=4), 2.0)
+    one, mean = (
+        judge_claim(ours, PublishedFigure(51.0), 2.0),
+        judge_claim(ours, PublishedFigure(51.0, runs=4), 2.0),
+    )
     assert (one.expected_low, one.expected_high) == prediction_interval(ours)
     assert (mean.expected_low, mean.expected_high) == prediction_interval(ours, runs=4)
-    theirs = judge_claim(ours, Claimed(51.0, runs=4, std=2.0), 2.0)
+    theirs = judge_claim(ours, PublishedFigure(51.0, runs=4, std=2.0), 2.0)
     half = stats.t.ppf(0.975, 3) * np.sqrt(1 / 5 + 4 / 4)  # the fewer degrees of freedom, of their four runs
     assert (theirs.expected_low, theirs.expected_high) == pytest.approx((50 - half, 50 + half))
 
@@ -97,7 +100,9 @@ def test_the_best_of_further_runs_lies_where_it_is_expected_as_often_as_it_says(
 def test_a_best_of_is_set_beside_our_best_of_as_many(lower: bool) -> None:
     """The interval of the expected best is the noncentral t's, and for FID the same, mirrored."""
     n, k, sign = 5, 10, -1 if lower else 1
-    found = judge_claim(Spread(sign * 50.0, 1.0, n), Claimed(sign * 51.0, best_of=k, lower_is_better=lower), 3.0)
+    found = judge_claim(
+        Spread(sign * 50.0, 1.0, n), PublishedFigure(sign * 51.0, best_of=k, lower_is_better=lower), 3.0
+    )
     shift = expected_best(k) * np.sqrt(n)
     low, middle, high = (50 - stats.nct.ppf(c, n - 1, -shift) / np.sqrt(n) for c in (0.95, 0.5, 0.05))
     bounds = sorted(sign * (bound - 51) for bound in (low, high))
@@ -111,7 +116,7 @@ def test_a_best_of_is_set_beside_our_best_of_as_many(lower: bool) -> None:
 def test_power_is_how_often_no_difference_is_called_reproduced(n: int, margin: float, k: int) -> None:
     """Of 4,000 simulated experiments without a difference, at the true spread of 1."""
     rng = np.random.default_rng(n)
-    claim = Claimed(expected_best(k), best_of=k)
+    claim = PublishedFigure(expected_best(k), best_of=k)
     found = [judge_claim(of(list(rng.normal(0, 1, n))), claim, margin).outcome for _ in range(4000)]
     exact = judge_claim(Spread(0.0, 1.0, n), claim, margin).power
     assert exact == pytest.approx(found.count("reproduced") / 4000, abs=0.03)
@@ -121,7 +126,9 @@ def test_power_is_how_often_no_difference_is_called_reproduced(n: int, margin: f
 def test_the_same_procedure_is_called_not_reproduced_at_most_one_time_in_twenty(n: int, k: int) -> None:
     rng = np.random.default_rng(1)
     wrong = sum(
-        judge_claim(of(list(rng.normal(0, 1, n))), Claimed(rng.normal(0, 1, k).max(), best_of=k), 0.1).outcome
+        judge_claim(
+            of(list(rng.normal(0, 1, n))), PublishedFigure(rng.normal(0, 1, k).max(), best_of=k), 0.1
+        ).outcome
         == "not reproduced"
         for _ in range(3000)
     )

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.jobs import EvaluationReport, Verification
-from bench.contract.records import Cost
+from bench.contract.jobs.reports import EvaluationReport, Verification
+from bench.contract.records.record import Cost
 from bench.contract.tracks import Caps
-from bench.job.training import Trainer
-from bench.job.verification import Verifier
-from bench.run.recording import as_sampled
+from bench.harness.results.recording import as_sampled
+from bench.job.phases.training import Trainer
+from bench.job.phases.verification import Verifier
 from tests.job.making_jobs import make_generator_spec
 from tests.zoo.counts import conv, linear, params, total
 from tests.zoo.generators import GENERATORS, PIXELS
@@ -55,7 +55,7 @@ def test_it_verifies(tmp_path: Path, name: str) -> None:
     assert (found.cost.params, found.cost.evaluations_per_sample) == (count, evaluations)
     assert found.cost.macs_per_image == evaluations * macs == found.cost.fvcore_macs_per_image
     assert found.cost.warnings == [] and found.cost.uncounted_operators == {}
-    assert "the same bits from a checkpoint" in found.tested
+    assert "bit-identical resume from a checkpoint" in found.tested
 
 
 def test_its_network_is_of_its_own_class_at_the_end_of_training_too(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_evaluations_that_differ_while_sampling_are_what_is_recorded(tmp_path: P
     sampled = as_sampled(report, cost)
     assert sampled.evaluations_per_sample == verified + 0.75
     assert sampled.macs_per_image == pytest.approx(cost.macs_per_image / verified * (verified + 0.75), abs=1)
-    assert sampled.warnings is not None and "MACs are scaled to the former" in sampled.warnings[0]
+    assert sampled.warnings is not None and "MACs are scaled to the first number" in sampled.warnings[0]
     assert Cost.model_validate_json(sampled.model_dump_json()) == sampled
     same = EvaluationReport(images=40, image_evaluations=int(40 * verified), **REST)
     assert as_sampled(same, cost) == cost

@@ -6,10 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bench.contract.jobs import WEIGHTS
+from bench.contract.jobs.files import WEIGHTS
 from bench.contract.tracks import Caps
-from bench.job.training import train
-from bench.job.verification import Verifier
+from bench.job.phases.training import train
+from bench.job.phases.verification import Verifier
 from tests.job.making_jobs import make_spec
 from tests.zoo.techniques import TECHNIQUES
 
@@ -177,7 +177,7 @@ TEXTS |= {kind.__name__: f"{HEAD}\nclass Shown(techniques.{kind.__name__}):\n   
 def test_it_verifies(tmp_path: Path, name: str) -> None:
     found = Verifier(write(tmp_path, "shown", TEXTS[name])).run()
     assert found.problems == [] and found.warnings == []
-    assert "the same bits from a checkpoint" in found.tested
+    assert "bit-identical resume from a checkpoint" in found.tested
 
 
 @pytest.mark.filterwarnings("ignore:.*quantization:DeprecationWarning", "ignore::UserWarning")

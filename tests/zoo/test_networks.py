@@ -7,7 +7,7 @@ import pytest
 from torch import nn
 
 from bench.contract.tracks import Caps
-from bench.job.verification import Verifier
+from bench.job.phases.verification import Verifier
 from tests.job.making_jobs import make_spec
 from tests.zoo.convolutional import convolutional
 from tests.zoo.counts import Counts
@@ -64,4 +64,4 @@ def test_it_verifies_with_the_counts_of_a_closed_form(tmp_path: Path, name: str)
     expected = networks()[name][1]
     assert (found.cost.params, found.cost.macs_per_image) == expected
     assert set(found.cost.uncounted_operators) == ({UNCOUNTED[name]} if name in UNCOUNTED else set())
-    assert "the same bits from a checkpoint" in found.tested and "batch independence" in found.tested
+    assert "bit-identical resume from a checkpoint" in found.tested and "batch independence" in found.tested

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.jobs import Verification
+from bench.contract.jobs.reports import Verification
 from bench.contract.tracks import Caps
 from bench.errors import ContractError
-from bench.job.main import judge
-from bench.job.verification import Verifier
+from bench.job.main import to_failure
+from bench.job.phases.verification import Verifier
 from tests.job.making_jobs import make_spec
 from tests.zoo.counts import conv, linear, norm, total
 from tests.zoo.techniques import TECHNIQUES, Plain
@@ -38,7 +38,7 @@ def test_it_verifies(tmp_path: Path, technique: str) -> None:
     found = verify(tmp_path, shown(technique))
     assert found.problems == [] and found.warnings == [] and found.cost is not None
     assert (found.cost.params, found.cost.macs_per_image) == (SMALL if technique == "Private" else COUNTS)
-    assert "the same bits from a checkpoint" in found.tested
+    assert "bit-identical resume from a checkpoint" in found.tested
     uncounted = {"_linalg_eigh"} if technique == "Shampoo" else set()
     assert set(found.cost.uncounted_in_training or {}) == uncounted
 
@@ -82,7 +82,7 @@ FORGOTTEN = {
 @pytest.mark.parametrize("body", FORGOTTEN.values(), ids=FORGOTTEN)
 def test_what_a_checkpoint_does_not_carry_is_found_out(tmp_path: Path, body: str) -> None:
     with pytest.raises(
-        ContractError, match=r"goes on otherwise from a checkpoint: after one more step .* differs"
+        ContractError, match=r"resumed training differs from an uninterrupted one: after one more step .* differs"
     ):
         verify(tmp_path, "SEEN = []\n" + shown("Plain", body))
 
@@ -103,7 +103,7 @@ def test_what_cannot_be_saved_is_named(tmp_path: Path, value: str, kind: str) ->
 def test_in_channels_last_order_the_cause_and_the_cure_are_named(tmp_path: Path, technique: str) -> None:
     with pytest.raises(RuntimeError) as caught:
         verify(tmp_path, shown(technique, "    memory_format = torch.channels_last"))
-    failure = judge(caught.value, tmp_path)
+    failure = to_failure(caught.value, tmp_path)
     assert "write reshape instead of view" in failure.reason
     assert "memory_format = torch.contiguous_format" in failure.reason
 
@@ -125,7 +125,7 @@ def test_the_tutorial_s_network(tmp_path: Path) -> None:
     (tmp_path / "again").mkdir()
     with pytest.raises(RuntimeError) as caught:
         verify(tmp_path / "again", shown("Plain", body.replace("memory_format = torch.contiguous_format", "pass")))
-    assert "write reshape instead of view" in judge(caught.value, tmp_path).reason
+    assert "write reshape instead of view" in to_failure(caught.value, tmp_path).reason
 
 
 def test_another_order_of_memory_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Training curves: the mean over seeds, and a band of one standard deviation around it."""
+"""Training curves: the mean over seeds with a band of one standard deviation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,30 +10,30 @@ from numpy.typing import NDArray
 
 from bench.errors import UsageError
 from bench.report.plots.style import colour, dash, new_figure, settings
-from bench.report.summary import Row
+from bench.report.records.aggregate import Row
 
 
 @dataclass(frozen=True)
 class Band:
-    """One curve over the steps at which all seeds logged it."""
+    """One curve, at the steps at which all seeds logged it."""
 
-    steps: NDArray[np.float64]  # ends of the windows that values are means over
+    steps: NDArray[np.float64]  # last step of the window that a value is averaged over
     mean: NDArray[np.float64]
     std: NDArray[np.float64] | None  # over seeds, ddof = 1; None for a single seed
     n: int
 
 
 def names_of(rows: Sequence[Row]) -> list[str]:
-    """What the trainings of ``rows`` logged, the most frequent first."""
+    """Return the names of all curves logged by ``rows``, the most frequent first."""
     curves = [r.training.curves.values for row in rows for r in row.finished if r.training]
-    found = [
+    names = [
         name for values in curves for name, means in values.items() if any(mean is not None for mean in means)
     ]
-    return sorted(dict.fromkeys(found), key=lambda name: -found.count(name))
+    return sorted(dict.fromkeys(names), key=lambda name: -names.count(name))
 
 
 def band_of(row: Row, name: str) -> Band | None:
-    """What ``row``'s seeds logged under ``name``; None if none did."""
+    """Return the band of the curve ``name`` over the row's seeds; None if no step is common to them."""
     curves = [curve for r in row.finished if r.training and (curve := dict(r.training.curves.of(name)))]
     shared = sorted(set.intersection(*map(set, curves))) if curves else []
     if not shared:
@@ -44,7 +44,7 @@ def band_of(row: Row, name: str) -> Band | None:
 
 
 def draw_band(axes: Axes, band: Band, index: int, label: str) -> None:
-    """One series."""
+    """Draw one curve and its band."""
     axes.plot(band.steps, band.mean, dash(index), color=colour(index), label=f"{label} (n={band.n})")
     if band.std is not None:
         low, high = band.mean - band.std, band.mean + band.std
@@ -52,21 +52,21 @@ def draw_band(axes: Axes, band: Band, index: int, label: str) -> None:
 
 
 def curves_figure(rows: Sequence[Row], names: Sequence[str] | None = None) -> Figure:
-    """A panel for each name, a line for each row.
+    """Plot one panel per curve name, with one line per row.
 
     Args:
-        rows: Rows of any protocol; those that have not logged a name are left out of its panel.
-        names: What to draw; None for what most rows logged, at most two.
+        rows: Rows of any protocol; a row is omitted from the panel of a curve that it did not log.
+        names: Names of curves; None for the two that most rows logged.
 
     Raises:
-        UsageError: If no row has logged one of the names.
+        UsageError: If one of the curves was logged by no row.
     """
-    known = names_of(rows)
-    chosen = list(names) if names else known[:2]
-    unknown = [name for name in chosen if name not in known]
+    logged = names_of(rows)
+    chosen = list(names) if names else logged[:2]
+    unknown = [name for name in chosen if name not in logged]
     if unknown or not chosen:
         raise UsageError(
-            f"no training has logged {', '.join(unknown) or 'anything'}; there is {', '.join(known) or 'nothing'}"
+            f"no training has logged {', '.join(unknown) or 'a curve'}; available: {', '.join(logged) or 'none'}"
         )
     with settings():
         figure, panels = new_figure(3.2, columns=len(chosen))

@@ -1,4 +1,4 @@
-"""What a score costs: accuracy or FID against parameters, multiply-accumulates or training time, and the front."""
+"""Pareto plots: accuracy or FID against parameters, multiply-accumulates or training time."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 from matplotlib.transforms import Bbox
 
-from bench.contract.records import REAL_IMAGES
+from bench.contract.manifest import REAL_IMAGES
 from bench.errors import UsageError
-from bench.report.columns import device_of
 from bench.report.plots.style import FAINT, INK, PAPER, colour, marker, new_figure, settings
-from bench.report.summary import Row
+from bench.report.records.aggregate import Row
+from bench.report.tables.columns import device_of
 from bench.stats.spreads import spread
 
-MOST_NAMED = 24  # of more submissions only those on the front have a name
-# Offsets in points, and which end of the name is there; the last is taken if all are covered.
-LABEL_PLACES = (
+MOST_NAMED = 24  # with more points, only those on the Pareto front are labelled
+# (x, y, horizontal alignment) of a label relative to its point, in points; the last one is the fallback.
+LABEL_OFFSETS = (
     (7, 4, "left"), (7, -11, "left"), (-7, 4, "right"), (-7, -11, "right"),
     (0, 12, "center"), (0, -20, "center"), (12, 18, "left"), (12, -26, "left"), (7, 4, "left"),
 )  # fmt: skip
@@ -25,7 +25,7 @@ LABEL_PLACES = (
 
 @dataclass(frozen=True)
 class Price:
-    """What a score may be set against."""
+    """A cost on the x-axis."""
 
     key: str
     title: str
@@ -34,16 +34,18 @@ class Price:
 
 
 def _training_seconds(row: Row) -> float | None:
-    found = spread([r.timing.training_seconds for r in row.finished if r.timing.training_seconds])
-    return found.mean if found else None
+    seconds = spread([r.timing.training_seconds for r in row.finished if r.timing.training_seconds])
+    return seconds.mean if seconds else None
 
 
 PRICES = {
-    "params": Price("params", "parameters", lambda row: row.first.cost.params if row.first.cost else None),
+    "params": Price(
+        "params", "parameters", lambda row: row.representative.cost.params if row.representative.cost else None
+    ),
     "macs": Price(
         "macs",
-        "multiply-accumulates an image, all network evaluations",
-        lambda row: row.first.cost.macs_per_image if row.first.cost else None,
+        "multiply-accumulates per image, all network evaluations",
+        lambda row: row.representative.cost.macs_per_image if row.representative.cost else None,
     ),
     "training": Price("training", "training time in seconds", _training_seconds, depends_on_device=True),
 }
@@ -51,7 +53,7 @@ PRICES = {
 
 @dataclass(frozen=True)
 class Point:
-    """One submission."""
+    """One row of the plot."""
 
     row: Row
     price: float
@@ -60,39 +62,40 @@ class Point:
 
 
 def points_of(rows: Sequence[Row], price: Price) -> list[Point]:
-    """Rows that have both; a time only of the device that most rows were trained on."""
-    scale = 100 if rows[0].first.task == "classification" else 1
-    found = []
+    """Return the rows that have both a score and the cost; for times, only those on the most frequent device."""
+    scale, points = rows[0].score.scale, []
     for row in rows:
-        value, score = price.of(row), row.metric(row.score_name)
-        if value is not None and score is not None and row.first.identity.submission != REAL_IMAGES:
-            found.append(Point(row, value, scale * score.mean, None if score.std is None else scale * score.std))
-    if price.depends_on_device and found:
-        devices = [device_of(point.row) for point in found]
-        usual = max(devices, key=devices.count)
-        found = [point for point in found if device_of(point.row) == usual]
-    return found
+        value, score = price.of(row), row.metric(row.score.name)
+        if value is not None and score is not None and row.representative.identity.submission != REAL_IMAGES:
+            std = None if score.std is None else scale * score.std
+            points.append(Point(row, value, scale * score.mean, std))
+    if price.depends_on_device and points:
+        devices = [device_of(point.row) for point in points]
+        most_frequent = max(devices, key=devices.count)
+        points = [point for point in points if device_of(point.row) == most_frequent]
+    return points
 
 
-def front(points: Sequence[Point], *, higher_is_better: bool) -> list[Point]:
-    """Those within the contest that no other is as good as for less, by price."""
-    kept: list[Point] = []
+def pareto_front(points: Sequence[Point], *, higher_is_better: bool) -> list[Point]:
+    """Return the points within the caps that no other point dominates, sorted by cost."""
+    undominated: list[Point] = []
     sign = -1 if higher_is_better else 1
     for point in sorted(points, key=lambda p: (p.price, sign * p.score)):
-        if not point.row.outside and (not kept or sign * point.score < sign * kept[-1].score):
-            kept.append(point)
-    return kept
+        improves = not undominated or sign * point.score < sign * undominated[-1].score
+        if not point.row.cap_violations and improves:
+            undominated.append(point)
+    return undominated
 
 
 def pareto_figure(rows: Sequence[Row], key: str) -> Figure:
-    """Scores against one price.
+    """Plot scores against one cost.
 
     Args:
-        rows: Of one protocol.
-        key: One of ``PRICES``.
+        rows: Rows of one protocol.
+        key: A key of ``PRICES``.
 
     Raises:
-        UsageError: If the key is unknown, or no row has both price and score.
+        UsageError: If the key is unknown, or no row has both the cost and a score.
     """
     if key not in PRICES:
         raise UsageError(f"--price {key!r}: give {', '.join(PRICES)}")
@@ -100,13 +103,12 @@ def pareto_figure(rows: Sequence[Row], key: str) -> Figure:
     points = points_of(rows, price)
     if not points:
         raise UsageError(f"no run has both a score and its {price.title}")
-    classifies = rows[0].first.task == "classification"
     with settings():
         figure, (axes,) = new_figure()
-        kept = front(points, higher_is_better=classifies)
-        _draw_front(axes, kept)
-        named = points if len(points) <= MOST_NAMED else kept[-MOST_NAMED:]
-        _draw_crowd(axes, [point for point in points if point not in named])
+        front = pareto_front(points, higher_is_better=rows[0].score.better == "higher")
+        _draw_front(axes, front)
+        named = points if len(points) <= MOST_NAMED else front[-MOST_NAMED:]
+        _draw_unlabelled(axes, [point for point in points if point not in named])
         for index, point in enumerate(named):
             _draw_point(axes, index, point)
         _draw_bounds(axes, rows, key)
@@ -115,50 +117,50 @@ def pareto_figure(rows: Sequence[Row], key: str) -> Figure:
     return figure
 
 
-def _draw_crowd(axes: Axes, points: Sequence[Point]) -> None:
-    """Points without a name, where all names would cover one another."""
+def _draw_unlabelled(axes: Axes, points: Sequence[Point]) -> None:
+    """Draw points without a label, for plots with too many points to label all."""
     if points:
         prices, scores = [point.price for point in points], [point.score for point in points]
         axes.scatter(prices, scores, s=9, color=INK, alpha=FAINT, linewidths=0, zorder=2)
 
 
 def _draw_point(axes: Axes, index: int, point: Point) -> None:
-    inside = not point.row.outside
+    within_caps = not point.row.cap_violations
     if point.std is not None:
         axes.errorbar(point.price, point.score, point.std, color=colour(index), capsize=3, linewidth=1, zorder=2)
     axes.scatter(
         [point.price], [point.score], s=42, marker=marker(index), zorder=3, edgecolors=colour(index),
-        facecolors=colour(index) if inside else PAPER,
+        facecolors=colour(index) if within_caps else PAPER,
     )  # fmt: skip
 
 
-def _draw_front(axes: Axes, kept: Sequence[Point]) -> None:
-    """Steps: what one gets for at most that price."""
-    if kept:
-        prices, scores = [p.price for p in kept], [p.score for p in kept]
+def _draw_front(axes: Axes, front: Sequence[Point]) -> None:
+    """Draw the best score for at most each cost, as a step function."""
+    if front:
+        prices, scores = [p.price for p in front], [p.score for p in front]
         axes.step(
             prices, scores, where="post", color=INK, alpha=FAINT, linewidth=1, zorder=1,
-            label="nothing better for less",
+            label="Pareto front",
         )  # fmt: skip
         axes.legend(fontsize="small", loc="lower right", bbox_to_anchor=(1, 0.99))
     axes.margins(0.15, 0.15)
 
 
 def _draw_bounds(axes: Axes, rows: Sequence[Row], key: str) -> None:
-    """The cap on the price, and the score of real images."""
-    cap = rows[0].first.protocol.caps.params
+    """Draw the cap on parameters, and the score of real images."""
+    cap = rows[0].representative.protocol.caps.params
     if key == "params" and cap is not None:
         axes.axvline(cap, color=INK, linestyle=":", linewidth=1)
         axes.annotate(
             "cap", (cap, 1), (-3, -9), xycoords=("data", "axes fraction"), textcoords="offset points", ha="right"
         )
     for row in rows:
-        floor = row.metric(row.score_name) if row.first.identity.submission == REAL_IMAGES else None
-        if floor is not None:
-            axes.axhline(floor.mean, color=INK, linestyle=":", linewidth=1)
+        real_images = row.metric(row.score.name) if row.representative.identity.submission == REAL_IMAGES else None
+        if real_images is not None:
+            axes.axhline(real_images.mean, color=INK, linestyle=":", linewidth=1)
             axes.annotate(
                 "real images",
-                (0, floor.mean),
+                (0, real_images.mean),
                 (3, 3),
                 xycoords=("axes fraction", "data"),
                 textcoords="offset points",
@@ -166,10 +168,8 @@ def _draw_bounds(axes: Axes, rows: Sequence[Row], key: str) -> None:
 
 
 def _label(axes: Axes, row: Row, price: Price, points: Sequence[Point]) -> None:
-    protocol = row.first.protocol
-    name = (
-        "top-1 accuracy, %" if row.first.task == "classification" else f"FID@{protocol.samples}, lower is better"
-    )
+    protocol = row.representative.protocol
+    name = row.score.title + (", lower is better" if row.score.better == "lower" else "")
     device = f", {device_of(points[0].row)}" if price.depends_on_device else ""
     values = [point.price for point in points]
     if max(values) > 20 * min(values):
@@ -181,24 +181,24 @@ def _label(axes: Axes, row: Row, price: Price, points: Sequence[Point]) -> None:
 
 
 def _name_points(figure: Figure, axes: Axes, named: Sequence[Point], points: Sequence[Point]) -> None:
-    """A name beside each of ``named``, where it covers no point and no other name, if there is such a place."""
-    figure.draw_without_rendering()  # places are known in pixels only once the layout is
-    taken = [
+    """Label each of ``named``, if possible at an offset where the label overlaps no point and no other label."""
+    figure.draw_without_rendering()  # pixel coordinates are known only after the layout
+    occupied = [
         Bbox.from_bounds(x - 5, y - 5, 10, 10)
         for x, y in axes.transData.transform([(p.price, p.score) for p in points])
     ]
     for point in named:
-        for place, (x, y, side) in enumerate(LABEL_PLACES):
+        for attempt, (x, y, alignment) in enumerate(LABEL_OFFSETS):
             text = axes.annotate(
-                point.row.label, (point.price, point.score), (x, y), textcoords="offset points", ha=side,
+                point.row.label, (point.price, point.score), (x, y), textcoords="offset points", ha=alignment,
                 fontsize="small",
             )  # fmt: skip
             text.set_in_layout(False)
             box = text.get_window_extent()
-            # A page shows it in its reader's font, which may be wider.
+            # The site uses the reader's font, which may be 20 % wider.
             outside = box.x1 + box.width / 5 > figure.bbox.x1 or box.x0 < 0
-            covered = outside or any(box.overlaps(other) for other in taken)
-            if place == len(LABEL_PLACES) - 1 or not covered:
-                taken.append(box)
+            overlaps = outside or any(box.overlaps(other) for other in occupied)
+            if attempt == len(LABEL_OFFSETS) - 1 or not overlaps:
+                occupied.append(box)
                 break
             text.remove()

@@ -1,4 +1,4 @@
-"""Sheets of samples of several submissions side by side; nobody picked them."""
+"""Uncurated samples of several submissions, side by side."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,18 +6,18 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from PIL import Image
 
-from bench.contract.records import record_path
+from bench.contract.records.files import record_path
 from bench.errors import UsageError
 from bench.pictures import why_no_picture
 from bench.report.plots.style import WIDTH_INCHES, settings
-from bench.report.summary import Row
+from bench.report.records.aggregate import Row
 
 SHEET = "samples.png"
 COLUMNS = 3
 
 
 def sheet_of(row: Row, results: Path) -> Path | None:
-    """The samples of the first finished seed, if they still lie beside its record."""
+    """Return the sample sheet of the first finished seed that has one; None if there is none."""
     for record in row.finished:
         path = record_path(results, record.identity, record.protocol).with_suffix("") / SHEET
         if path.exists() and why_no_picture(path) is None:
@@ -26,24 +26,24 @@ def sheet_of(row: Row, results: Path) -> Path | None:
 
 
 def samples_figure(rows: Sequence[Row], results: Path) -> Figure:
-    """The samples of each row that has them, under its name and FID.
+    """Plot the sample sheet of each row that has one, below its name and FID.
 
     Raises:
-        UsageError: If no row has any.
+        UsageError: If no row has one.
     """
-    found = [(row, sheet) for row in rows if (sheet := sheet_of(row, results)) is not None]
-    if not found:
-        raise UsageError(f"no {SHEET} lies beside a record in {results}; they stay where the run was made")
-    columns = min(COLUMNS, len(found))
-    lines = -(-len(found) // columns)
+    sheets = [(row, sheet) for row in rows if (sheet := sheet_of(row, results)) is not None]
+    if not sheets:
+        raise UsageError(f"{results}: no record has a {SHEET}; samples are kept only where the run was made")
+    columns = min(COLUMNS, len(sheets))
+    lines = -(-len(sheets) // columns)
     with settings():
         figure = Figure(figsize=(WIDTH_INCHES, lines * (WIDTH_INCHES / columns + 0.35)), layout="constrained")
         panels = figure.subplots(lines, columns, squeeze=False).ravel()
         for axes in panels:
             axes.set_axis_off()
-        for axes, (row, sheet) in zip(panels, found, strict=False):
+        for axes, (row, sheet) in zip(panels, sheets, strict=False):
             with Image.open(sheet) as image:
                 axes.imshow(image.convert("RGB"), interpolation="nearest")
-            score = row.metric(row.score_name)
+            score = row.metric(row.score.name)
             axes.set_title(row.label + (f", FID {score.mean:.1f}" if score else ""), fontsize="small")
     return figure

@@ -1,19 +1,19 @@
-"""Training steps as stacked bars: where the time of each submission's step goes."""
+"""The time of training steps by part, as stacked bars."""
 
 from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from bench.contract.profiles import PARTS, StepProfile
+from bench.contract.jobs.timings import PARTS, StepProfile
 from bench.report.plots.style import INK, PAPER, colour, new_figure, settings
 
-# Neighbours differ in hatching too, so that no reading hangs on colour.
+# Adjacent parts also differ in hatching, so that they can be told apart without colour.
 HATCHES = ("", "////", "", "....", "", "\\\\\\\\", "")
-LEAST_LABELLED = 0.08  # of a bar: a narrower part has no room for its share
+LEAST_LABELLED = 0.08  # fraction of the bar below which a part is too narrow for its label
 
 
 def steps_figure(profiles: Mapping[str, StepProfile]) -> Figure:
-    """A bar a submission; shares of the step, with its time beside the name."""
+    """Plot one bar per submission: the share of each part in its step, with the step's time in the label."""
     names = [f"{label}\n{profile.unwatched:.3g} ms" for label, profile in profiles.items()]
     with settings():
         figure, (axes,) = new_figure(1.2 + 0.45 * len(names))

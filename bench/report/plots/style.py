@@ -1,7 +1,8 @@
-"""How all plots look: readable in print, in grey, in the dark, and by the colour-blind.
+"""The style of all plots: readable in print, in greyscale, in dark mode, and with colour blindness.
 
-Series differ in colour (Okabe and Ito's palette without its yellow, which is lost on white) and in marker or dash,
-so that no reading hangs on colour alone. Nothing here uses pyplot: figures are objects, made and thrown away.
+Series differ in colour (the Okabe-Ito palette without yellow, which has too little contrast on white) and in
+marker or dash, so that colour is never the only difference. Figures are created without pyplot, which would keep
+them in memory.
 """
 
 import io
@@ -19,13 +20,13 @@ from bench.files import atomic_path
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":")
-INK, PAPER = "#1b1c1d", "#fefefd"  # no plain black and white, so that a page can tell and replace them
+INK, PAPER = "#1b1c1d", "#fefefd"  # foreground, background; unique values that ``inline_svg`` can replace
 WIDTH_INCHES, HEIGHT_INCHES = 6.4, 4.0
 PNG_DPI = 200
 FAINT = 0.55
 
 SETTINGS: Any = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture everywhere
+    "font.family": "DejaVu Sans",  # shipped with matplotlib: identical plots on every machine
     "font.size": 9,
     "text.color": INK,
     "axes.edgecolor": INK,
@@ -46,34 +47,34 @@ SETTINGS: Any = {
     "ytick.color": INK,
     "lines.linewidth": 1.4,
     "lines.markersize": 6,
-    "svg.hashsalt": "capbench",  # the same figure has the same bytes
+    "svg.hashsalt": "capbench",  # deterministic ids
 }
 
 
 def settings() -> AbstractContextManager[None]:
-    """The settings, for as long as a figure is drawn or saved."""
+    """Return a context manager with the settings, for drawing and saving figures."""
     return mpl.rc_context(SETTINGS)
 
 
 def new_figure(height_inches: float = HEIGHT_INCHES, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """An empty figure with panels side by side; to be called within ``settings()``."""
+    """Return an empty figure and its panels in one row; call it within ``settings()``."""
     figure = Figure(figsize=(WIDTH_INCHES, height_inches), layout="constrained")
     axes = figure.subplots(1, columns, squeeze=False)
     return figure, list(axes[0])
 
 
 def colour(index: int) -> str:
-    """The colour of a series."""
+    """Return the colour of a series."""
     return COLOURS[index % len(COLOURS)]
 
 
 def marker(index: int) -> str:
-    """Its marker."""
+    """Return the marker of a series."""
     return MARKERS[index % len(MARKERS)]
 
 
 def dash(index: int) -> str:
-    """Its dash; another one in the next round of colours."""
+    """Return the dash of a series; it differs when the colour repeats."""
     return DASHES[(index + index // len(COLOURS)) % len(DASHES)]
 
 
@@ -90,11 +91,11 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
 
 
 def save_as(figure: Figure, path: Path) -> None:
-    """Write the figure in the format that the path's ending names, atomically.
+    """Write the figure atomically, in the format of the path's extension.
 
     Raises:
         OSError: If the folder cannot be written.
-        ValueError: If there is no such format.
+        ValueError: If the extension is not a format of matplotlib.
     """
     kind = path.suffix.removeprefix(".")
     metadata = {"Date": None} if kind == "svg" else {"Software": None}
@@ -103,11 +104,11 @@ def save_as(figure: Figure, path: Path) -> None:
 
 
 def inline_svg(figure: Figure, key: str) -> str:
-    """The figure as an ``<svg>`` element for a page: its text is text, and its colours are the page's.
+    """Return the figure as an ``<svg>`` element that uses text elements and the page's CSS colours.
 
     Args:
-        figure: What to draw.
-        key: Unique within the page; it begins every id, so that two figures do not share any.
+        figure: The figure.
+        key: A prefix for all ids, unique within the page.
     """
     out = io.StringIO()
     with settings(), mpl.rc_context({"svg.fonttype": "none", "font.family": "sans-serif"}):
@@ -117,10 +118,10 @@ def inline_svg(figure: Figure, key: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'(\sid=")', rf"\g<1>{key}-", text)
     text = re.sub(r'(url\(#|href="#)', rf"\g<1>{key}-", text)
-    text = text.replace(INK, "currentColor").replace(PAPER, "var(--ground)")
-    for index, own in enumerate(COLOURS):
-        text = text.replace(own.lower(), f"var(--series-{index})")
-    # The page gives the width; the figure keeps its proportions, and a reader's own font is used.
+    text = text.replace(INK, "currentColor").replace(PAPER, "var(--background)")
+    for index, series_colour in enumerate(COLOURS):
+        text = text.replace(series_colour.lower(), f"var(--series-{index})")
+    # The page sets the width and the font; the viewBox keeps the proportions.
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1, flags=re.DOTALL)
     text = re.sub(
         r'(<svg[^>]*?) width="[^"]*"', r'\1 aria-hidden="true" focusable="false"', text, count=1, flags=re.DOTALL

@@ -1,4 +1,4 @@
-"""Writing the site: static pages that work from the file system, without a network and without a script."""
+"""Writing the site: static pages that work from the file system, without a network and without JavaScript."""
 
 import re
 import shutil
@@ -10,74 +10,75 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup, escape
 
 from bench import __version__
-from bench.contract.records import Record, record_path
-from bench.report.claims import read_manifests
+from bench.contract.records.files import record_path
+from bench.contract.records.record import Record
+from bench.report.records.current_claims import read_manifests
 from bench.report.site.drawings import pictures_of
-from bench.report.site.pages import Source, index_sections, track_sections
+from bench.report.site.pages import SiteData, index_sections, track_sections
 from bench.report.site.run import run_sections
 from bench.report.site.submission import submission_sections
 from bench.report.site.views import Section, record_copy, run_page, submission_page, track_page
 
 HERE = Path(__file__).parent
-RICH = re.compile(r"`(?P<code>[^`]+)`|(?P<address>https?://[^\s<>()\"'`]*[^\s<>()\"'`.,;:])")
+INLINE = re.compile(r"`(?P<code>[^`]+)`|(?P<url>https?://[^\s<>()\"'`]*[^\s<>()\"'`.,;:])")
 
 
 def rich_text(text: str) -> Markup:
-    """Escaped text in which what stands in backticks is code, and addresses are links."""
-    made, end = Markup(), 0
-    for match in RICH.finditer(text):
-        made += escape(text[end : match.start()])
+    """Return the text escaped, with backticks as code and URLs as links."""
+    html, end = Markup(), 0
+    for match in INLINE.finditer(text):
+        html += escape(text[end : match.start()])
         if match["code"]:
-            made += Markup("<code>{}</code>").format(match["code"])
+            html += Markup("<code>{}</code>").format(match["code"])
         else:
-            made += Markup('<a href="{0}">{0}</a>').format(match["address"])
+            html += Markup('<a href="{0}">{0}</a>').format(match["url"])
         end = match.end()
-    return made + escape(text[end:])
+    return html + escape(text[end:])
 
 
 def environment() -> Environment:
-    """Templates that escape everything and fail on what is not there."""
-    made = Environment(
+    """Return the template environment: it escapes everything and raises on undefined variables."""
+    templates = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=select_autoescape(default=True),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["rich"] = rich_text
-    return made
+    templates.filters["rich"] = rich_text
+    return templates
 
 
 def build_site(
     records: Sequence[Record], problems: Sequence[str], results: Path, submissions: Path, target: Path
 ) -> Path:
-    """Write all pages to ``target``, in place of what is there, and return the front page's path.
+    """Write all pages, replace the folder ``target`` by them, and return the path of the front page.
 
     Raises:
-        OSError: If the folder cannot be written; what was there stays.
+        OSError: If the folder cannot be written; the old one is kept.
     """
-    named = target
+    front_page = target / "index.html"
     names = sorted({record.identity.submission for record in records})
     manifests, unread = read_manifests(submissions, names)
-    source = Source(records, [*problems, *unread], manifests, results)
-    target = target.resolve()  # of a link, what it leads to is replaced
+    source = SiteData(records, [*problems, *unread], manifests, results)
+    target = target.resolve()  # replace the folder that a symbolic link points to, not the link
     target.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    new = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
-        made.chmod(0o755)
-        _write_pages(source, made)
-        shutil.copytree(HERE / "assets", made / "assets")
-        old = made.with_name(made.name + ".old")
+        new.chmod(0o755)
+        _write_pages(source, new)
+        shutil.copytree(HERE / "assets", new / "assets")
+        old = new.with_name(new.name + ".old")
         if target.exists():
             target.rename(old)
-        made.rename(target)
+        new.rename(target)
         shutil.rmtree(old, ignore_errors=True)
     finally:
-        shutil.rmtree(made, ignore_errors=True)
-    return named / "index.html"
+        shutil.rmtree(new, ignore_errors=True)
+    return front_page
 
 
-def _write_pages(source: Source, folder: Path) -> None:
+def _write_pages(source: SiteData, folder: Path) -> None:
     pages = environment()
     tracks = {item.protocol.track: source.title_of(item.protocol.track) for item in source.tables}
     menu = [(track, track_page(track)) for track in tracks]
@@ -94,27 +95,27 @@ def _write_pages(source: Source, folder: Path) -> None:
     write("index.html", "Leaderboard", index_sections(source))
     for track, title in tracks.items():
         write(track_page(track), title, track_sections(source, track))
-    for name, (own, *_) in source.by_submission.items():
-        trail = [(own.protocol.track, track_page(own.protocol.track))]
-        write(submission_page(own), name, submission_sections(source, name), trail)
+    for name, (record, *_) in source.by_submission.items():
+        breadcrumbs = [(record.protocol.track, track_page(record.protocol.track))]
+        write(submission_page(record), name, submission_sections(source, name), breadcrumbs)
     for record in source.records:
         identity = record.identity
-        trail = [
+        breadcrumbs = [
             (record.protocol.track, track_page(record.protocol.track)),
             (identity.submission, submission_page(record)),
         ]
         title = f"{identity.submission}, {identity.variant}, seed {identity.seed}"
-        write(run_page(record), title, run_sections(source, record), trail)
-        _copy_beside(source, record, folder)
+        write(run_page(record), title, run_sections(source, record), breadcrumbs)
+        _copy_files(source, record, folder)
 
 
-def _copy_beside(source: Source, record: Record, folder: Path) -> None:
-    """The record itself, and its pictures, so that the site can be moved anywhere."""
-    own = record_path(source.results, record.identity, record.protocol)
-    if own.exists():
+def _copy_files(source: SiteData, record: Record, folder: Path) -> None:
+    """Copy the record and its pictures into the site, so that the site can be moved."""
+    path = record_path(source.results, record.identity, record.protocol)
+    if path.exists():
         copy = folder / record_copy(record)
         copy.parent.mkdir(exist_ok=True)
-        shutil.copyfile(own, copy)
+        shutil.copyfile(path, copy)
     for picture, figure in pictures_of(record, source.results):
         (folder / figure.path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(picture, folder / figure.path)

@@ -1,4 +1,4 @@
-"""The front page and the pages of tracks."""
+"""The front page and the track pages."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,173 +6,173 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
-from bench.contract.manifest import Manifest
-from bench.contract.records import REAL_IMAGES, Record
+from bench.contract.manifest import REAL_IMAGES, Manifest
+from bench.contract.records.record import Record
 from bench.contract.tracks import OFFICIAL, Track, load_tracks
-from bench.report.comparison import Comparison, comparisons
-from bench.report.formats import BEST
-from bench.report.ranking import ranks, with_places
+from bench.report.claims.verdict import tally, verdicts
+from bench.report.claims.verdict_command import CAPTION, LEGEND, titles_of
+from bench.report.records.aggregate import Row, summarize
 from bench.report.site.drawings import pareto_drawings, protocol_curves
 from bench.report.site.views import (
-    Cell,
     Link,
     Section,
-    Table,
     comparison_table,
-    kind_of,
     runs_table,
+    style_of,
     submission_page,
     track_page,
 )
-from bench.report.summary import Row, summarize
-from bench.report.verdict import tally, verdicts
-from bench.report.verdict_command import LEGEND, titles_of
+from bench.report.tables.comparison import Comparison, comparisons
+from bench.report.tables.ranking import NO_RANKS, ranks, with_places
+from bench.report.tables.render import BEST
+from bench.report.tables.table import Cell, Table
 
-# A drawing takes a tenth of a second, so that those of ten thousand runs would take a quarter of an hour.
+# A plot takes 0.1 s, so the plots of 10,000 runs would take 15 minutes.
 MOST_RUNS_DRAWN, MOST_ROWS_DRAWN = 500, 200
-IN_SHORT = ("place", "submission", "params", "macs", "score", "as_published", "paper", "status")
+SHORT_COLUMNS = ("place", "submission", "params", "macs", "score", "as_published", "paper", "status")
 
 
 @dataclass(frozen=True)
-class Source:
-    """All that pages are made of."""
+class SiteData:
+    """The input of all pages."""
 
     records: Sequence[Record]
-    problems: Sequence[str]  # a line for each record that cannot be read
-    manifests: dict[str, Manifest]  # by the submission's name; may lack any
+    problems: Sequence[str]  # a message per unreadable record or manifest
+    manifests: dict[str, Manifest]  # submission -> manifest; submissions without one are missing
     results: Path
 
     @cached_property
     def rows(self) -> list[Row]:
-        """One a submission, variant and protocol."""
+        """One row per submission, variant and protocol."""
         return summarize(self.records)
 
     @cached_property
     def tables(self) -> list[Comparison]:
-        """One a protocol."""
+        """One table per protocol."""
         tables = comparisons(self.rows)
         return [with_places(item) if item.protocol.profile == OFFICIAL else item for item in tables]
 
     @cached_property
     def by_submission(self) -> dict[str, list[Record]]:
-        """Every submission that has a record, by name."""
-        found: dict[str, list[Record]] = {}
+        """Submission -> its records, sorted by name."""
+        records: dict[str, list[Record]] = {}
         for record in self.records:
-            found.setdefault(record.identity.submission, []).append(record)
-        return dict(sorted(found.items()))
+            records.setdefault(record.identity.submission, []).append(record)
+        return dict(sorted(records.items()))
 
     @cached_property
     def rows_of(self) -> dict[tuple[str, str], list[Row]]:
-        """(protocol, submission) -> its rows, in the table's order."""
-        found: dict[tuple[str, str], list[Row]] = {}
+        """(Hash of the protocol, submission) -> its rows, in the order of the table."""
+        rows: dict[tuple[str, str], list[Row]] = {}
         for item in self.tables:
-            for row in item.rows:
-                found.setdefault((item.protocol.hash, row.first.identity.submission), []).append(row)
-        return found
+            for row in (compared.row for compared in item.rows):
+                rows.setdefault((item.protocol.hash, row.representative.identity.submission), []).append(row)
+        return rows
 
     @cached_property
     def shown(self) -> set[str]:
-        """Checksums of the records that stand in a table: not those of earlier code."""
+        """Checksums of the records in tables; records of earlier versions of the code are in no table."""
         return {record.checksum for row in self.rows for record in row.records}
 
     @property
     def draws_runs(self) -> bool:
-        """Whether each run's page has its own drawing; its submission's has one of all seeds."""
+        """Whether the pages of runs have plots; the page of the submission has one of all seeds."""
         return len(self.records) <= MOST_RUNS_DRAWN
 
     @property
     def draws_rows(self) -> bool:
-        """Whether each submission's page has drawings; with more, `bench plot` makes those that are wanted."""
+        """Whether the pages of submissions have plots; with more rows, use `bench plot`."""
         return len(self.rows) <= MOST_ROWS_DRAWN
 
     @cached_property
     def tracks(self) -> dict[str, Track]:
-        """Those that ship, by name."""
+        """The shipped tracks, by name."""
         return load_tracks()
 
     def title_of(self, track: str) -> str:
-        """A track in words."""
+        """Return the title of a track."""
         return self.tracks[track].title if track in self.tracks else track
 
 
-def index_sections(source: Source) -> Iterator[Section]:
-    """The front page: each track's ranking in short, the claims, what failed."""
+def index_sections(source: SiteData) -> Iterator[Section]:
+    """Yield the sections of the front page: a short ranking per track, the claims, and failed runs."""
     for track, group in groupby(source.tables, key=lambda item: item.protocol.track):
-        yield _track_in_short(source, track, list(group))
+        yield _short_ranking(source, track, list(group))
     claims = claims_table(source.rows)
     if claims is not None:
-        yield Section("What the papers claim", tables=[claims])
+        yield Section("Claims of the papers", tables=[claims])
     failed = failed_runs(source.records)
     if failed is not None:
-        yield Section("Runs that failed", tables=[failed])
+        yield Section("Failed runs", tables=[failed])
     if source.problems:
-        yield Section("Records that cannot be read", lines=list(source.problems))
+        yield Section("Unreadable records", lines=list(source.problems))
 
 
-def _track_in_short(source: Source, track: str, items: list[Comparison]) -> Section:
+def _short_ranking(source: SiteData, track: str, items: list[Comparison]) -> Section:
     official = [item for item in items if item.protocol.profile == OFFICIAL]
-    names = {row.label for item in items for row in item.rows if row.first.identity.submission != REAL_IMAGES}
-    runs = sum(len(row.records) for item in items for row in item.rows)
+    rows = [compared.row for item in items for compared in item.rows]
+    names = {row.label for row in rows if row.representative.identity.submission != REAL_IMAGES}
+    runs = sum(len(row.records) for row in rows)
     text = [f"Submissions and variants: {len(names)}. Runs: {runs}."]
     if not any(ranks(item) for item in official):
-        others = sorted({item.protocol.profile for item in items} - {OFFICIAL})
-        instead = f" Shown are runs of profile {', '.join(others)}." if others and not official else ""
-        text.append(f"Nothing ranks yet: a place takes an official run of every seed.{instead}")
-    link = Link("All figures, plots, rules and failed runs", track_page(track))
+        profiles = sorted({item.protocol.profile for item in items} - {OFFICIAL})
+        shown = f" The table shows runs of profile {', '.join(profiles)}." if profiles and not official else ""
+        text.append(NO_RANKS + shown)
+    link = Link("All results, plots, rules and failed runs", track_page(track))
     return Section(
         source.title_of(track),
         text,
-        [comparison_table(item, keys=IN_SHORT) for item in official or items],
+        [comparison_table(item, keys=SHORT_COLUMNS) for item in official or items],
         links=[link],
     )
 
 
 def claims_table(rows: Sequence[Row]) -> Table | None:
-    """Claims and verdicts; None without any."""
-    found = [(verdict, row) for row in rows for verdict in verdicts([row])]
-    if not found:
+    """Return the table of claims and verdicts; None without claims."""
+    claims = [(verdict, row) for row in rows for verdict in verdicts([row])]
+    if not claims:
         return None
-    texts_of = [verdict.cells() for verdict, _ in found]
-    titles, cells = titles_of(texts_of), []
-    for texts, (_, row) in zip(texts_of, found, strict=True):
+    claim_texts = [verdict.cells() for verdict, _ in claims]
+    titles, cells = titles_of(claim_texts), []
+    for texts, (_, row) in zip(claim_texts, claims, strict=True):
         cells.append(
             [
                 Cell(
                     texts[title],
-                    link=submission_page(row.first) if title == "submission" else "",
-                    kind=kind_of(texts[title]) if title == "verdict" else "",
+                    link=submission_page(row.representative) if title == "submission" else "",
+                    style=style_of(texts[title]) if title == "verdict" else "",
                 )
                 for title in titles
             ]
         )
-    said = tally([verdict for verdict, _ in found])
-    return Table("Claims and what the official records say of them", titles, cells, f"{said}\n{LEGEND}")
+    summary = tally([verdict for verdict, _ in claims])
+    return Table(titles, cells, CAPTION, f"{summary}\n{LEGEND}")
 
 
 def failed_runs(records: Sequence[Record]) -> Table | None:
-    """Every run that has no result; None if all have."""
+    """Return the table of all failed runs; None if there are none."""
     failed = [record for record in records if record.status != "ok"]
     return runs_table("Runs without a result", failed, []) if failed else None
 
 
-def track_sections(source: Source, track: str) -> Iterator[Section]:
-    """A track: its rules, the ranking, what scores cost, how trainings went, and what does not rank."""
+def track_sections(source: SiteData, track: str) -> Iterator[Section]:
+    """Yield the sections of a track's page: rules, tables, Pareto plots, training curves and failed runs."""
     items = [item for item in source.tables if item.protocol.track == track]
     for item in items:
         official = item.protocol.profile == OFFICIAL
-        title = "Ranking" if official else f"Profile {item.protocol.profile}: not ranked"
+        title = "Ranking" if official else f"Profile {item.protocol.profile} (unranked)"
         yield Section(title, text=[_rules(item)], tables=[_comparison(item)])
         figures = [*pareto_drawings(item), *protocol_curves(item)]
         if figures:
             yield Section(f"{'Ranking' if official else item.protocol.profile}: plots", figures=figures)
     failed = failed_runs([record for record in source.records if record.protocol.track == track])
     if failed is not None:
-        yield Section("Runs that failed", tables=[failed])
+        yield Section("Failed runs", tables=[failed])
 
 
 def _comparison(item: Comparison) -> Table:
-    legend = "± is the standard deviation over seeds; = says that the count is the paper's to the last digit."
-    if any(item.best.values()):
+    legend = "± is the standard deviation over seeds; = marks a parameter count that equals the paper's."
+    if item.has_best:
         legend += f" Bold: {BEST}"
     return comparison_table(item, legend)
 

@@ -1,20 +1,21 @@
-"""The page of one run: all that its record says."""
+"""The page of one run: the content of its record."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from bench.contract.asked import Place, command_of
-from bench.contract.records import Record
-from bench.report.names import run_name
+from bench.contract.invocation import CommandPaths, rerun_command
+from bench.contract.records.record import Record
+from bench.report.records.aggregate import Row
+from bench.report.records.naming import run_name
 from bench.report.site.drawings import damaged_pictures, pictures_of, row_curves
-from bench.report.site.pages import Source
-from bench.report.site.views import Cell, Section, Table, record_copy, text_table
-from bench.report.summary import Row
-from bench.report.tables import NOTHING
+from bench.report.site.pages import SiteData
+from bench.report.site.views import Section, record_copy
+from bench.report.tables.table import Cell, Table
+from bench.report.tables.text import MISSING
 
 
-def run_sections(source: Source, record: Record) -> Iterator[Section]:
-    """All parts of the page."""
+def run_sections(source: SiteData, record: Record) -> Iterator[Section]:
+    """Yield the sections of the page."""
     yield Section("Outcome", text=list(_outcome(record)), lines=record.log_tail)
     if record.evaluation is not None and (record.evaluation.metrics or record.evaluation.as_published):
         yield Section("Metrics", tables=[_metrics(record)])
@@ -27,21 +28,21 @@ def run_sections(source: Source, record: Record) -> Iterator[Section]:
     if pictures or damaged:
         yield Section("Pictures", pictures=pictures, text=damaged)
     details = {
-        "What makes it this run": record.identity.model_dump(mode="json"),
+        "Identity": record.identity.model_dump(mode="json"),
         "Config": record.config,
         "Protocol": record.protocol.model_dump(mode="json"),
         "Cost": record.cost.model_dump(mode="json", exclude={"params_by_module", "macs_by_operator"})
         if record.cost
         else {},
-        "Times": record.timing.model_dump(mode="json", exclude_none=True),
+        "Timing": record.timing.model_dump(mode="json", exclude_none=True),
         "Environment": record.environment,
-        "Code, by file (sha256 without comments)": record.sources,
+        "Code files (sha256 without comments)": record.sources,
         "Weights of metric networks (sha256)": record.metric_weights,
     }
     link = Table(
-        "The record",
-        ("file", "sha256 of its content"),
+        ("file", "checksum (sha256)"),
         [[Cell("record as JSON", link=record_copy(record)), Cell(record.checksum)]],
+        "Record",
     )
     yield Section(
         "Details", tables=[link, *(_pairs(title, values) for title, values in details.items() if values)]
@@ -54,11 +55,13 @@ def _outcome(record: Record) -> Iterator[str]:
     else:
         yield f"Failed ({record.status}): {record.reason}"
     if not record.made_here:
-        yield "Not made here: it came by `bench unpack`."
-    for name, why in record.not_measured.items():
-        yield f"Not measured: {name}: {why}"
-    command = command_of(record.identity, record.protocol.track, record.protocol.profile, Place.of(record))
-    yield f"To repeat it: `{command}`"
+        yield "Made elsewhere: imported by `bench unpack`."
+    for name, reason in record.not_measured.items():
+        yield f"Not measured: {name}: {reason}"
+    command = rerun_command(
+        record.identity, record.protocol.track, record.protocol.profile, CommandPaths.from_record(record)
+    )
+    yield f"Command: `{command}`"
 
 
 def _metrics(record: Record) -> Table:
@@ -67,16 +70,17 @@ def _metrics(record: Record) -> Table:
     lines = []
     for name, value in evaluation.metrics.items():
         low, high = evaluation.intervals.get(name, (None, None))
-        interval = NOTHING if low is None or high is None else f"[{low:.5g}, {high:.5g}]"
+        interval = MISSING if low is None or high is None else f"[{low:.5g}, {high:.5g}]"
         lines.append((name, f"{value:.6g}", interval))
     lines += [
-        (f"{name}, as published", f"{value:.6g}", NOTHING) for name, value in evaluation.as_published.items()
+        (f"{name}, as published", f"{value:.6g}", MISSING) for name, value in evaluation.as_published.items()
     ]
-    return text_table("Accuracies as fractions", ("metric", "value", "95 % interval"), lines)
+    return Table.of_text(("metric", "value", "95 % interval"), lines, caption="Accuracies as fractions")
 
 
 def _pairs(title: str, values: dict[str, Any]) -> Table:
-    return text_table(title, ("field", "value"), [(name, _text(value)) for name, value in _flat(values)])
+    lines = [(name, _text(value)) for name, value in _flat(values)]
+    return Table.of_text(("field", "value"), lines, caption=title)
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -89,7 +93,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 def _text(value: Any) -> str:
     if value is None or value in ({}, []):
-        return NOTHING
+        return MISSING
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):

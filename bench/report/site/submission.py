@@ -1,69 +1,70 @@
-"""The page of a submission: what it claims, what its runs gave, its ablations, and the audit of its paper."""
+"""The page of a submission: its claims, results, ablations and runs, and the audit of its paper."""
 
 from collections.abc import Iterator
 from itertools import groupby
 
-from bench.contract.class_names import class_names
 from bench.contract.manifest import BASE_VARIANT, Manifest
-from bench.contract.records import Record
+from bench.contract.records.record import Record
+from bench.data.store import class_names
 from bench.errors import UsageError
-from bench.report.ablation import ablation_cells, ablation_legend, ordered_variants
-from bench.report.comparison import Comparison
-from bench.report.papers import SOURCES
+from bench.report.claims.ablation import ablation_cells, ablation_legend, ordered_variants
+from bench.report.claims.papers import SOURCES
 from bench.report.plots.classes import class_accuracies, extremes
+from bench.report.records.aggregate import Row
 from bench.report.site.drawings import ablation_drawing, class_drawing, first_pictures, row_curves
-from bench.report.site.pages import Source, claims_table
-from bench.report.site.views import Cell, Section, Table, runs_table, text_table
-from bench.report.summary import Row
-from bench.report.tables import NOTHING
+from bench.report.site.pages import SiteData, claims_table
+from bench.report.site.views import Section, runs_table
+from bench.report.tables.comparison import Comparison
+from bench.report.tables.table import Cell, Table
+from bench.report.tables.text import MISSING
 
-COST_TITLES = ("what it costs", "counted")
+COST_TITLES = ("cost", "count")
 
 
-def submission_sections(source: Source, name: str) -> Iterator[Section]:
-    """All parts of the page, of the protocols that it was run under."""
+def submission_sections(source: SiteData, name: str) -> Iterator[Section]:
+    """Yield the sections of the page, for all protocols of the submission's runs."""
     manifest = source.manifests.get(name)
     tables = [(item, source.rows_of.get((item.protocol.hash, name), [])) for item in source.tables]
-    rows = [row for _, own in tables for row in own]
+    rows = [row for _, members in tables for row in members]
     if manifest is not None:
-        yield Section("What it is", text=list(_about(manifest)))
-    claims = claims_table(sorted(rows, key=lambda row: row.first.identity.variant != BASE_VARIANT))
+        yield Section("Overview", text=list(_overview(manifest)))
+    claims = claims_table(sorted(rows, key=lambda row: row.representative.identity.variant != BASE_VARIANT))
     if claims is not None:
-        yield Section("What the paper claims", tables=[claims])
-    for item, own in tables:
-        if own:
-            yield from _protocol_sections(source, item, own, manifest)
+        yield Section("Claims of the paper", tables=[claims])
+    for item, members in tables:
+        if members:
+            yield from _protocol_sections(source, item, members, manifest)
     yield from _runs(source, name)
     if manifest is not None:
         yield from _audit(manifest)
 
 
-def _about(manifest: Manifest) -> Iterator[str]:
+def _overview(manifest: Manifest) -> Iterator[str]:
     yield f"{manifest.summary}."
     paper = manifest.paper
     if paper is not None:
-        by = f" {', '.join(paper.authors)}{f', {paper.year}' if paper.year else ''}." if paper.authors else ""
-        yield f"Paper: {paper.title}.{by}{f' {paper.url}' if paper.url else ''}"
+        authors = f" {', '.join(paper.authors)}{f', {paper.year}' if paper.year else ''}." if paper.authors else ""
+        yield f"Paper: {paper.title}.{authors}{f' {paper.url}' if paper.url else ''}"
         if paper.code:
             yield f"The author's code: {paper.code}."
     if manifest.as_published is not None:
         published = manifest.as_published
-        yield f"As published: {published.mode} mode, batches of {published.batch_size}. {published.why}"
+        yield f"As published: {published.mode} mode, batch size {published.batch_size}. {published.why}"
 
 
 def _protocol_sections(
-    source: Source, item: Comparison, rows: list[Row], manifest: Manifest | None
+    source: SiteData, item: Comparison, rows: list[Row], manifest: Manifest | None
 ) -> Iterator[Section]:
     protocol = item.protocol
-    where = f"{protocol.track}, {protocol.profile}"
-    base = next((row for row in rows if row.first.identity.variant == BASE_VARIANT), rows[0])
+    protocol_name = f"{protocol.track}, {protocol.profile}"
+    base = next((row for row in rows if row.representative.identity.variant == BASE_VARIANT), rows[0])
     key = f"{protocol.track}-{protocol.profile}-{protocol.hash}"
-    hint = [] if source.draws_rows else [f"`bench plot curves {base.label}` draws its trainings."]
-    section = Section(where, text=hint)
+    hint = [] if source.draws_rows else [f"Plot its training curves with `bench plot curves {base.label}`."]
+    section = Section(protocol_name, text=hint)
     if base.finished:
-        section.tables.append(_figures_table(base))
-    if base.first.cost is not None:
-        section.tables.append(_cost_table(base.first))
+        section.tables.append(_metrics_table(base))
+    if base.representative.cost is not None:
+        section.tables.append(_cost_table(base.representative))
     if source.draws_rows:
         section.figures += [*row_curves(base, f"curves-{key}"), *class_drawing(base, f"classes-{key}")]
     if class_accuracies(base) is not None:
@@ -72,11 +73,11 @@ def _protocol_sections(
     if section.tables:
         yield section
     if len(rows) > 1:
-        yield from _ablation(rows, manifest, where, key)
+        yield from _ablation(rows, manifest, protocol_name, key)
 
 
-def _figures_table(row: Row) -> Table:
-    """Every metric: mean and standard deviation over seeds, and each seed."""
+def _metrics_table(row: Row) -> Table:
+    """Return the table of all metrics: mean and standard deviation over seeds, and the value of each seed."""
     seeds = [record.identity.seed for record in row.finished]
     names = {name: False for r in row.finished if r.evaluation for name in r.evaluation.metrics}
     published = {name: True for r in row.finished if r.evaluation for name in r.evaluation.as_published}
@@ -86,19 +87,19 @@ def _figures_table(row: Row) -> Table:
         spread = row.as_published(name) if as_published else row.metric(name)
         assert spread is not None
         mean = f"{spread.mean:.5g}" + ("" if spread.std is None else f" ± {spread.std:.2g}")
-        each = [
-            Cell(f"{values[seed]:.5g}", repr(values[seed])) if seed in values else Cell(NOTHING) for seed in seeds
+        by_seed = [
+            Cell(f"{values[seed]:.5g}", values[seed]) if seed in values else Cell(MISSING) for seed in seeds
         ]
         lines.append(
             [
-                Cell(name + (", as published" if as_published else ""), head=True),
-                Cell(mean, repr(spread.mean)),
-                *each,
+                Cell(name + (", as published" if as_published else ""), is_head=True),
+                Cell(mean, spread),
+                *by_seed,
             ]
         )
     titles = ["metric", f"mean ± std (n={len(seeds)})", *(f"seed {seed}" for seed in seeds)]
     status = f"{row.label}: {row.status}."
-    return Table("Metrics, as records have them (accuracies as fractions)", titles, lines, status)
+    return Table(titles, lines, "Metrics (accuracies as fractions)", status)
 
 
 def _cost_table(record: Record) -> Table:
@@ -108,45 +109,42 @@ def _cost_table(record: Record) -> Table:
         ("parameters counted against the cap", f"{cost.params:,}"),
         ("stored scalars of the inference network", f"{cost.stored_scalars:,}"),
         ("multiply-accumulates per image", f"{cost.bound}{cost.macs_per_image:,}"),
-        ("network evaluations a sample", f"{cost.evaluations_per_sample:,}"),
-        ("training FLOPs a step", f"{cost.training_flops_per_step:,}"),
+        ("network evaluations per sample", f"{cost.evaluations_per_sample:,}"),
+        ("training FLOPs per step", f"{cost.training_flops_per_step:,}"),
     ]
-    return text_table("Cost", COST_TITLES, lines)
+    return Table.of_text(COST_TITLES, lines, caption="Cost")
 
 
 def _classes_table(row: Row) -> Table:
-    best, worst = extremes(row, class_names(row.first.protocol.data))
+    best, worst = extremes(row, class_names(row.representative.protocol.data))
     lines = [
         (best_name, f"{100 * best_value:.1f}", worst_name, f"{100 * worst_value:.1f}")
         for (best_name, best_value), (worst_name, worst_value) in zip(best, worst, strict=True)
     ]
-    return text_table(
-        "The best and the worst classes, mean over seeds",
-        ("best class", "accuracy, %", "worst class", "accuracy, %"),
-        lines,
-    )
+    titles = ("best class", "accuracy, %", "worst class", "accuracy, %")
+    return Table.of_text(titles, lines, caption="Best and worst classes, mean over seeds")
 
 
-def _ablation(rows: list[Row], manifest: Manifest | None, where: str, key: str) -> Iterator[Section]:
+def _ablation(rows: list[Row], manifest: Manifest | None, protocol_name: str, key: str) -> Iterator[Section]:
     texts = {name: variant.what for name, variant in manifest.ablations.items()} if manifest else {}
     try:
         base, rows = ordered_variants(rows, texts)
     except UsageError:
         return
     titles, cells = ablation_cells(base, rows, texts)
-    table = text_table(f"Variants: {where}", titles, cells, legend=ablation_legend(base, rows))
-    yield Section(
-        f"Ablation: {where}", tables=[table], figures=list(ablation_drawing(rows, texts, f"ablation-{key}"))
-    )
+    legend = ablation_legend(base, rows)
+    table = Table.of_text(titles, cells, caption=f"Variants: {protocol_name}", legend=legend)
+    figures = list(ablation_drawing(rows, texts, f"ablation-{key}"))
+    yield Section(f"Ablation: {protocol_name}", tables=[table], figures=figures)
 
 
-def _runs(source: Source, name: str) -> Iterator[Section]:
-    own = sorted(
+def _runs(source: SiteData, name: str) -> Iterator[Section]:
+    all_records = sorted(
         source.by_submission[name],
         key=lambda r: (r.protocol.track, r.protocol.profile, r.identity.variant, r.identity.seed),
     )
     tables = []
-    for (track, profile), group in groupby(own, key=lambda r: (r.protocol.track, r.protocol.profile)):
+    for (track, profile), group in groupby(all_records, key=lambda r: (r.protocol.track, r.protocol.profile)):
         records = list(group)
         tables.append(
             runs_table(
@@ -155,17 +153,14 @@ def _runs(source: Source, name: str) -> Iterator[Section]:
                 [("score", _score, ".5g"), ("training s", _seconds, ",.0f")],
             )
         )
-    earlier = [record for record in own if record.checksum not in source.shown]
-    text = (
-        [f"{len(earlier)} of them are of an earlier version of its code and stand in no other table."]
-        if earlier
-        else []
-    )
+    earlier = [record for record in all_records if record.checksum not in source.shown]
+    note = f"{len(earlier)} of them are of an earlier version of the code and appear in no other table."
+    text = [note] if earlier else []
     yield Section("Runs", text=text, tables=tables)
 
 
 def _score(record: Record) -> float | None:
-    name = Row((record,)).score_name
+    name = record.protocol.metric.name
     return record.evaluation.metrics.get(name) if record.evaluation else None
 
 
@@ -175,18 +170,16 @@ def _seconds(record: Record) -> float | None:
 
 def _audit(manifest: Manifest) -> Iterator[Section]:
     if manifest.notes:
-        yield Section("What was found", text=manifest.notes)
+        yield Section("Findings", text=manifest.notes)
     if manifest.faults:
         lines = [(fault.says, fault.found, fault.evidence) for fault in manifest.faults]
-        table = text_table(
-            "Statements of the paper that do not hold, or do not fit one another",
-            ("it says", "but", "evidence"),
-            lines,
-        )
-        yield Section("What the paper gets wrong, or says in two ways", tables=[table])
+        caption = "Statements of the paper that are wrong or contradict each other"
+        table = Table.of_text(("statement", "finding", "evidence"), lines, caption=caption)
+        yield Section("Errors and inconsistencies in the paper", tables=[table])
     if manifest.choices:
         choices = [(c.what, c.chosen, c.why, str(c.source)) for c in manifest.choices]
         used = {choice.source for choice in manifest.choices}
-        legend = " ".join(f"{name}: {what}." for name, what in SOURCES.items() if name in used)
-        table = text_table("Choices", ("what", "chosen", "why", "source"), choices, legend=legend)
-        yield Section("What the paper leaves open, and what was chosen", tables=[table])
+        legend = " ".join(f"{name}: {text}." for name, text in SOURCES.items() if name in used)
+        titles = ("detail", "choice", "reason", "source")
+        table = Table.of_text(titles, choices, caption="Choices", legend=legend)
+        yield Section("Unspecified details and our choices", tables=[table])

@@ -8,25 +8,29 @@ import pytest
 from matplotlib.axes import Axes
 from PIL import Image
 
-from bench.contract.records import Curves
+from bench.contract.records.record import Curves
 from bench.errors import ExitCode, NothingToDo, UsageError
-from bench.report.comparison import comparisons
-from bench.report.plot import Selection, plot_command
 from bench.report.plots import style
 from bench.report.plots.changes import ablation_figure
 from bench.report.plots.classes import class_accuracies, classes_figure, extremes
+from bench.report.plots.command import Selection, plot_command
 from bench.report.plots.curves import band_of, curves_figure
-from bench.report.plots.pareto import PRICES, Point, front, pareto_figure, points_of
+from bench.report.plots.pareto import PRICES, Point, pareto_figure, pareto_front, points_of
 from bench.report.plots.samples import samples_figure
-from bench.report.ranking import with_places
+from bench.report.records.aggregate import Row, summarize
 from bench.report.site.drawings import protocol_curves
-from bench.report.summary import Row, summarize
+from bench.report.tables.comparison import comparisons
+from bench.report.tables.ranking import with_places
 from tests.report.making_contest import contest, write_contest
 from tests.report.making_records import make_record
 
 
 def rows_of(profile: str = "official", task: str = "classification") -> list[Row]:
-    return [r for r in summarize(contest()) if r.first.protocol.profile == profile and r.first.task == task]
+    return [
+        r
+        for r in summarize(contest())
+        if r.representative.protocol.profile == profile and r.representative.task == task
+    ]
 
 
 def row_with_curves(*losses: list[float]) -> Row:
@@ -58,7 +62,7 @@ def test_only_steps_that_all_seeds_have_are_averaged_and_one_seed_has_no_band() 
 
 
 def test_a_curve_that_was_not_logged() -> None:
-    with pytest.raises(UsageError, match="no training has logged gain; there is loss"):
+    with pytest.raises(UsageError, match="no training has logged gain; available: loss"):
         curves_figure(rows_of(), ["gain"])
 
 
@@ -73,12 +77,12 @@ def test_the_front_is_what_nothing_else_beats_for_less(higher: bool) -> None:
         return one.price <= other.price and better and (one.price, one.score) != (other.price, other.score)
 
     undominated = {(p.price, p.score) for p in points if not any(beats(other, p) for other in points)}
-    assert {(p.price, p.score) for p in front(points, higher_is_better=higher)} == undominated
+    assert {(p.price, p.score) for p in pareto_front(points, higher_is_better=higher)} == undominated
 
 
 def test_a_variant_over_the_cap_is_drawn_hollow_and_never_on_the_front() -> None:
     rows = rows_of()
-    kept = front(points_of(rows, PRICES["params"]), higher_is_better=True)
+    kept = pareto_front(points_of(rows, PRICES["params"]), higher_is_better=True)
     assert [point.row.label for point in kept] == ["narrow", "wide"]
     axes = pareto_figure(rows, "params").axes[0]
     dots = [c for c in axes.collections if len(c.get_offsets()) and len(c.get_facecolors())]
@@ -121,7 +125,7 @@ def test_an_ablation_shows_paired_differences_beside_the_paper_s() -> None:
 def test_an_ablation_without_a_base_or_a_shared_seed() -> None:
     with pytest.raises(UsageError, match="the base has no record"):
         ablation_figure(summarize([make_record("net", variant="plain")]))
-    with pytest.raises(UsageError, match="no variant has a finished run of a seed that the base has"):
+    with pytest.raises(UsageError, match="no variant has a finished run of the same seed as the base"):
         ablation_figure(summarize([make_record("net", 0), make_record("net", 1, variant="plain")]))
 
 
@@ -137,7 +141,7 @@ def test_classes_best_and_worst() -> None:
 
 def test_samples_stand_side_by_side(tmp_path: Path) -> None:
     rows = rows_of(task="generation")
-    with pytest.raises(UsageError, match=r"no samples\.png lies beside a record"):
+    with pytest.raises(UsageError, match=r"no record has a samples\.png"):
         samples_figure(rows, tmp_path)
     write_contest(tmp_path, contest())
     titles = [axes.get_title(loc="left") for axes in samples_figure(rows, tmp_path).axes]
@@ -214,15 +218,16 @@ def test_what_cannot_be_drawn(results: Path, tmp_path: Path) -> None:
         plot("curves", names=["nobody"])
     with pytest.raises(UsageError, match="--price 'luck': give params, macs, training"):
         plot("pareto", price="luck")
-    with pytest.raises(UsageError, match=r"no samples\.png"):
+    with pytest.raises(UsageError, match=r"no record has a samples\.png"):
         plot("samples", track="cifar100-classification")
 
 
 def test_without_the_package_the_message_says_what_to_install(
     results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.report.extras.find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"bench plot: needs matplotlib; pip install 'capbench\[report\]'"):
+    monkeypatch.setattr("bench.report.optional_packages.find_spec", lambda name: None)
+    message = r"bench plot: needs matplotlib; install it with pip install 'capbench\[report\]'"
+    with pytest.raises(UsageError, match=message):
         plot_command("curves", results, tmp_path, SELECTION)
 
 
@@ -230,7 +235,7 @@ def test_of_many_submissions_those_on_the_front_are_named() -> None:
     scores = [0.30 + 0.001 * (index * 37 % 100) for index in range(60)]
     many = [make_record(f"net{index}", 0, score, params=50_000 + index) for index, score in enumerate(scores)]
     rows = summarize(many)
-    kept = [point.row.label for point in front(points_of(rows, PRICES["params"]), higher_is_better=True)]
+    kept = [point.row.label for point in pareto_front(points_of(rows, PRICES["params"]), higher_is_better=True)]
     figure = pareto_figure(rows, "params")
     (axes,) = figure.axes
     names = {text.get_text() for text in axes.texts if text.get_text().startswith("net")}

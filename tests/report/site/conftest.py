@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.records import Record
+from bench.contract.records.record import Record
 from bench.report.leaderboard import leaderboard_command
 from tests.report.making_contest import contest, write_contest
 from tests.report.making_records import make_record

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from bench.contract.records import read_record
+from bench.contract.records.files import read_record
 from bench.report.leaderboard import leaderboard_command
 from bench.report.site.build import rich_text
 from tests.report.making_contest import contest
@@ -94,7 +94,7 @@ def test_a_submission_shows_claims_audit_ablation_and_runs(pages: list[Page]) ->
     wide = page(pages, "submissions/wide.html").words
     for words in (
         "it is 1 < 2", "was found to be a net", "our choice, without evidence", "more layers",
-        "What the paper gets wrong", "Ablation: cifar100-classification, official", "over the cap", "woman",
+        "Errors and inconsistencies", "Ablation: cifar100-classification, official", "over the cap", "woman",
     ):  # fmt: skip
         assert words in wide, words
     assert "84,194" in page(pages, "submissions/se_net.html").words  # without a manifest, from records alone
@@ -133,7 +133,7 @@ def test_old_code_stands_apart(tmp_path: Path) -> None:
     write_contest(tmp_path, [old, new])
     leaderboard_command(tmp_path, tmp_path, check=False, site=True)
     words = Page(tmp_path / "site" / "submissions" / "net.html").words
-    assert "1 of them are of an earlier version of its code" in words
+    assert "1 of them are of an earlier version of the code" in words
     assert len(list((tmp_path / "site" / "runs").iterdir())) == 2
 
 

@@ -81,9 +81,9 @@ def test_sorting_by_mouse(site: Path, page: "Page") -> None:
 
 def test_what_is_absent_stays_last_either_way(site: Path, page: "Page") -> None:
     page.goto((site / "tracks" / "cifar100-classification.html").as_uri())
-    place = page.locator("table").first.get_by_role("button", name="place")
+    rank = page.locator("table").first.get_by_role("button", name="rank")
     for expected in (["1", "2", "3", "–", "–", "–"], ["3", "2", "1", "–", "–", "–"]):
-        place.click()
+        rank.click()
         assert column(page, 1) == expected
 
 
@@ -108,7 +108,7 @@ def test_the_first_tab_skips_to_the_content(site: Path, page: "Page") -> None:
 
 def test_from_the_front_page_to_a_run(site: Path, page: "Page") -> None:
     page.goto((site / "index.html").as_uri())
-    page.get_by_role("link", name="All figures").first.click()
+    page.get_by_role("link", name="All results").first.click()
     page.get_by_role("link", name="se_net", exact=True).first.click()
     assert page.locator("h1").inner_text() == "se_net"
     page.get_by_role("link", name="se_net/base seed 1").click()

@@ -1,7 +1,7 @@
-// Headers of sortable tables become buttons: by number where cells have one, else by text; what is absent comes last.
+// Turn the headers of sortable tables into buttons. Sort by number if all cells have one, else by text; missing values last.
 "use strict";
 
-const ABSENT = "–";
+const MISSING = "–";
 
 function numberOf(cell) {
   if (cell.dataset.sort !== undefined) return Number(cell.dataset.sort);
@@ -10,9 +10,9 @@ function numberOf(cell) {
   return match ? Number(match[0]) : NaN;
 }
 
-function isAbsent(cell) {
+function isMissing(cell) {
   const text = cell.textContent.trim();
-  return cell.dataset.sort === undefined && (text === ABSENT || text === "");
+  return cell.dataset.sort === undefined && (text === MISSING || text === "");
 }
 
 function compare(left, right, numeric) {
@@ -24,15 +24,15 @@ function sortBy(table, column, header) {
   const ascending = header.getAttribute("aria-sort") !== "ascending";
   const body = table.tBodies[0];
   const rows = [...body.rows];
-  const present = rows.filter((row) => !isAbsent(row.cells[column]));
-  const absent = rows.filter((row) => isAbsent(row.cells[column]));
+  const present = rows.filter((row) => !isMissing(row.cells[column]));
+  const missing = rows.filter((row) => isMissing(row.cells[column]));
   const numeric = present.every((row) => !Number.isNaN(numberOf(row.cells[column])));
   present.sort((a, b) => compare(a.cells[column], b.cells[column], numeric) * (ascending ? 1 : -1));
-  body.append(...present, ...absent);
+  body.append(...present, ...missing);
   for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
   header.setAttribute("aria-sort", ascending ? "ascending" : "descending");
-  const said = document.getElementById("said");
-  said.textContent = `Sorted by ${header.textContent.trim()}, ${ascending ? "ascending" : "descending"}`;
+  const announcement = document.getElementById("announcement");
+  announcement.textContent = `Sorted by ${header.textContent.trim()}, ${ascending ? "ascending" : "descending"}`;
 }
 
 for (const table of document.querySelectorAll("table[data-sortable]")) {

@@ -1,0 +1,58 @@
+"""Names of the files and environment variables by which a job's processes communicate."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Phase = Literal["verify", "train", "evaluate", "score", "score_real", "profile"]
+
+EVENTS_FD = "BENCH_EVENTS_FD"  # environment variable: the file descriptor for progress events
+
+PARENT_PID = "BENCH_PARENT_PID"  # environment variable: a phase ends when this process ends
+
+WORK = "work"  # folder of a run's intermediate files, inside the run's folder next to its record
+
+RUN_CONTEXT = "begun.json"  # in WORK
+
+# File names in a phase's folder, WORK/<phase>.
+SPEC = "spec.json"
+FAILURE = "failure.json"
+REPORT = {
+    "verify": "verification.json",
+    "train": "training.json",
+    "evaluate": "evaluation.json",
+    "score": "scores.json",
+    "score_real": "scores.json",
+    "profile": "profile.json",
+}
+WEIGHTS = "weights.safetensors"
+CHECKPOINT = "checkpoint.pt"
+LOGITS = "logits.npy"
+AS_PUBLISHED_LOGITS = "logits-as-published.npy"
+SAMPLES = "samples.npy"
+AS_PUBLISHED_SAMPLES = "samples-as-published.npy"
+# Inputs of a phase: file -> the earlier phase that writes it.
+INPUTS: dict[str, dict[str, Phase]] = {
+    "evaluate": {WEIGHTS: "train"},
+    "score": {SAMPLES: "evaluate", AS_PUBLISHED_SAMPLES: "evaluate"},
+}
+TRACE = "trace.json"  # of the profile phase, for chrome://tracing or Perfetto
+PROGRESS_FOLDER = "progress"  # grids of samples drawn during training
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A grid of images: the array file that a phase writes, the PNG next to the record, and images per row."""
+
+    array: str
+    png: str
+    columns: int = 8
+
+
+GRID = Picture("grid.npy", "samples.png")
+AS_PUBLISHED_GRID = Picture("grid-as-published.npy", "samples-as-published.png")
+CLASSES = Picture("classes.npy", "classes.png")  # one row per class, the same noise in each column
+LINEAR = Picture("interpolation-linear.npy", "interpolation-linear.png")
+SLERP = Picture("interpolation-slerp.npy", "interpolation-slerp.png")
+# Rows of samples, each above a row of their nearest training images.
+NEAREST = Picture("nearest.npy", "nearest-train.png", columns=10)
+PICTURES = (GRID, AS_PUBLISHED_GRID, CLASSES, LINEAR, SLERP, NEAREST)

@@ -1,0 +1,1 @@
+"""Progress displays: a live table, log lines, or JSON lines."""

@@ -1,0 +1,105 @@
+"""Progress as a live table on a terminal, redrawn in place."""
+
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from bench.contract.jobs.reports import Progress
+from bench.contract.records.record import Record
+from bench.harness.planning.plan import Entry, Job, Plan, State
+from bench.harness.progress.base import Display, Pace, duration, estimate_text, headline, plan_text, verified_text
+from bench.text import harmless
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def safe(text: str) -> str:
+    """Escape rich markup and terminal control characters in ``text``."""
+    return escape(harmless(text))
+
+
+class LiveTable(Display):
+    """A table of the running jobs, redrawn in place. Finished jobs are printed above it."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        # Bypass the escaping stream: rich's control sequences must work, and `safe` escapes all other text.
+        self._console = console or Console(file=getattr(sys.stderr, "target", None) or sys.stderr)
+        self._paces: dict[str, Pace] = {}
+        self._jobs: dict[str, Job] = {}
+        self._lock = threading.Lock()
+        self._remaining = 0
+        self._waiting_text = ""  # shown while no job runs
+        self._live = Live(self._table(), console=self._console, auto_refresh=False, transient=True)
+        self._live.start()
+
+    def _table(self) -> "RenderableType":
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in ("entry", "seed", "phase", "step", "step/s", "loss", "ETA"):
+            table.add_column(name, justify="left" if name in ("entry", "phase") else "right", no_wrap=True)
+        for label, pace in self._paces.items():
+            table.add_row(
+                safe(self._jobs[label].entry.label),
+                str(self._jobs[label].seed),
+                safe(pace.phase),
+                f"{pace.done:,}/{pace.total:,}" if pace.total else "",
+                f"{pace.rate:.1f}" if pace.rate else "",
+                f"{pace.loss:.3f}" if pace.loss is not None else "",
+                duration(pace.seconds_left) if pace.total else "",
+            )
+        if not self._paces:
+            return self._waiting_text
+        table.caption = f"{self._remaining} runs left"
+        return table
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+    def planned(self, plan: Plan) -> None:
+        if plan.jobs(State.TO_DO):
+            self._waiting_text = "verifying: contract, caps, cost and speed, before anything trains ..."
+        self._say(f"[bold]Plan[/]: {safe(plan_text(plan))}")
+
+    def verified(self, entry: Entry) -> None:
+        assert entry.verification is not None
+        if entry.verification.problems:
+            self._say(f"[red]✗[/] {safe(entry.label)}: {safe(entry.verification.problems[0].message)}")
+            return
+        self._say(f"[green]✓[/] {safe(entry.label)}: {safe(verified_text(entry))}")
+
+    def estimated(self, plan: Plan) -> None:
+        self._waiting_text = ""
+        self._remaining = len(plan.jobs(State.TO_DO))
+        self._say(estimate_text(plan))
+
+    def started(self, job: Job) -> None:
+        with self._lock:
+            self._jobs[job.label], self._paces[job.label] = job, Pace(since=time.monotonic())
+
+    def progress(self, job: Job, event: Progress) -> None:
+        with self._lock:
+            self._jobs[job.label] = job
+            self._paces.setdefault(job.label, Pace()).update(event, time.monotonic())
+
+    def finished(self, job: Job, record: Record) -> None:
+        with self._lock:
+            self._paces.pop(job.label, None)
+            self._remaining = max(0, self._remaining - 1)
+        mark = "[green]✓[/]" if record.status == "ok" else "[red]✗[/]"
+        self._say(f"{mark} {safe(job.label)}: {safe(headline(job, record))}")
+
+    def message(self, text: str) -> None:
+        self._say(safe(text))
+
+    def tick(self) -> None:
+        with self._lock:
+            self._live.update(self._table(), refresh=True)
+
+    def close(self) -> None:
+        self._live.stop()

@@ -1,0 +1,146 @@
+"""Table output: formats, headings, escaping, and the notation of values, means over seeds and differences."""
+
+import re
+from collections.abc import Sequence
+from html import escape
+
+from tabulate import tabulate
+
+from bench.contract.metrics import Metric
+from bench.contract.records.record import Record
+from bench.errors import UsageError
+from bench.report.tables.table import Table
+from bench.stats.pairs import PairedDifference
+from bench.stats.spreads import Spread
+from bench.text import cut, harmless, one_line
+
+# `--table` name -> tabulate's name.
+FORMATS = {
+    "markdown": "pipe",
+    "github": "github",
+    "latex": "latex_booktabs",
+    "html": "html",
+    "simple": "simple",
+    "csv": "csv",
+    "json": "json",
+}
+MISSING = "–"
+LONGEST_CELL = 400  # characters; `bench show` prints longer reasons in full
+HTML_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+
+# Private-use characters around bold text, as long as Markdown's `**`, so that columns stay aligned.
+BOLD_ON, BOLD_OFF = "\ue000\ue000", "\ue001\ue001"
+BOLD = {
+    "markdown": ("**", "**"),
+    "github": ("**", "**"),
+    "latex": (r"\textbf{", "}"),
+    "html": ("<strong>", "</strong>"),
+    "simple": ("", " *"),
+}
+# Characters that LaTeX's text fonts lack, or have only with a package.
+LATEX = {"±": r"$\pm$", "∞": r"$\infty$", "×": r"$\times$", "–": "--", "−": "$-$"}
+
+
+def check_format(table: str) -> None:
+    """Check, before any work, that a table with a legend can be written in a format.
+
+    Raises:
+        UsageError: If the format is csv, or unknown.
+    """
+    if table not in FORMATS or table == "csv":
+        raise UsageError(f"--table {table!r}: give {', '.join(name for name in FORMATS if name != 'csv')}")
+
+
+def value_text(value: float, metric: Metric, *, sign: bool = False) -> str:
+    """Return ``50.21``, or ``+50.21`` with ``sign``: scaled and rounded as the metric defines."""
+    return f"{metric.scale * value:{'+' if sign else ''}z,.{metric.digits}f}"
+
+
+def interval_text(low: float | None, high: float | None, metric: Metric, *, sign: bool = False) -> str:
+    """Return ``[49.80, 50.62]``; empty if a bound is missing."""
+    if low is None or high is None:
+        return ""
+    return f"[{value_text(low, metric, sign=sign)}, {value_text(high, metric, sign=sign)}]"
+
+
+def spread_text(value: Spread | None, metric: Metric, *, with_n: bool = True) -> str:
+    """Return ``50.21 ± 0.43 (n=3)``: without ± for a single seed, a dash for None."""
+    if value is None:
+        return MISSING
+    deviation = "" if value.std is None else f" ± {value_text(value.std, metric)}"
+    return value_text(value.mean, metric) + deviation + (f" (n={value.n})" if with_n else "")
+
+
+def difference_text(value: PairedDifference | None, metric: Metric, *, with_n: bool = True) -> str:
+    """Return ``+0.40 [-0.21, +1.01] (n=3)``, a mean difference and its interval; a dash for None."""
+    if value is None:
+        return MISSING
+    interval = interval_text(value.low, value.high, metric, sign=True)
+    parts = [value_text(value.mean, metric, sign=True), interval, f"(n={value.n})" if with_n else ""]
+    return " ".join(filter(None, parts))
+
+
+def data_text(record: Record) -> str:
+    """Return the data set that the run used, and the one that it replaces, if any."""
+    stand_in = record.data.stand_in_for if record.data else None
+    return record.protocol.data + (f" in place of {stand_in}" if stand_in else "")
+
+
+def heading(title: str, table: str) -> str:
+    """Return a table's title as a heading of the format."""
+    title = one_line(title)
+    headings = {"latex": f"% {title}", "html": f"<h2>{escape(title)}</h2>", "simple": title}
+    return headings.get(table, f"### {in_markdown(title)}")
+
+
+def remark(text: str, table: str) -> str:
+    """Return a sentence below a table as a paragraph or comment of the format."""
+    text = harmless(text)
+    in_latex = "\n".join(f"% {line}" for line in text.splitlines())
+    return {"latex": in_latex, "html": f"<p>{escape(text)}</p>"}.get(table, text)
+
+
+def _cell(text: str, table: str, *, best: bool = False) -> str:
+    """Return a cell's text on one line, escaped for Markdown; tabulate escapes HTML and LaTeX."""
+    for mark in (BOLD_ON[0], BOLD_OFF[0]):
+        text = text.replace(mark, "")
+    plain = cut(harmless(" ".join(text.split("\n"))), LONGEST_CELL)
+    plain = in_markdown(plain) if table in ("markdown", "github") else plain
+    return f"{BOLD_ON}{plain}{BOLD_OFF}" if best else plain
+
+
+def in_markdown(text: str, *, pipes: bool = True) -> str:
+    """Escape the start of HTML tags and, with ``pipes``, the ``|`` that would end a cell."""
+    return HTML_TAG.sub("&lt;", text.replace("|", r"\|") if pipes else text)
+
+
+def markdown_row(cells: Sequence[str]) -> str:
+    """Return one row of a Markdown table that is written line by line."""
+    return f"| {' | '.join(_cell(cell, 'github') for cell in cells)} |"
+
+
+def table_text(content: Table, table: str) -> str:
+    """Return a table without its caption, the best cells per column in bold.
+
+    Every cell is one line and escaped: its content cannot become markup.
+
+    Args:
+        content: The table.
+        table: One of ``FORMATS`` except csv and json.
+    """
+    lines = [[_cell(cell.text, table, best=cell.best) for cell in row] for row in content.rows]
+    headers = [_cell(title, table) for title in content.titles]
+    text = str(tabulate(lines, headers=headers, tablefmt=FORMATS[table], disable_numparse=True))
+    on, off = BOLD.get(table, ("", ""))
+    if table == "latex":
+        for sign, command in LATEX.items():
+            text = text.replace(sign, command)
+    if table == "simple":
+        # One star at the end: two blanks compensate for the removed mark in front.
+        text = text.replace(BOLD_ON, "").replace(BOLD_OFF, " *  ")
+    return text.replace(BOLD_ON, on).replace(BOLD_OFF, off)
+
+
+def grid(titles: Sequence[str], rows: Sequence[Sequence[str]], table: str) -> str:
+    """Return ``table_text`` of a table of plain text."""
+    return table_text(Table.of_text(titles, rows), table)

@@ -1,0 +1,53 @@
+"""What is made of predictions: which images were right, and accuracies without some of them."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.contract.documents.bitmap import unpack_bits
+from bench.contract.jobs.files import LOGITS, WORK
+from bench.contract.jobs.reports import EvaluationReport
+from bench.contract.tracks import load_tracks, protocol_of
+from bench.harness.results.evaluation import classification_metrics
+
+LABELS = np.arange(40) % 4
+RIGHT = np.arange(40) % 3 != 0
+
+
+def job(folder: Path, profile: str, near: np.ndarray | None) -> Any:
+    logits = np.zeros((40, 4), np.float32)
+    logits[np.arange(40), np.where(RIGHT, LABELS, (LABELS + 1) % 4)] = 1.0
+    (folder / WORK / "evaluate").mkdir(parents=True)
+    np.save(folder / WORK / "evaluate" / LOGITS, logits)
+    dataset = SimpleNamespace(evaluation_labels=LABELS, also_in_train=np.arange(40) < 2, near_duplicates=near)
+    protocol = protocol_of(load_tracks()["cifar100-classification"], profile, "cifar100")
+    source = SimpleNamespace(manifest=SimpleNamespace(as_published=None))
+    return SimpleNamespace(folder=folder, entry=SimpleNamespace(dataset=dataset, protocol=protocol, source=source))
+
+
+REPORT = EvaluationReport(
+    images=40,
+    batch_independent=True,
+    batch_dependence=0.0,
+    image_evaluations=None,
+    sampling_seconds=None,
+    seconds=1.0,
+    peak_memory_bytes=1,
+)
+
+
+def test_an_official_run_says_which_images_were_right(tmp_path: Path) -> None:
+    near = np.arange(40) % 5 == 0
+    found = classification_metrics(job(tmp_path, "official", near), REPORT)
+    assert found.correct is not None and np.array_equal(unpack_bits(found.correct, 40), RIGHT)
+    assert found.metrics["top1_accuracy"] == RIGHT.mean()
+    assert found.metrics["top1_accuracy_without_train_duplicates"] == pytest.approx(RIGHT[2:].mean())
+    assert found.metrics["top1_accuracy_without_near_duplicates"] == pytest.approx(RIGHT[~near].mean())
+
+
+def test_others_do_not_and_without_a_list_nothing_is_said(tmp_path: Path) -> None:
+    found = classification_metrics(job(tmp_path, "quick", None), REPORT)
+    assert found.correct is None and "top1_accuracy_without_near_duplicates" not in found.metrics

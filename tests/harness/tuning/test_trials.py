@@ -1,0 +1,43 @@
+"""Trials side by side: each drawn once, whatever the threads do."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("optuna", reason="Optuna is an extra: pip install 'capbench[tune]'")
+
+from bench.contract.searches import Rungs, Search
+from bench.files import hash_json
+from bench.harness.tuning.study import count_remaining, open_study, requeue_interrupted
+from bench.harness.tuning.trials import Trials
+
+SEARCH = Search.model_validate({"space": {"rate": {"uniform": [0.0, 1.0]}}})
+
+
+def test_trials_that_are_begun_again_are_each_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = open_study(tmp_path, maximise=True, sampler="random", scheduler="none", rungs=Rungs())
+    for _ in range(12):  # all lost by a command that was killed
+        study.ask().suggest_float("rate", 0.0, 1.0)
+    assert requeue_interrupted(study) == 12
+    ran: list[float] = []
+
+    def job(self: Trials, values: dict[str, Any]) -> SimpleNamespace:
+        path = tmp_path / "runs" / f"{hash_json(values)[:8]}.json"
+        return SimpleNamespace(path=path, entry=SimpleNamespace(variant=path.stem), label="", rate=values["rate"])
+
+    def value(self: Trials, trial: object, made: SimpleNamespace) -> float:
+        ran.append(made.rate)
+        return float(made.rate)
+
+    monkeypatch.setattr(Trials, "_job", job)
+    monkeypatch.setattr(Trials, "_run_trial", value)
+    nothing: Any = None
+    place: Any = SimpleNamespace(results=tmp_path)
+    trials = Trials(study, SEARCH, *[nothing] * 3, place, *[nothing] * 2, pruned=False)
+    with ThreadPoolExecutor(6) as pool:
+        for done in [pool.submit(trials.run) for _ in range(12)]:
+            done.result()
+    assert len(ran) == len(set(ran)) == 12 and count_remaining(study, 12) == 0

@@ -1,0 +1,52 @@
+"""What may be called best: not what leads by chance, and nothing that a single seed says."""
+
+from scipy import stats
+
+from bench.contract.records.record import Record
+from bench.report.records.aggregate import summarize
+from bench.report.tables.columns import columns_of
+from bench.report.tables.significance import best_rows
+from tests.report.making_records import make_record
+
+
+def runs(name: str, *accuracies: float | None, params: int = 84_194) -> list[Record]:
+    return [make_record(name, seed, value, params=params) for seed, value in enumerate(accuracies)]
+
+
+def best(*groups: list[Record]) -> set[str]:
+    rows = summarize(record for group in groups for record in group)
+    return {key.submission for key in best_rows(next(c for c in columns_of(rows) if c.key == "score"), rows)}
+
+
+CLEAR, CLOSE, WORSE = (0.60, 0.61, 0.62), (0.59, 0.615, 0.60), (0.40, 0.41, 0.42)
+
+
+def test_the_best_and_what_is_not_shown_to_be_worse() -> None:
+    assert best(runs("a", *CLEAR), runs("b", *CLOSE), runs("c", *WORSE)) == {"a", "b"}
+    assert best(runs("a", *CLEAR), runs("c", *WORSE)) == {"a"}
+
+
+def test_a_single_seed_is_never_best_and_where_it_leads_nothing_is() -> None:
+    assert best(runs("a", *CLEAR), runs("b", 0.60)) == {"a"}
+    assert best(runs("a", *CLEAR), runs("b", 0.90)) == set()
+    assert best(runs("a", *CLEAR)) == set()  # alone: best of nothing
+
+
+def test_what_is_outside_of_the_contest_takes_no_part() -> None:
+    assert best(runs("a", *CLEAR), runs("b", *WORSE), runs("big", 0.9, 0.91, 0.92, params=104_804)) == {"a"}
+    assert best(runs("a", *CLEAR), runs("b", *WORSE), runs("moody", 0.9, 0.91, None)) == {"a"}
+
+
+def test_many_comparisons_are_corrected_for() -> None:
+    # One rival at p = 0.03 is called worse; among twenty such it is not.
+    def at_p(name: str, p_value: float) -> list[Record]:
+        low, high = -0.4, 0.0
+        for _ in range(60):  # the distance at which the test gives just this p value
+            middle = (low + high) / 2
+            values = [middle + value for value in (0.60, 0.62, 0.61)]
+            low, high = (middle, high) if stats.ttest_rel(CLEAR, values).pvalue < p_value else (low, middle)
+        return runs(name, *values)
+
+    assert best(runs("a", *CLEAR), at_p("b", 0.03)) == {"a"}
+    many = [at_p(f"b{index}", 0.03) for index in range(20)]
+    assert best(runs("a", *CLEAR), *many) == {"a", *(f"b{index}" for index in range(20))}

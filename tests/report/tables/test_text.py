@@ -1,0 +1,69 @@
+"""What a cell holds is text to whoever reads the format, and one line."""
+
+import csv
+import io
+from html.parser import HTMLParser
+
+import pytest
+
+from bench.report.tables.render import render
+from bench.report.tables.table import Cell, Table
+from bench.report.tables.text import FORMATS, grid, heading, remark, table_text
+
+EVIL = "a|b\nc\x1b[31m<script>alert(1)</script> $x_1$ \\end{tabular} 5 < 6 & <b>"
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: object) -> None:
+        self.found.append(tag)
+
+
+@pytest.mark.parametrize("table", [name for name in FORMATS if name not in ("csv", "json")])
+def test_a_cell_stays_a_cell(table: str) -> None:
+    rows = [[Cell(EVIL, best=True), Cell("x")], [Cell("y"), Cell(EVIL * 1_000)]]
+    text = table_text(Table(["one", EVIL], rows), table)
+    ordinary = grid(["one", "two"], [["a", "x"], ["y", "b"]], table)
+    assert len(text.splitlines()) == len(ordinary.splitlines())
+    assert "\x1b" not in text and len(text) < 20_000
+    if table in ("markdown", "github"):
+        assert all(line.replace(r"\|", "").count("|") == 3 for line in text.splitlines())
+        assert "<script" not in text and "5 < 6" in text
+    if table == "html":
+        tags = Tags()
+        tags.feed(text)
+        assert not {"script", "b"} & set(tags.found)
+    if table == "latex":
+        assert text.count(r"\end{tabular}") == 1
+
+
+@pytest.mark.parametrize("table", ["latex", "html", "markdown", "github", "simple"])
+def test_no_text_can_be_bold_by_itself(table: str) -> None:
+    marks = "\ue000\ue000 a \ue001 \ue000\ue000"
+    text = table_text(Table(["x"], [[Cell(marks)], [Cell(marks, best=True)]]), table)
+    assert "\ue000" not in text and "\ue001" not in text
+    assert text.count(r"\textbf{") == (table == "latex") and text.count("<strong>") == (table == "html")
+
+
+def test_headings_and_remarks() -> None:
+    assert "<script" not in heading(EVIL, "html") + remark(EVIL, "html") + heading(EVIL, "github")
+    for text in (heading(EVIL, "latex"), remark(EVIL, "latex")):
+        assert all(line.startswith("% ") for line in text.splitlines())
+    assert len(heading(EVIL, "simple").splitlines()) == 1
+
+
+def test_a_spreadsheet_calculates_nothing() -> None:
+    from bench.report.records.aggregate import summarize
+    from bench.report.tables.comparison import comparisons
+    from tests.report.making_records import make_record
+
+    record = make_record("net", 0, 0.5)
+    config = {"a": "=cmd|' /C calc'!A0", "b": "-2+3", "c": -2.5, "d": "plain, with a comma"}
+    rows = summarize([record.model_copy(update={"config": config})])
+    keys = [f"config.{name}" for name in config]
+    (line,) = csv.DictReader(io.StringIO(render(comparisons(rows, keys=keys), "csv")))
+    assert line["config.a"].startswith("'=") and line["config.b"] == "'-2+3"
+    assert line["config.c"] == "-2.5" and line["config.d"] == config["d"]
