@@ -15,6 +15,7 @@ from torch.nn.parameter import is_lazy
 
 from bench.contract.documents.schema import json_problem
 from bench.contract.jobs.spec import JobData
+from bench.contract.records.record import DataUsed
 from bench.contract.submission import Classifier, DataSpec, Generator
 from bench.errors import ContractError
 from bench.seeding import derive_seed
@@ -175,7 +176,7 @@ def seed_everything(seed: int, *purpose: str | int) -> None:
     random.seed(value)
 
 
-def data_spec(data: JobData) -> DataSpec:
+def data_spec(data: JobData | DataUsed) -> DataSpec:
     """Return the properties of the data that ``build_model`` receives."""
     return DataSpec(
         image_shape=data.image_shape,

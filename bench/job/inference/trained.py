@@ -8,10 +8,9 @@ from torch import nn
 
 from bench.contract.fingerprint import sources_of
 from bench.contract.records.record import Record
-from bench.contract.submission import DataSpec
 from bench.errors import ResultsError
 from bench.job.inference.prediction import load_weights
-from bench.job.loading import build_network, load_submission, seed_everything
+from bench.job.loading import build_network, data_spec, load_submission, seed_everything
 
 
 def trained_network(record: Record, folder: Path, weights: Path, device: str) -> nn.Module:
@@ -38,12 +37,6 @@ def trained_network(record: Record, folder: Path, weights: Path, device: str) ->
         where = f"check out {commit[:12]}" if commit else "check out the code of the record"
         raise ResultsError(f"{folder}: {', '.join(changed)} changed since the run; {where}, or run it again")
     submission = load_submission(folder, record.protocol.task, record.identity.overrides)
-    spec = DataSpec(
-        image_shape=data.image_shape,
-        num_classes=data.num_classes,
-        channel_mean=data.channel_mean,
-        channel_std=data.channel_std,
-    )
     seed_everything(record.identity.seed, "rebuild")
-    model = build_network(submission, spec, torch.device(device))
+    model = build_network(submission, data_spec(data), torch.device(device))
     return load_weights(model, load_file(weights, device=device))

@@ -4,17 +4,14 @@ from collections.abc import Sequence
 
 from bench.contract.manifest import BASE_VARIANT
 from bench.contract.metrics import PRIMARY, Metric
-from bench.contract.tracks import OFFICIAL
 from bench.report.claims.papers import PaperEntry
-from bench.report.claims.reproduction import claim_lines, tally_lines
+from bench.report.claims.reproduction import NOT_RUN, claim_lines, official_rows, tally_lines
 from bench.report.claims.verdict import Verdict, score_verdict
-from bench.report.records.aggregate import Row, summarize
-from bench.report.records.current_claims import with_claims
-from bench.report.tables.text import MISSING, grid, spread_text, value_text
+from bench.report.records.aggregate import Row
+from bench.report.tables.text import MISSING, grid, value_text, with_unit
 from bench.stats.spreads import Spread
 
 TITLES = ("submission", "track", "parameters", "score", "paper", "ours, measured as the paper did", "verdict")
-NOT_RUN = "not run"
 
 
 def overview_text(entries: Sequence[PaperEntry], rows: Sequence[Row]) -> str:
@@ -24,9 +21,7 @@ def overview_text(entries: Sequence[PaperEntry], rows: Sequence[Row]) -> str:
         entries: The submissions, sorted by paper, as returned by ``read_entries``.
         rows: Rows of any profile; only official ones are used.
     """
-    manifests = {entry.name: entry.manifest for entry in entries}
-    records = [record for row in rows for record in row.records if record.protocol.profile == OFFICIAL]
-    rows = summarize(with_claims(records, manifests))
+    rows = official_rows(entries, rows)
     lines = [_cells(entry, _base(entry.name, rows)) for entry in entries]
     claims = [claim for entry in entries if entry.manifest.paper for claim in claim_lines(entry, rows)]
     return f"{grid(TITLES, lines, 'github')}\n\n{tally_lines(claims)}\n"
@@ -39,7 +34,7 @@ def _base(name: str, rows: Sequence[Row]) -> Row | None:
 def _cells(entry: PaperEntry, row: Row | None) -> list[str]:
     claims, score = entry.manifest.claims, PRIMARY[entry.track.task]
     claim = getattr(claims, score.key)
-    paper = MISSING if claim is None else _with_unit(Spread(claim.mean, claim.std, 1), score)
+    paper = MISSING if claim is None else with_unit(Spread(claim.mean, claim.std, 1), score)
     verdict = None if row is None else score_verdict(row)
     params = MISSING if claims.params is None else f"{claims.params:,}"
     if row is not None and row.representative.cost is not None:
@@ -59,7 +54,3 @@ def _ours(row: Row | None, verdict: Verdict | None, score: Metric) -> tuple[str,
     stand_in = "" if data is None or data.stand_in_for is None else f" on {data.name}"
     text = MISSING if own is None else f"{value_text(own.mean, score)}{score.unit} (n={own.n}){stand_in}"
     return text, "not comparable" if stand_in else MISSING
-
-
-def _with_unit(value: Spread, metric: Metric) -> str:
-    return spread_text(value, metric, with_n=False) + metric.unit

@@ -17,7 +17,7 @@ from bench.report.claims.verdict import Verdict, tally, verdicts
 from bench.report.claims.verdict_command import OUTCOMES, RULES, SPREADS
 from bench.report.records.aggregate import Row, summarize
 from bench.report.records.current_claims import with_claims
-from bench.report.tables.text import MISSING, grid, spread_text, value_text
+from bench.report.tables.text import MISSING, grid, spread_text, value_text, with_unit
 from bench.stats.spreads import Spread
 
 NOT_RUN = "not run"
@@ -68,10 +68,15 @@ def reproduction_text(entries: Sequence[PaperEntry], rows: Sequence[Row], tried:
         rows: Rows of any profile; only official ones are used.
         tried: Experiments on validation images, as returned by ``read_tried``.
     """
+    rows = official_rows(entries, rows)
+    return "\n\n".join(_blocks([entry for entry in entries if entry.manifest.paper], rows, tried)) + "\n"
+
+
+def official_rows(entries: Sequence[PaperEntry], rows: Sequence[Row]) -> list[Row]:
+    """Return the official ones of ``rows``, with the claims of the entries' manifests."""
     manifests = {entry.name: entry.manifest for entry in entries}
     records = [record for row in rows for record in row.records if record.protocol.profile == OFFICIAL]
-    rows = summarize(with_claims(records, manifests))
-    return "\n\n".join(_blocks([entry for entry in entries if entry.manifest.paper], rows, tried)) + "\n"
+    return summarize(with_claims(records, manifests))
 
 
 def _blocks(entries: Sequence[PaperEntry], rows: Sequence[Row], tried: Sequence[Row]) -> Iterator[str]:
@@ -150,7 +155,7 @@ def _claims_grid(lines: Sequence[ClaimLine]) -> str:
 def _claim_cells(line: ClaimLine) -> list[str]:
     metric, claim, verdict = line.metric, line.claim, line.verdict
     as_published = ", as published" if claim.protocol == "as-published" else ""
-    paper = spread_text(Spread(claim.mean, claim.std, claim.runs), metric, with_n=False) + metric.unit
+    paper = with_unit(Spread(claim.mean, claim.std, claim.runs), metric)
     paper += f", the best of {claim.selected}" if claim.selected else ""
     cells = [line.label, metric.label + as_published, paper]
     if verdict is None:

@@ -13,7 +13,7 @@ from bench.contract.metrics import CLAIMED, CURVES, LPIPS_VGG, MARGIN_SHARE, PAR
 from bench.contract.records.record import Record
 from bench.contract.tracks import OFFICIAL
 from bench.report.records.aggregate import Row
-from bench.report.tables.text import MISSING, data_text, difference_text, interval_text, spread_text, value_text
+from bench.report.tables.text import MISSING, data_text, difference_text, interval_text, value_text, with_unit
 from bench.stats.claims import Outcome, PublishedFigure, judge_claim
 from bench.stats.pairs import PairedDifference
 from bench.stats.spreads import Spread
@@ -73,8 +73,7 @@ class Verdict:
         }
 
     def _paper(self) -> str:
-        value = spread_text(Spread(self.claimed, self.claimed_std, self.claimed_runs), self.metric, with_n=False)
-        value += self.metric.unit
+        value = with_unit(Spread(self.claimed, self.claimed_std, self.claimed_runs), self.metric)
         if self.selected is not None:
             return f"{value}, best of {self.best_of}" if self.best_of else f"{value}, its best run"
         return f"{value} (n={self.claimed_runs})" if self.claimed_runs > 1 else value
@@ -85,7 +84,7 @@ class Verdict:
             return MISSING
         if metric == PARAMS:
             return value_text(measured.mean, metric)
-        mean = f"{spread_text(measured, metric, with_n=False)}{metric.unit} (n={measured.n})"
+        mean = f"{with_unit(measured, metric)} (n={measured.n})"
         if not self.best_of or self.ours is None or measured.std is None:
             return mean
         return f"{mean}, best of {self.best_of}: {value_text(self.ours, metric)}{metric.unit}"

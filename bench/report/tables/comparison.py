@@ -125,7 +125,7 @@ def _with_best(item: ComparedRow, columns: Sequence[Column], best: dict[str, set
 def _sorted(rows: list[ComparedRow], column: Column, *, reverse: bool) -> list[ComparedRow]:
     """Sort best first, or ascending if neither direction is better; rows without a value always come last."""
     sign = -1 if column.better == "higher" else 1
-    keyed = [(cell_of(column, item.row), item) for item in rows]
+    keyed = [(item.cells.get(column.key) or cell_of(column, item.row), item) for item in rows]
 
     def order(pair: tuple[Cell, ComparedRow]) -> tuple[Any, ...]:
         cell, item = pair

@@ -71,6 +71,11 @@ def spread_text(value: Spread | None, metric: Metric, *, with_n: bool = True) ->
     return value_text(value.mean, metric) + deviation + (f" (n={value.n})" if with_n else "")
 
 
+def with_unit(value: Spread, metric: Metric) -> str:
+    """Return ``50.21 ± 0.43 %``, for a table whose rows are of several metrics."""
+    return spread_text(value, metric, with_n=False) + metric.unit
+
+
 def difference_text(value: PairedDifference | None, metric: Metric, *, with_n: bool = True) -> str:
     """Return ``+0.40 [-0.21, +1.01] (n=3)``, a mean difference and its interval; a dash for None."""
     if value is None:
