@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 BIN := .venv/bin
 
-.PHONY: run smoke test test-all reproduce check bench-speed format clean
+.PHONY: run smoke test test-all tour docs reproduce check bench-speed format clean
 
 # If the weights cannot be downloaded, the metrics that need them are null, and all else runs.
 # The generator comes first, because it takes longest.
@@ -31,6 +31,9 @@ test: .venv/ready  ## the test suite; skipped tests, such as those that need off
 test-all: test  ## additionally the sandbox, signals and clusters, on real processes
 	$(PYTEST) -n 4 -m processes  # four workers on two cores: these tests mostly wait
 
+tour: .venv/ready  ## execute docs/tour.ipynb in place, after a change of what it shows; a minute
+	$(BIN)/python -m tests.tour
+
 # Hours on a GPU, weeks on a CPU; on a CPU select submissions and seeds, e.g.
 # `make reproduce SUBMISSIONS=submissions/se_dsconv SEEDS=3`. Repeat the command after an interruption to resume, on
 # another machine after `bench unpack`. A failed run does not stop the others.
@@ -50,6 +53,9 @@ check: .venv/ready  ## what CI checks besides the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: .venv/ready  ## the documents as a site, with references of commands and code; a warning is an error
+	@$(BIN)/python -m docs.site
+
 # Writes docs/performance.md and .benchmarks/now.json. A copy of the latter can be the baseline of
 # `bench check --baseline FILE.json`.
 bench-speed: .venv/ready  ## speeds and scaling on this machine, which should run nothing else: about 25 minutes
@@ -63,8 +69,8 @@ format: .venv/ready
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "capbench needs Python 3.11 or newer: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev,frame,generative,gpu,mlflow,ray,report,slurm,tensorboard,trackio,tune,wandb]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,docs,frame,generative,gpu,mlflow,ray,report,slurm,tensorboard,trackio,tune,wandb]'
 	touch $@
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache

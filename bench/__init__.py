@@ -4,7 +4,7 @@ A submission's ``model.py`` imports these names, and ``bench.augment`` if it nee
 
     from bench import Batch, Budget, Classifier, DataSpec, Generator
 
-Notebooks and scripts use these (``bench/api.py``)::
+Notebooks and scripts use these (``bench/api/``)::
 
     bench.run, bench.load_records, bench.compare, bench.load_model
 """
@@ -12,7 +12,7 @@ Notebooks and scripts use these (``bench/api.py``)::
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.api import Records, Summary, compare, load_model, load_records, run
+    from bench.api import Comparisons, Records, Summary, compare, load_model, load_records, run
     from bench.contract.submission import Batch, Budget, Classifier, DataSpec, Generator
 
 FOR_SUBMISSIONS = ("Batch", "Budget", "Classifier", "DataSpec", "Generator")
@@ -20,6 +20,7 @@ __all__ = [
     "Batch",
     "Budget",
     "Classifier",
+    "Comparisons",
     "DataSpec",
     "Generator",
     "Records",

@@ -16,12 +16,14 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    OK = 0
+    """The exit code of ``bench``. If several apply, the highest one counts."""
+
+    OK = 0  # everything that was asked for is done
     REGRESSION = 1  # a gate or a claim failed
-    USAGE = 2
-    RUN_FAILED = 3
-    CONTRACT = 4
-    NOTHING = 5
+    USAGE = 2  # a wrong option, file or folder, or missing data
+    RUN_FAILED = 3  # a run failed; its record has the reason
+    CONTRACT = 4  # a submission exceeds a cap or violates the interface
+    NOTHING = 5  # nothing was selected, or nothing could be judged
     INTERRUPTED = 130  # by Ctrl-C; after SIGTERM the command ends with 143
 
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from bench.files import REPOSITORY, write_bytes
 from bench.stats.changes import worsening_within
-from bench.stats.claims import PublishedFigure, judge_claim
-from bench.stats.firsts import not_shown_to_be_worse
+from bench.stats.claims import PublishedValue, judge_claim
+from bench.stats.first_places import not_shown_to_be_worse
 from bench.stats.spreads import Spread, prediction_interval, spread
 from bench.stats.student import holm, welch_p_value
 from benchmarks.page import grid, with_sections
@@ -118,7 +118,7 @@ def _runs(rng: np.random.Generator, n: int, mean: float = 0.0) -> Spread:
 
 def _claim(k: int, shift: float, *, margin: float = MARGIN) -> Trial:
     def trial(rng: np.random.Generator, n: int) -> str:
-        claim = PublishedFigure(float(rng.normal(shift, 1, k).max()), best_of=k)
+        claim = PublishedValue(float(rng.normal(shift, 1, k).max()), best_of=k)
         return judge_claim(_runs(rng, n), claim, margin).outcome
 
     return trial
@@ -127,13 +127,13 @@ def _claim(k: int, shift: float, *, margin: float = MARGIN) -> Trial:
 def _mean_claim(runs: int, margin: float) -> Trial:
     def trial(rng: np.random.Generator, n: int) -> str:
         theirs = _runs(rng, runs)
-        return judge_claim(_runs(rng, n), PublishedFigure(theirs.mean, runs=runs, std=theirs.std), margin).outcome
+        return judge_claim(_runs(rng, n), PublishedValue(theirs.mean, runs=runs, std=theirs.std), margin).outcome
 
     return trial
 
 
 def _claim_without_prediction_interval(rng: np.random.Generator, n: int) -> str:
-    judgement = judge_claim(_runs(rng, n), PublishedFigure(float(rng.normal(0, 1, 50).max())), MARGIN)
+    judgement = judge_claim(_runs(rng, n), PublishedValue(float(rng.normal(0, 1, 50).max())), MARGIN)
     assert judgement.low is not None and judgement.high is not None
     return "not reproduced" if judgement.low > MARGIN or judgement.high < -MARGIN else "other"
 

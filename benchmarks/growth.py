@@ -63,7 +63,7 @@ def plan(folder: Path, count: int, seeds_each: int) -> object:
         profile="quick", seeds=f"0-{seeds_each - 1}", device="cpu", results=folder / "results", data_root=folder
     )
     run_plan = make_plan(sources, config)
-    assert len(run_plan.jobs()) == count * seeds_each
+    assert len(run_plan.jobs) == count * seeds_each
     return time.perf_counter() - started
 
 

@@ -1,4 +1,4 @@
-"""Shared by all tests: one thread, which makes timings and results independent of the machine's cores."""
+"""Fixtures and options of all tests. One thread, so that results do not depend on the number of cores."""
 
 import os
 import subprocess
@@ -12,14 +12,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from bench.data import cifair
 from bench.measure.metrics import weights
 
-# A packed copy of the official files may lie beside the checkout; the package itself knows nothing of it.
+# A packed copy of the official files may exist next to the checkout; only the tests use it.
 PACKED = Path(__file__).resolve().parents[2] / "shared" / "data"
 TESTS = Path(__file__).resolve().parent
 
 
 @pytest.fixture(scope="session")
 def real_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The root of the official files; tests that need it are skipped, visibly, where it is not."""
+    """Return the root of the official files; skip the test if they are missing."""
     root = os.environ.get("BENCH_DATA")
     if not root and (PACKED / "unpack.py").exists():
         root = str(tmp_path_factory.mktemp("data"))
@@ -32,20 +32,20 @@ def real_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def near_duplicates_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data root that has ciFAIR's list, and nothing else; skipped, visibly, where the list is not at hand."""
-    given = Path(os.environ.get("BENCH_DATA", "absent")) / cifair.FILE
-    found = next((path for path in (given, PACKED / cifair.FILE) if path.exists()), None)
-    if found is None:
+    """Return a data root with only ciFAIR's list of near duplicates; skip the test if the list is missing."""
+    candidates = (Path(os.environ.get("BENCH_DATA", "absent")) / cifair.FILE, PACKED / cifair.FILE)
+    source = next((path for path in candidates if path.exists()), None)
+    if source is None:
         pytest.skip("needs ciFAIR's list in $BENCH_DATA; `bench data fetch cifair` gets it")
     root = tmp_path_factory.mktemp("cifair")
     (root / cifair.FILE).parent.mkdir()
-    (root / cifair.FILE).write_bytes(found.read_bytes())
+    (root / cifair.FILE).write_bytes(source.read_bytes())
     return root
 
 
 @pytest.fixture(scope="session")
 def metric_weights() -> Path:
-    """Where the weights of metric networks are; tests that need them are skipped, visibly, where they are not."""
+    """Return the folder with the weights of the metric networks; skip the test if they are missing."""
     reason = weights.missing(*weights.ALL)
     if reason is not None:
         pytest.skip(reason)
@@ -63,8 +63,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if "slow" in item.keywords:
                 item.add_marker(skip)
-    # With pytest-xdist a file's tests go to one worker, which has its fixtures, unless they say otherwise;
-    # those that take longest come first, so that no worker is left with them alone.
+    # With pytest-xdist the tests of one file share a worker and its fixtures, unless they set `xdist_group`.
+    # The slowest files come first, so that no worker runs them alone at the end.
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.path.relative_to(TESTS).as_posix()))

@@ -1,4 +1,4 @@
-"""Whole little contests in a temporary folder: a track of drawn images, and submissions that try things."""
+"""Small tracks, submissions and ``bench`` calls for tests: synthetic images, 12 training steps."""
 
 import contextlib
 import io
@@ -12,9 +12,9 @@ from unittest import mock
 from bench.cli import main
 from tests.warm import warm_phases
 
-# Unless a test is about weights: Inception takes a second for ten images. What is logged is for tests to read.
+# Defaults. No metric weights, because Inception takes a second per ten images; JSON logs, which tests can parse.
 USUAL = {"BENCH_WEIGHTS": os.devnull, "BENCH_LOG_FORMAT": "json"}
-HUNG_SECONDS = 3600  # a process that is not done then hangs, however busy the machine is
+HUNG_SECONDS = 3600  # timeout after which a process counts as hung, even on a busy machine
 
 TRACK = """
 name: tiny
@@ -30,7 +30,7 @@ profiles:
 
 MANIFEST = "track: tiny\n"
 
-# A small honest classifier, with a marker in each place where a test puts something else.
+# A small valid classifier. Tests replace its marker comments (`# loss`) with other code.
 MODEL = """
 from dataclasses import dataclass
 
@@ -111,7 +111,7 @@ class Tiny(Classifier[Config]):
 
 GENERATOR_TRACK = """
 name: tiny-generation
-title: Four shapes at 16 by 16, made up
+title: Four generated shapes at 16 by 16
 task: generation
 data: shapes4x16
 embedded_data: shapes4x16
@@ -123,7 +123,7 @@ profiles:
   quick: {steps: 12, seeds: 2, train: train, evaluate: validation, samples: 40}
 """
 
-# A generator that evaluates its network three times a sample, on statistics of the batch while training.
+# A generator with three network evaluations per sample and batch normalisation.
 GENERATOR = """
 from dataclasses import dataclass
 
@@ -188,7 +188,7 @@ class Tiny(Generator[Config]):
 
 
 def write_generator_track(folder: Path) -> Path:
-    """The tiny generation track's file in ``folder``."""
+    """Write the tiny generation track to ``folder`` and return its path."""
     path = folder / "tiny-generation.yaml"
     path.write_text(GENERATOR_TRACK)
     return path
@@ -197,12 +197,12 @@ def write_generator_track(folder: Path) -> Path:
 def write_generator(
     folder: Path, name: str, changes: dict[str, str] | None = None, manifest: str = "track: tiny-generation\n"
 ) -> Path:
-    """A submission called ``name``: the generator, changed as by ``write_submission``."""
+    """Write the generator as submission ``name``; ``changes`` as in ``write_submission``."""
     return _write(folder / name, GENERATOR, changes, manifest)
 
 
 def write_track(folder: Path, text: str = TRACK) -> Path:
-    """The tiny track's file in ``folder``."""
+    """Write the tiny classification track to ``folder`` and return its path."""
     path = folder / "tiny.yaml"
     path.write_text(text)
     return path
@@ -211,9 +211,9 @@ def write_track(folder: Path, text: str = TRACK) -> Path:
 def write_submission(
     folder: Path, name: str, changes: dict[str, str] | None = None, manifest: str = MANIFEST
 ) -> Path:
-    """A submission called ``name``: the honest one, with code put in place of markers.
+    """Write the classifier as submission ``name``, with markers replaced by code.
 
-    ``changes`` maps a marker (``predict``) to lines of code, indented as the marker is.
+    ``changes`` maps a marker (``predict``) to lines of code, which get the marker's indentation.
     """
     return _write(folder / name, MODEL, changes, manifest)
 
@@ -222,7 +222,7 @@ def _write(target: Path, model: str, changes: dict[str, str] | None, manifest: s
     for marker, code in (changes or {}).items():
         line = next(line for line in model.splitlines() if line.strip() == f"# {marker}")
         indent = line[: line.index("#")]
-        model = model.replace(line, "\n".join(indent + part for part in code.strip().splitlines()))
+        model = model.replace(line, "\n".join(indent + new_line for new_line in code.strip().splitlines()))
     target.mkdir(parents=True)
     (target / "submission.yaml").write_text(manifest)
     (target / "model.py").write_text(model)
@@ -230,7 +230,7 @@ def _write(target: Path, model: str, changes: dict[str, str] | None, manifest: s
 
 
 def bench(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in this process, its phases forked from a warm one (``tests.warm``), without walls."""
+    """Run the command in this process; its phases are forked (``tests.warm``) and have no sandbox."""
     words, out, err = list(map(str, arguments)), io.StringIO(), io.StringIO()
     with (
         warm_phases(),
@@ -242,16 +242,16 @@ def bench(*arguments: object, **environment: str) -> subprocess.CompletedProcess
         try:
             main()
             code = 0
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        except Exception:  # what a user would see
+        except SystemExit as error:
+            code = int(error.code or 0)
+        except Exception:  # a user would see the traceback
             traceback.print_exc()
             code = 1
     return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
 def bench_process(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own, as a user does; on a busy machine it may take its time."""
+    """Run the command in a new process, as a user does, without a timeout."""
     command = [sys.executable, "-m", "bench", *map(str, arguments)]
     environment = {**os.environ, **USUAL, **environment}
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)

@@ -1,4 +1,4 @@
-"""The page of measurements has a place for every table, and tables say what was measured and what was not."""
+"""The page of speed measurements (`benchmarks/page.py`) and the interleaved timing (`benchmarks/versus.py`)."""
 
 import copy
 import json
@@ -12,7 +12,7 @@ from benchmarks import page
 from benchmarks.growth import MEASURED, SIZES
 from benchmarks.versus import versus
 
-MADE_UP: dict[str, Any] = {
+RESULTS: dict[str, Any] = {
     "datetime": "2026-01-02T03:04:05",
     "machine_info": {
         "capbench": {
@@ -43,16 +43,14 @@ MADE_UP: dict[str, Any] = {
 }
 
 
-def test_what_was_measured_on_a_gpu_has_a_table_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On such a machine nothing else is measured; the rest of the page stays as it is."""
-    there = copy.deepcopy(MADE_UP)
-    there["machine_info"]["capbench"]["device"] = "NVIDIA H100"
+def test_gpu_measurements_update_only_the_gpu_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU machine measures nothing else, so the other tables of the page must not change."""
+    gpu_results = copy.deepcopy(RESULTS)
+    gpu_results["machine_info"]["capbench"]["device"] = "NVIDIA H100"
     before = page.PAGE.read_text()
     for name in ("MEASURED", "GROWTH", "ON_GPU", "PAGE"):
         monkeypatch.setattr(page, name, tmp_path / name)
-    page.ON_GPU.write_text(json.dumps(there))
+    page.ON_GPU.write_text(json.dumps(gpu_results))
     page.PAGE.write_text(before)
     page.main()
     after = page.PAGE.read_text()
@@ -63,19 +61,19 @@ def test_what_was_measured_on_a_gpu_has_a_table_of_its_own(
     )
 
 
-def test_tables_show_ratio_interval_goal_and_what_was_not_measured() -> None:
-    first, second = page.beside(MADE_UP)
+def test_tables_show_ratio_interval_and_goal() -> None:
+    first, second = page.beside(RESULTS)
     assert first == ("one", "a", "**7.12** [6.90, 7.30]", "2 ms", "14.2 ms", "6")
     assert second == ("", "b", "**0.50** [0.40, 0.60]", "2 ms", "1 ms", "")
-    assert list(page.alone(MADE_UP)) == [("bench", "100 ms", "90 ms to 110 ms")]
-    assert page.machine(MADE_UP).startswith(
+    assert list(page.alone(RESULTS)) == [("bench", "100 ms", "90 ms to 110 ms")]
+    assert page.machine(RESULTS).startswith(
         "Some CPU, 2 cores, 16 GiB, Linux, Python 3.12.0, torch 2.15.0; 2026-01-02"
     )
-    grown = page.growth({"records": {"1000": {"seconds": 2.0, "peak_bytes": 5e7}}})
-    assert re.search(r"records +\| 1,000 +\| 2 s +\| 2 ms +\| 50 MB", grown)
+    growth = page.growth({"records": {"1000": {"seconds": 2.0, "peak_bytes": 5e7}}})
+    assert re.search(r"records +\| 1,000 +\| 2 s +\| 2 ms +\| 50 MB", growth)
 
 
-def test_the_page_has_a_place_for_each_table() -> None:
+def test_page_has_markers_for_each_table() -> None:
     text = page.PAGE.read_text()
     for name in ("machine", "beside", "alone", "growth", "gpu"):
         assert text.count(f"<!-- {name} -->") == text.count(f"<!-- end of {name} -->") == 1
@@ -85,18 +83,18 @@ def test_the_page_has_a_place_for_each_table() -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"), [(1234.0, "1,234 s"), (0.5, "500 ms"), (2e-6, "2 µs"), (5e-9, "5 ns")]
 )
-def test_times_have_three_digits(seconds: float, text: str) -> None:
+def test_times_have_three_significant_digits(seconds: float, text: str) -> None:
     assert page.time_text(seconds) == text
 
 
-def test_rivals_go_by_turns() -> None:
+def test_alternatives_are_timed_in_interleaved_rounds() -> None:
     order: list[str] = []
 
     class Stats:
         data = [0.0] * 6
 
     class Fixture:
-        """As much of pytest-benchmark's fixture as is used."""
+        """The part of pytest-benchmark's fixture that ``versus`` uses."""
 
         extra_info: dict[str, object] = {}
         stats = type("Outer", (), {"stats": Stats})
@@ -110,5 +108,5 @@ def test_rivals_go_by_turns() -> None:
 
     work = {name: (lambda name=name: order.append(name)) for name in ("a", "b")}
     versus(Fixture(), lambda: order.append("ours"), work, what="made up", rounds=6)  # type: ignore[arg-type]
-    assert order == ["a", "b", "ours"] * 7  # once unmeasured
+    assert order == ["a", "b", "ours"] * 7  # one warm-up round, six measured
     assert set(Fixture.extra_info["against"]) == {"a", "b"}  # type: ignore[call-overload]

@@ -16,25 +16,25 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
 
 
-def test_the_example_classifier_verifies_and_relies_on_the_defaults(tmp_path: Path) -> None:
+def test_example_classifier_verifies_with_the_default_training(tmp_path: Path) -> None:
     folder = tmp_path / "my_net"
     folder.mkdir()
     (folder / "model.py").write_text(blocks("python")[0])
     (folder / "submission.yaml").write_text(blocks("yaml")[0])
-    completed = bench("verify", folder, "--variants", "all", "--device", "cpu")
-    assert completed.returncode == 0, completed.stdout
-    assert "2 verified" in completed.stdout
+    result = bench("verify", folder, "--variants", "all", "--device", "cpu")
+    assert result.returncode == 0, result.stdout
+    assert "2 verified" in result.stdout
     assert "bench/contract/defaults.py" in sources_of(folder / "model.py")
 
 
-def test_the_example_claims_are_valid(tmp_path: Path) -> None:
+def test_example_claims_are_valid(tmp_path: Path) -> None:
     path = tmp_path / "submission.yaml"
     path.write_text("track: cifar100-generation\n" + blocks("yaml")[1])
     claims = load_manifest(path).claims
     assert claims.fid is not None and claims.fid.best_of == 19
 
 
-def test_the_methods_of_the_generator_are_those_of_the_template() -> None:
+def test_example_generator_equals_the_template() -> None:
     template = Path(scaffold.__file__).parent / "templates" / "generation.py.txt"
     header, methods = blocks("python")[1].split("\n", 1)
     assert header in template.read_text() and methods in template.read_text()

@@ -1,4 +1,4 @@
-"""git is asked about the folder that is meant, whatever a hook says, and says why it does not answer."""
+"""git commands use the given folder, even inside a hook, and failures give the reason."""
 
 import os
 import subprocess
@@ -15,19 +15,19 @@ from tests.report.making_records import make_record
 
 
 def repository(folder: Path, name: str) -> Path:
-    """One with a results folder in it, of one record; its commit is another than all others'."""
-    place = folder / name
-    write_contest(place / "results", [make_record(name)])
+    """Make a git repository ``name`` with one record in its results folder; each name has another commit."""
+    root = folder / name
+    write_contest(root / "results", [make_record(name)])
     for words in (
         ["init", "-q"],
         ["add", "."],
         ["-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", name],
     ):
-        subprocess.run(["git", "-C", place, *words], check=True, capture_output=True)
-    return place
+        subprocess.run(["git", "-C", root, *words], check=True, capture_output=True)
+    return root
 
 
-def test_a_hook_of_another_repository_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_git_variables_of_a_hook_are_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own, other = repository(tmp_path, "own"), repository(tmp_path, "other")
     commit = git(own, "rev-parse", "HEAD")
     assert git(other, "rev-parse", "HEAD") != commit
@@ -42,7 +42,7 @@ def test_a_hook_of_another_repository_changes_nothing(tmp_path: Path, monkeypatc
     assert [record.identity.submission for record in records] == ["own"] and problems == []
 
 
-def test_why_there_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_git_errors_give_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = repository(tmp_path, "own")
     with pytest.raises(GitFailed, match="single revision"):
         git(own, "rev-parse", "--verify", "v9")
@@ -60,8 +60,8 @@ def test_why_there_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         git(own, "rev-parse", "HEAD")
 
 
-def test_a_record_says_why_it_knows_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machine_record_says_why_the_commit_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".git").mkdir()
     monkeypatch.setattr(environment, "REPOSITORY", tmp_path)
-    found = environment.capture_machine()["repository"]
-    assert found["commit"] is None and "not a git repository" in found["unknown"]
+    commit = environment.capture_machine()["repository"]
+    assert commit["commit"] is None and "not a git repository" in commit["unknown"]

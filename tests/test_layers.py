@@ -1,4 +1,4 @@
-"""Layers as in docs/architecture.md: imports point down only, and the parent process never loads torch."""
+"""The layers of docs/architecture.md: imports point down only, and the parent process never loads torch."""
 
 import ast
 import re
@@ -52,48 +52,48 @@ def module_name(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=module_name)
-def test_imports_point_down(path: Path) -> None:
-    own = layer_of(module_name(path))
-    if own is None:
+def test_imports_point_to_lower_layers(path: Path) -> None:
+    layer = layer_of(module_name(path))
+    if layer is None:
         assert path.name in ("__init__.py", "__main__.py")
         return
     for imported in imports(path):
-        other = layer_of(imported)
-        if other is not None and other != own:
-            assert LAYERS[other] < LAYERS[own], f"{module_name(path)} imports {imported}: upwards or sideways"
+        target = layer_of(imported)
+        if target is not None and target != layer:
+            assert LAYERS[target] < LAYERS[layer], f"{module_name(path)} imports {imported}: not lower"
 
 
 def test_every_package_is_in_the_architecture() -> None:
     packages = {layer_of(module_name(path)) for path in MODULES} - {None}
     assert packages == set(LAYERS)
-    drawing = (ROOT / "docs" / "architecture.md").read_text()
+    document = (ROOT / "docs" / "architecture.md").read_text()
     for name in LAYERS:
-        assert f"`{name.removeprefix('bench.')}`" in drawing, f"{name} is not in docs/architecture.md"
+        assert f"`{name.removeprefix('bench.')}`" in document, f"{name} is not in docs/architecture.md"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "reference_models").glob("*.py")), ids=lambda path: path.name)
-def test_reference_models_need_torch_only(path: Path) -> None:
+def test_reference_models_do_not_import_bench(path: Path) -> None:
     assert not [name for name in imports(path) if name.startswith("bench")]
 
 
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "submissions").glob("*/model.py")), ids=lambda path: path.parent.name
 )
-def test_submissions_use_public_names_only(path: Path) -> None:
+def test_submissions_import_public_names_only(path: Path) -> None:
     allowed = ("bench.augment", "reference_models", "torch", "torchvision")
     for name in imports(path):
         assert name == "bench" or name.split(".")[0] in sys.stdlib_module_names or name.startswith(allowed), name
 
 
 def loaded(*modules: str) -> set[str]:
-    """What of the large packages is there after importing ``modules`` in a fresh interpreter."""
+    """Return the large packages that importing ``modules`` loads in a new interpreter."""
     large = "{'torch', 'torchvision', 'matplotlib', 'jinja2', 'scipy.stats'}"
     check = f"import sys, {', '.join(modules)}; print(*({large} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", check], check=True, capture_output=True, text=True)
-    return set(done.stdout.split())
+    result = subprocess.run([sys.executable, "-c", check], check=True, capture_output=True, text=True)
+    return set(result.stdout.split())
 
 
-def test_the_parent_does_not_load_torch() -> None:
+def test_parent_process_does_not_load_torch() -> None:
     parents = [
         module_name(path)
         for path in MODULES
@@ -115,15 +115,16 @@ def test_tables_load_neither_plots_nor_templates() -> None:
 def test_paths_in_the_architecture_exist() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     paths = set(re.findall(r"`((?:bench/)?[a-z_]+/[a-z_/]*(?:\.py)?)`", text))
-    folders = [ROOT, ROOT / "bench", *(ROOT / "bench").glob("*/")]  # a package's own row names its folders alone
+    # The row of a package names its folders relative to the package.
+    folders = [ROOT, ROOT / "bench", *(ROOT / "bench").glob("*/")]
     missing = [path for path in paths if not any((folder / path).exists() for folder in folders)]
     assert len(paths) > 40 and not missing
 
 
-def test_a_class_name_means_one_thing() -> None:
-    places: dict[str, list[str]] = {}
+def test_class_names_are_unique() -> None:
+    modules_of_class: dict[str, list[str]] = {}
     for path in MODULES:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ClassDef):
-                places.setdefault(node.name, []).append(module_name(path))
-    assert not {name: modules for name, modules in places.items() if len(modules) > 1}
+                modules_of_class.setdefault(node.name, []).append(module_name(path))
+    assert not {name: modules for name, modules in modules_of_class.items() if len(modules) > 1}

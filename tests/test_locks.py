@@ -1,4 +1,4 @@
-"""Locks: held by one command, looked at without writing, and no riddle where a file system has none."""
+"""File locks: exclusive, checked without writing, and a clear error on file systems without locks."""
 
 import errno
 import fcntl
@@ -11,7 +11,7 @@ from bench.errors import ResultsError
 from bench.locks import InUse, is_held, locked
 
 
-def test_one_holds_it_and_others_see_that(tmp_path: Path) -> None:
+def test_lock_is_exclusive_and_checking_it_writes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a" / "run.lock"
     assert not is_held(path)
     with locked(path):
@@ -25,7 +25,7 @@ def test_one_holds_it_and_others_see_that(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EIO])
-def test_a_file_system_without_locks_is_named_and_nothing_seems_to_run(
+def test_file_system_without_locks_is_an_error_and_never_seems_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def fail(file: int, operation: int) -> None:

@@ -1,15 +1,15 @@
-"""Seeds depend on every part of the purpose, and are the same everywhere."""
+"""Derived seeds depend on every argument and are the same on every machine."""
 
 from bench.seeding import derive_seed
 
 
-def test_known_value() -> None:
-    # Frozen: if it changes, every number measured before is another run's. Computed with sha256sum:
+def test_derived_seed_has_its_frozen_value() -> None:
+    # Frozen: if it changes, older results cannot be reproduced. Computed with sha256sum:
     # printf 'capbench-1\0000\000order\0003' | sha256sum | cut -c1-16, halved.
     assert derive_seed(0, "order", 3) == 6741738091114292474
 
 
-def test_parts_do_not_run_together() -> None:
+def test_purpose_and_numbers_are_not_concatenated() -> None:
     seeds = [
         derive_seed(0, "step", 12),
         derive_seed(0, "step1", 2),

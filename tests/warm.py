@@ -1,9 +1,9 @@
-"""Phases without the start of an interpreter: each is forked from a process that has imported torch already.
+"""Fast phases: each is forked from a process that has already imported torch.
 
-Starting Python, torch and its compiler takes three seconds of a core, three times a run. For tests of planning,
-recording, tables and command lines a phase is forked instead: still a process and a group of its own, with its
-log, pipe, limits and exit code, but behind no walls. Tests of walls, of signals to a whole command and of clusters
-start real ones (``tests.making.bench_process``).
+Starting Python, torch and its compiler takes three CPU seconds, three times per run. Tests of planning,
+recording, tables and command lines fork their phases instead. A forked phase is still a separate process and
+process group, with its own log, pipe, limits and exit code, but has no sandbox. Tests of the sandbox, of signals
+to a whole command and of clusters start real processes (``tests.making.bench_process``).
 """
 
 import multiprocessing
@@ -23,7 +23,7 @@ from bench.harness.executors import local, sandbox
 from bench.harness.executors import process_tree as tree
 from bench.job.main import PHASES
 
-# What phases import; and pytest, for a child imports the main module.
+# The imports of all phases; and pytest, because a child process imports the main module.
 PRELOADED = ["bench.job.main", *{module for module, _ in PHASES.values()}, "torch._dynamo", "pytest"]
 
 
@@ -35,16 +35,16 @@ def _context() -> ForkServerContext:
 
 
 def _run_phase(arguments: Sequence[str], log: str, variables: Mapping[str, str], events: Connection) -> None:
-    """In the forked process: become what ``start_process_tree`` would have started."""
+    """Set up the forked process like one from ``start_process_tree``, then run the phase."""
     os.setsid()
-    target = os.open(log, os.O_WRONLY | os.O_APPEND)
+    log_file = os.open(log, os.O_WRONLY | os.O_APPEND)
     for stream in (1, 2):
-        os.dup2(target, stream)
+        os.dup2(log_file, stream)
     sys.stdout, sys.stderr = (os.fdopen(stream, "w", buffering=1) for stream in (1, 2))
     os.environ.clear()
     os.environ.update(variables)
     os.environ[EVENTS_FD] = str(events.fileno())
-    del os.environ[PARENT_PID]  # the parent is the process that was forked, which ends with the tests
+    del os.environ[PARENT_PID]  # the parent is the fork server, not the command
     sys.argv = list(arguments)
     from bench.job.main import main
 
@@ -52,7 +52,7 @@ def _run_phase(arguments: Sequence[str], log: str, variables: Mapping[str, str],
 
 
 class WarmProcess:
-    """A forked phase, with what ``LocalExecutor`` asks of a ``Popen``."""
+    """A forked phase with the part of ``Popen``'s interface that ``LocalExecutor`` uses."""
 
     def __init__(self, process: "multiprocessing.context.ForkServerProcess") -> None:
         assert process.pid is not None
@@ -73,7 +73,7 @@ class WarmProcess:
 
 
 def start_warm(command: Sequence[str], log: IO[bytes], variables: Mapping[str, str], passed: int) -> WarmProcess:
-    """As ``start_process_tree``; ``command`` is an interpreter that runs ``bench.job.main``."""
+    """Replace ``start_process_tree``; ``command`` is an interpreter that runs ``bench.job.main``."""
     arguments = command[command.index("bench.job.main") :]
     events = Connection(os.dup(passed), readable=False)
     process = _context().Process(target=_run_phase, args=(arguments, log.name, dict(variables), events))
@@ -87,7 +87,7 @@ def start_warm(command: Sequence[str], log: IO[bytes], variables: Mapping[str, s
 
 @contextmanager
 def warm_phases() -> Iterator[None]:
-    """Meanwhile phases are forked, and no walls are to be had."""
-    no_walls = mock.patch.object(sandbox, "why_unusable", lambda devices=False: "forked phases have no walls")
-    with no_walls, mock.patch.object(local, "start_process_tree", start_warm):
+    """Return a context manager in which phases are forked and no sandbox is available."""
+    no_sandbox = mock.patch.object(sandbox, "why_unusable", lambda devices=False: "forked phases have no sandbox")
+    with no_sandbox, mock.patch.object(local, "start_process_tree", start_warm):
         yield

@@ -3,6 +3,7 @@
 Commands import their dependencies when they run, and nothing here imports torch, so that ``bench --help`` is fast.
 """
 
+import gc
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -67,6 +68,8 @@ def build_app() -> typer.Typer:
 
 def main() -> None:
     """Run the command. A user error ends it with one line and its exit code, never with a traceback."""
+    # Default thresholds traverse all records again and again: 20 % of the time of a table of 10,000.
+    gc.set_threshold(100_000, 20, 100)
     with safe_streams(), graceful_shutdown() as received:
         status = _run()
         if status == ExitCode.INTERRUPTED:

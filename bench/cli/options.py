@@ -33,7 +33,7 @@ LogFormat = Annotated[
     str,
     typer.Option(
         envvar="BENCH_LOG_FORMAT",
-        help="auto (live table on a terminal, else lines), lines, or json (one object per line).",
+        help="auto (live table on a terminal, else lines), lines, json (one object per line), quiet.",
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]

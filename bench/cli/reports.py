@@ -74,7 +74,7 @@ def verdict(
     """
     from bench.report.claims.verdict_command import verdict_command
 
-    raise typer.Exit(verdict_command(results, submissions, table=table, strict=strict))
+    raise typer.Exit(verdict_command(results, submissions, table_format=table, strict=strict))
 
 
 def check(
@@ -153,7 +153,8 @@ def show(
 
     Example: bench show dcgan_000/base/seed0
     """
-    from bench.report.status import StatusOptions, show_text
+    from bench.report.show import show_text
+    from bench.report.status import StatusOptions
 
     print(show_text(StatusOptions(results, submissions, track), run))
 
@@ -243,7 +244,7 @@ def plot(
     track: TrackOption = None,
     profile: Profile = "official",
     values: Annotated[str, typer.Option(help="Curves to draw, e.g. loss,accuracy.")] = "",
-    price: Annotated[str, typer.Option(help="Cost axis of pareto: params, macs or training.")] = "params",
+    cost: Annotated[str, typer.Option(help="Cost axis of pareto: params, macs or training.")] = "params",
     output: Annotated[Path, typer.Option(help="Folder for the plots (SVG and PNG).")] = Path("plots"),
     results: Results = Path("results"),
 ) -> None:
@@ -255,7 +256,7 @@ def plot(
     from bench.report.plots.command import Selection, plot_command
 
     names = [name.strip() for name in values.split(",") if name.strip()]
-    selection = Selection(submissions or [], track_name(track), profile, names, price)
+    selection = Selection(submissions or [], track_name(track), profile, names, cost)
     raise typer.Exit(plot_command(kind, results, output, selection))
 
 

@@ -83,7 +83,7 @@ Compile = Annotated[
 Speeds = Annotated[
     str,
     typer.Option(
-        help="Speed measurements: alone (before any run starts), beside (while others run), or auto (alone for "
+        help="Speed measurements: alone (before any run starts), shared (while others run), or auto (alone for "
         "official runs on a CPU).",
     ),
 ]
@@ -140,7 +140,7 @@ def run_config(
         profile=profile,
         seeds=seeds_of(seeds, seed),
         variants=variants,
-        track_file=track,
+        track=track,
         embedded=embedded,
         data_root=resolve_root(data_root),
         results=results,

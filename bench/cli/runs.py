@@ -57,12 +57,12 @@ def _print_comparison(results: Path, summary: "RunSummary") -> None:
     warn_unreadable(problems)
     names = summary.names | {REAL_IMAGES}
     selected = [
-        record.known_as(of_current_code=record.identity.hash in summary.identities)
+        record.known_as(of_current_code=record.identity.hash in summary.labels)
         for record in records
         if record.protocol.hash in summary.protocols and record.identity.submission in names
     ]
     if selected:
-        print(comparison_text(summarize(selected), table="simple"))
+        print(comparison_text(summarize(selected), table_format="simple"))
 
 
 @with_run_options(without=("dry_run", "force"))
@@ -92,8 +92,8 @@ def ablate(
     variants = config.variants if config.variants == "all" else f"base,{config.variants}"
     summary = run_command(replace(config, paths=[path], variants=variants))
     if summary.names:
-        records = [record for record in read_all(config.results)[0] if record.identity.hash in summary.identities]
-        print(ablation_text(summarize(records), summary.changes, table=table))
+        records = [record for record in read_all(config.results)[0] if record.identity.hash in summary.labels]
+        print(ablation_text(summarize(records), summary.changes, table_format=table))
     raise typer.Exit(summary.exit_code)
 
 

@@ -39,8 +39,8 @@ class Paper(Strict):
 
     title: str
     authors: list[str] = []
-    year: int | None = Field(default=None, ge=0, le=9999)
-    url: str | None = Field(default=None, pattern=r"^https?://[^\s<>]+$")
+    year: int | None = Field(default=None, ge=0, le=9999)  # of publication
+    url: str | None = Field(default=None, pattern=r"^https?://[^\s<>]+$")  # begins with http:// or https://
     id: str | None = None  # the short number used in this repository
     code: str | None = None  # where the author's code is published, and its version
 
@@ -101,7 +101,7 @@ class AsPublished(Strict):
     best_seed: bool = False  # the paper reports the best run, selected on the evaluation images
     resize: Literal["clean"] | None = None  # resize images for FID as clean-fid does
     lpips: Literal["real images"] | None = None  # images that LPIPS compares, if not samples
-    why: str
+    why: str  # the evidence for this protocol
 
 
 class Variant(Strict):
@@ -133,17 +133,17 @@ Source = Literal[
 class Choice(Strict):
     """A detail that the paper leaves open, and the choice made here."""
 
-    what: str
+    what: str  # the detail
     chosen: str
     source: Source
-    why: str
+    why: str  # the evidence for the choice
 
 
 class Fault(Strict):
     """An error or a contradiction in the paper."""
 
-    says: str
-    found: str
+    says: str  # the statement of the paper
+    found: str  # what contradicts it
     evidence: str  # section of the paper, author's code, or a count, variant or test of this repository
 
 
@@ -156,17 +156,17 @@ class ProfileOverride(Strict):
 class Manifest(Strict):
     """The content of ``submission.yaml``."""
 
-    track: str
-    summary: str = ""
+    track: str  # name of the track
+    summary: str = ""  # one line that describes the method
     paper: Paper | None = None
     steps: Steps | None = None  # of an official run, if fewer than the track's budget
-    claims: Claims = Claims()
+    claims: Claims = Claims()  # of the paper
     as_published: AsPublished | None = None
-    ablations: dict[str, Variant] = {}
-    profiles: dict[str, ProfileOverride] = {}
+    ablations: dict[str, Variant] = {}  # name -> variant
+    profiles: dict[str, ProfileOverride] = {}  # name of a profile -> config fields that it sets
     search: Search | None = None  # search of `bench tune`
-    choices: list[Choice] = []
-    faults: list[Fault] = []
+    choices: list[Choice] = []  # details that the paper leaves open
+    faults: list[Fault] = []  # errors in the paper
     notes: list[str] = []  # observations from running it
 
     @property

@@ -15,7 +15,7 @@ class Metric:
     """One metric. Records hold values unscaled, accuracies as fractions; tables show ``scale`` times the value."""
 
     key: str  # the name of its column, and of its field in a paper's claims
-    name: str  # in records; ``{samples}`` stands for the number of samples
+    name: str  # in records, or in curves; ``{samples}`` stands for the number of samples
     label: str  # in a sentence, and in tables of claims
     title: str  # of its column; ``{samples}`` likewise
     better: Better | None = None  # None where neither end is good: no best is marked
@@ -25,7 +25,12 @@ class Metric:
     margin: float | None = None  # within which a paper's figure counts as reproduced; None for MARGIN_SHARE of it
 
     def at(self, samples: int | None, resize: str | None = None) -> "Metric":
-        """The metric of ``samples`` samples; ``resize`` is set for another resize than ours, as clean-fid's."""
+        """Return the metric of ``samples`` samples.
+
+        Args:
+            samples: Number of samples; None only for a metric without samples.
+            resize: "clean" for clean-fid's resize, None for ours.
+        """
         number = f"{resize}_{samples}" if resize else f"{samples}"
         return replace(self, name=self.name.format(samples=number), title=self.title.format(samples=samples))
 
@@ -35,11 +40,11 @@ class Metric:
         return -1 if self.better == "lower" else 1
 
 
-TWO_POINTS = 0.02
+MARGIN = 0.02
 MARGIN_SHARE = 0.05  # of a paper's figure whose scale differs from paper to paper
 
-TOP1 = Metric("top1_accuracy", "top1_accuracy", "top-1", "top-1 %", "higher", 100, 2, " %", TWO_POINTS)
-TOP5 = Metric("top5_accuracy", "top5_accuracy", "top-5", "top-5 %", "higher", 100, 2, " %", TWO_POINTS)
+TOP1 = Metric("top1_accuracy", "top1_accuracy", "top-1", "top-1 %", "higher", 100, 2, " %", MARGIN)
+TOP5 = Metric("top5_accuracy", "top5_accuracy", "top-5", "top-5 %", "higher", 100, 2, " %", MARGIN)
 NLL = Metric("nll", "nll", "NLL", "NLL", "lower", digits=3)
 ECE = Metric("ece", "ece_15", "ECE", "ECE", "lower", digits=3)
 FID = Metric("fid", "fid_{samples}", "FID", "FID@{samples}", "lower")
@@ -48,7 +53,7 @@ KID = Metric("kid", "kid_{samples}", "KID", "KID@{samples} ×1000", "lower", sca
 PRECISION = Metric("precision", "precision_{samples}", "precision", "precision", "higher", digits=3)
 RECALL = Metric("recall", "recall_{samples}", "recall", "recall", "higher", digits=3)
 LPIPS = Metric("lpips", "lpips_alex_64", "LPIPS", "LPIPS alex", digits=3)
-LPIPS_VGG = Metric("lpips", "lpips_vgg_64", "LPIPS", "LPIPS vgg", digits=3, margin=TWO_POINTS)
+LPIPS_VGG = Metric("lpips", "lpips_vgg_64", "LPIPS", "LPIPS vgg", digits=3, margin=MARGIN)
 NEAREST_TRAIN = Metric(
     "nearest_train", "nearest_train_lpips_alex_64", "distance to train", "nearest train", digits=3
 )
@@ -57,9 +62,7 @@ NEAR_COPIES = Metric(
     "copies", "nearer_than_closest_1_percent", "near copies", "near copies %", scale=100, digits=1
 )
 PARAMS = Metric("params", "params", "parameters", "params", digits=0, margin=0)
-TRAIN_ACCURACY = Metric(
-    "train_accuracy", "accuracy", "train accuracy", "train %", "higher", 100, 2, " %", TWO_POINTS
-)
+TRAIN_ACCURACY = Metric("train_accuracy", "accuracy", "train accuracy", "train %", "higher", 100, 2, " %", MARGIN)
 TRAIN_LOSS = Metric("train_loss", "loss", "train loss", "train loss", "lower", digits=3)
 
 # What submissions of a task are ranked by.
@@ -91,6 +94,6 @@ def metric_named(name: str) -> Metric:
     family = next((metric for metric in FAMILIES if name.startswith(metric.key)), None)
     if family is None:
         return Metric(name, name, name, name)
-    percent = family.scale == TOP1.scale
+    unit = " %" if family.unit == " %" else " ×1000" if family.scale == 1000 else ""
     better = None if name.endswith("_std") else family.better
-    return Metric(name, name, name, name + (" %" if percent else ""), better, 100 if percent else 1)
+    return replace(family, key=name, name=name, label=name, title=name + unit, better=better)

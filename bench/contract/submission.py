@@ -127,8 +127,8 @@ class Classifier(Submission[ConfigT]):
     """
 
     model: nn.Module  # set by ``init_training``
-    optimizer: Optimizer  # likewise
-    schedule: LRScheduler | None  # likewise
+    optimizer: Optimizer  # set by the default ``init_training``
+    schedule: LRScheduler | None  # set by the default ``init_training``; None without a schedule
 
     def configure_optimizer(self, model: nn.Module, budget: Budget) -> Optimizer | tuple[Optimizer, LRScheduler]:
         """Create the optimizer, alone or with a schedule that is stepped after every training step.

@@ -28,6 +28,9 @@ MIN_IMAGES = 4
 HARNESS_REVISION = 1
 
 
+FIRST_CAPS = ("params", "stored_scalars")  # in all hashes of protocols, also if unset
+
+
 class Caps(Strict):
     """The limits on a submission's size; None for no limit."""
 
@@ -38,8 +41,8 @@ class Caps(Strict):
 class Profile(Strict):
     """The length and data of a run. Only runs of the profile ``official`` are ranked."""
 
-    steps: Count
-    seeds: int = Field(gt=0, le=10_000)
+    steps: Count  # the budget
+    seeds: int = Field(gt=0, le=10_000)  # number of seeds, from 0 on
     data: str | None = None  # data set of this profile; None for the track's
     train: Split = "train"
     evaluate: Split = "validation"
@@ -72,15 +75,15 @@ class Profile(Strict):
 class Track(Strict):
     """A benchmark task: its data, caps and profiles."""
 
-    name: str = Field(pattern=f"^{NAME.pattern}$")
+    name: str = Field(pattern=f"^{NAME.pattern}$")  # lower-case letters, digits, `-_.`
     title: str
     task: Task
-    data: str
+    data: str  # name of the data set
     alternative_data: str | None = None  # fallback if `data` is missing; the record names it
     embedded_data: str  # fallback of `smoke` if both are missing
     caps: Caps = Caps()
     evaluation_batch_size: Count = 500
-    profiles: dict[str, Profile]
+    profiles: dict[str, Profile]  # name -> profile; one is `official`
 
     @model_validator(mode="after")
     def _complete(self) -> "Track":
@@ -129,20 +132,20 @@ class Protocol(Strict):
     Only records with equal protocols are comparable.
     """
 
-    track: str
+    track: str  # name
     task: Task
-    profile: str
-    data: str
+    profile: str  # name
+    data: str  # name of the data set that is used
     caps: Caps
-    steps: int
+    steps: int  # the budget
     train: Split
     evaluate: Split
-    evaluation_images: int | None
-    samples: int | None
-    train_references: int | None = None
-    train_searched: int | None = None
+    evaluation_images: int | None  # None for all images of the split
+    samples: int | None  # number of samples of a generator
+    train_references: int | None = None  # training images that FID compares with; None for all
+    train_searched: int | None = None  # training images that are searched for copies; None for all
     evaluation_batch_size: int
-    harness_revision: int = HARNESS_REVISION
+    harness_revision: int = HARNESS_REVISION  # raised when the meaning of a number changes
 
     @property
     def metric(self) -> Metric:
@@ -153,10 +156,12 @@ class Protocol(Strict):
     def hash(self) -> str:
         """The first 12 hex digits of the sha256 of all fields, except unset later ones."""
         content = self.model_dump(mode="json")
-        # These fields were added after the first records. Unset ones are not hashed, so older hashes stay valid.
+        # Fields that were added after the first records are not hashed while unset, so older hashes stay valid.
         for field in ("train_references", "train_searched"):
             if content[field] is None:
                 del content[field]
+        caps = content["caps"].items()
+        content["caps"] = {name: cap for name, cap in caps if cap is not None or name in FIRST_CAPS}
         return hash_json(content)[:12]
 
 

@@ -3,9 +3,12 @@
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from bench.contract.documents.schema import DIGITS
 from bench.contract.jobs.spec import Compile, Precision
@@ -18,8 +21,10 @@ from bench.harness.planning.devices import choose_device, choose_jobs
 from bench.text import one_line
 
 ExecutorName = Literal["local", "ray", "slurm"]
-Speeds = Literal["auto", "alone", "beside"]
+Speeds = Literal["auto", "alone", "shared"]
 MAX_SEEDS = 10_000
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 GPU_ONLY = {  # value of an option -> reason why it does not work on a CPU
     "tf32": "TF32 needs an NVIDIA GPU, but the device is the CPU; give fp32 or bf16",
     "graph": "CUDA graphs need an NVIDIA GPU, but the device is the CPU; give auto",
@@ -55,7 +60,7 @@ class RunConfig:
     profile: str = OFFICIAL
     seeds: str | None = None  # count, list or range, see ``parse_seeds``; None for the profile's seeds
     variants: str = "base"  # "base", "all", or names separated by commas
-    track_file: Path | None = None  # a track's name, or the file of a custom track; absolute once resolved
+    track: Path | None = None  # a track's name, or the file of a custom track; absolute once resolved
     embedded: bool = False  # use the synthetic stand-in data sets
     data_root: Path = field(default_factory=lambda: data_root(None))
     results: Path = Path("results")
@@ -64,11 +69,11 @@ class RunConfig:
     force: bool = False  # repeat finished runs
 
     device: str = "auto"  # or cpu, cuda, cuda:N; never "auto" once resolved
-    jobs: int | None = None  # parallel runs; None to choose automatically
+    jobs: Count | None = None  # parallel runs; None to choose automatically
     jobs_chosen: bool = False  # whether ``jobs`` was chosen automatically; if so, it may change during the command
-    threads: int | None = None  # per run; None for an equal share of the cores
-    timeout_seconds: float | None = None  # per phase; None for 20 times the estimate
-    memory_bytes: int | None = None  # per run; None for an equal share of 90 % of RAM
+    threads: Count | None = None  # per run; None for an equal share of the cores
+    timeout_seconds: Positive | None = None  # per phase; None for 20 times the estimate
+    memory_bytes: Count | None = None  # per run; None for an equal share of 90 % of RAM
     sandbox: str = "auto"  # or bwrap, none; never "auto" once resolved
 
     precision: Precision = "fp32"
@@ -78,7 +83,7 @@ class RunConfig:
 
     executor: ExecutorName = "local"
     address: str | None = None  # of a Ray cluster
-    gpus_per_run: float = 1.0  # on a Ray cluster
+    gpus_per_run: Positive = 1.0  # on a Ray cluster
     log_format: str = "auto"
 
     def resolved(self, remote_device: str | None = None) -> "RunConfig":
@@ -90,18 +95,33 @@ class RunConfig:
         Raises:
             UsageError: If an option is invalid, or not supported on the device.
         """
+        self._check_types()
         device = remote_device or choose_device(self.device)
         check_choice(Precision, self.precision, "--precision", device)
         check_choice(Compile, self.compile, "--compile", device)
         check_choice(Speeds, self.speeds, "--speeds")
         is_sandboxed = remote_device is None and choose_sandbox(self.sandbox, device) == BUBBLEWRAP
-        file = choose_tracks(self.track_file).file
+        file = choose_tracks(self.track).file
         return replace(
             self,
             device=device,
             sandbox="bwrap" if is_sandboxed else "none",
-            track_file=None if file is None else file.resolve(),
+            track=None if file is None else file.resolve(),
         )
+
+    def _check_types(self) -> None:
+        """Check the types and ranges of all options but choices, which the command line has checked already.
+
+        Raises:
+            UsageError: If a value has another type, or is out of range.
+        """
+        for name, adapter in _type_adapters().items():
+            value = getattr(self, name)
+            try:
+                adapter.validate_python(value)
+            except ValidationError as error:
+                reason = error.errors()[-1]["msg"]
+                raise UsageError(f"{name}={one_line(repr(value), 60)}: {reason[0].lower()}{reason[1:]}") from None
 
     def with_parallelism(self, runs: int, remote_slots: int | None = None) -> "RunConfig":
         """Return a copy with ``jobs`` and ``threads`` chosen.
@@ -176,6 +196,14 @@ class RunConfig:
         if self.memory_bytes is not None or self.is_remote or self.device != "cpu":
             return self.memory_bytes
         return default_memory(self.jobs_at_once(2 * self.side_by_side - 1))
+
+
+@cache
+def _type_adapters() -> dict[str, TypeAdapter[Any]]:
+    """Return the type adapter of each option that is not a choice (see ``check_choice``)."""
+    hints = get_type_hints(RunConfig, include_extras=True)
+    names = [option.name for option in fields(RunConfig) if get_origin(hints[option.name]) is not Literal]
+    return {name: TypeAdapter(hints[name], config=ConfigDict(strict=True)) for name in names}
 
 
 def check_choice(kind: Any, text: str, option: str, device: str | None = None) -> None:

@@ -10,7 +10,7 @@ from bench.errors import UsageError
 from bench.report.records.aggregate import Row, summarize
 from bench.report.records.load import read_all
 from bench.report.records.naming import run_name
-from bench.report.status import find_record
+from bench.report.show import find_record
 
 FOLDER = "certificates"
 

@@ -19,10 +19,10 @@ from bench.report.tables.text import FORMATS
 def comparison_text(
     rows: Sequence[Row],
     *,
-    table: str = "simple",
+    table_format: str = "simple",
     keys: Sequence[str] | None = None,
     sort: str = "score",
-    more: Sequence[MakeColumns] = (),
+    extra_columns: Sequence[MakeColumns] = (),
 ) -> str:
     """Return the tables of all protocols in ``rows`` as text.
 
@@ -31,21 +31,21 @@ def comparison_text(
         table: One of ``FORMATS``.
         keys: See ``comparisons``.
         sort: See ``comparisons``.
-        more: See ``comparisons``.
+        extra_columns: See ``comparisons``.
 
     Raises:
         UsageError: If the format or a column is unknown.
     """
-    if table not in FORMATS:
-        raise UsageError(f"--table {table!r}: give {', '.join(FORMATS)}")
-    return render(comparisons(rows, keys=keys, sort=sort, more=more), table)
+    if table_format not in FORMATS:
+        raise UsageError(f"--table {table_format!r}: give {', '.join(FORMATS)}")
+    return render(comparisons(rows, keys=keys, sort=sort, extra_columns=extra_columns), table_format)
 
 
 @dataclass(frozen=True)
 class CompareOptions:
     """The options of `bench compare`."""
 
-    table: str = "simple"
+    table_format: str = "simple"
     track: str | None = None
     sort: str = "score"
     columns: str | None = None
@@ -73,16 +73,20 @@ def compare_command(results: Path, submissions: Path, options: CompareOptions) -
     records, unread = with_current_claims(records, submissions)
     problems += unread
     rows = summarize(records)
-    more: list[MakeColumns] = [interval_columns] if options.images else []
+    extra_columns: list[MakeColumns] = [interval_columns] if options.images else []
     if without is not None:
-        more.append(without_columns(without))
+        extra_columns.append(without_columns(without))
     if options.against is not None:
         reference, unread = _against(options.against, rows, results)
-        more.append(reference)
+        extra_columns.append(reference)
         problems += unread
     warn_unreadable(problems)
     keys = None if options.columns is None else [key.strip() for key in options.columns.split(",") if key.strip()]
-    print(comparison_text(rows, table=options.table, keys=keys, sort=options.sort, more=more))
+    print(
+        comparison_text(
+            rows, table_format=options.table_format, keys=keys, sort=options.sort, extra_columns=extra_columns
+        )
+    )
     return ExitCode.USAGE if problems else ExitCode.OK
 
 

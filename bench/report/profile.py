@@ -12,10 +12,10 @@ from bench.report.tables.text import check_format, grid, heading, remark
 SHOWN_OPERATORS = 8
 
 
-def profile_text(label: str, profile: StepProfile, table: str) -> str:
+def profile_text(label: str, profile: StepProfile, table_format: str) -> str:
     """Return the profile of a submission's step: parts, most expensive operators and GPU synchronisations."""
-    check_format(table)
-    if table == "json":
+    check_format(table_format)
+    if table_format == "json":
         return json.dumps({label: profile.model_dump()}, indent=1)
     environment = profile.environment
     is_cpu = environment["device_type"] == "cpu"
@@ -29,15 +29,17 @@ def profile_text(label: str, profile: StepProfile, table: str) -> str:
     operators = [[o.name, f"{o.calls:g}", f"{o.milliseconds:.2f}"] for o in profile.operators[:SHOWN_OPERATORS]]
     overhead = profile.watched / profile.unwatched - 1
     lines = [
-        heading(title, table),
+        heading(title, table_format),
         "",
-        grid(["part of a step", "ms", "share"], parts, table),
+        grid(["part of a step", "ms", "share"], parts, table_format),
         "",
-        remark(f"Medians of {profile.steps} steps; the profiler changed their time by {overhead:+z.1%}.", table),
+        remark(
+            f"Medians of {profile.steps} steps; the profiler changed their time by {overhead:+z.1%}.", table_format
+        ),
         "",
-        grid(["operator", "calls per step", "own ms"], operators, table),
+        grid(["operator", "calls per step", "own ms"], operators, table_format),
         "",
-        remark(_synchronisations(profile), table),
+        remark(_synchronisations(profile), table_format),
     ]
     return "\n".join(lines)
 

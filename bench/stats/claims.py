@@ -21,7 +21,7 @@ Outcome = Literal["reproduced", "consistent", "not reproduced", "inconclusive"]
 
 
 @dataclass(frozen=True)
-class PublishedFigure:
+class PublishedValue:
     """A published figure: of one run, the mean of several runs, or the best of several selected by this figure."""
 
     value: float
@@ -62,7 +62,7 @@ class _ErrorDistribution:
         return float(nctdtrit(self.freedom, -self.shift, chance))
 
 
-def judge_claim(measured: Spread, claim: PublishedFigure, margin: float) -> ClaimJudgement:
+def judge_claim(measured: Spread, claim: PublishedValue, margin: float) -> ClaimJudgement:
     """Compare our runs with a claim.
 
     Args:
@@ -96,7 +96,7 @@ def judge_claim(measured: Spread, claim: PublishedFigure, margin: float) -> Clai
     )
 
 
-def _error_distribution(ours: Spread, claim: PublishedFigure) -> _ErrorDistribution:
+def _error_distribution(ours: Spread, claim: PublishedValue) -> _ErrorDistribution:
     assert ours.std is not None
     if claim.best_of > 1:
         return _ErrorDistribution(
@@ -108,7 +108,7 @@ def _error_distribution(ours: Spread, claim: PublishedFigure) -> _ErrorDistribut
     return _ErrorDistribution(error, freedom)
 
 
-def _expected(ours: Spread, claim: PublishedFigure, errors: _ErrorDistribution) -> tuple[float, float]:
+def _expected(ours: Spread, claim: PublishedValue, errors: _ErrorDistribution) -> tuple[float, float]:
     assert ours.std is not None
     if claim.best_of > 1:
         low, high = (predicted_best(ours.n, claim.best_of, chance) for chance in (LEVEL / 2, 1 - LEVEL / 2))

@@ -1,4 +1,4 @@
-"""Each deterministic operation equals torchvision's on every single image, and edge cases."""
+"""Each deterministic operation equals torchvision's on every image, edge cases included."""
 
 import pytest
 import torch
@@ -42,87 +42,90 @@ def integers(low: int, high: int) -> Tensor:
     return torch.randint(low, high, (B,), generator=torch.Generator().manual_seed(3))
 
 
-def largest_difference(ours: Tensor, theirs: list[Tensor]) -> int:
+def largest_difference(ours: Tensor, expected: list[Tensor]) -> int:
     assert ours.dtype == torch.uint8
-    return int((ours.int() - torch.stack(theirs).int()).abs().max())
+    return int((ours.int() - torch.stack(expected).int()).abs().max())
 
 
 @pytest.mark.parametrize("mode", ["zero", "reflect"])
-def test_crop_is_bit_equal(images: Tensor, mode: str) -> None:
+def test_crop_is_bit_identical(images: Tensor, mode: str) -> None:
     top, left = integers(0, 9), integers(0, 9).flip(0)
     size = images.shape[2]
     padded = [F.pad(x, [4] * 4, padding_mode="constant" if mode == "zero" else "reflect") for x in images]
-    theirs = [F.crop(x, int(t), int(w), size, size) for x, t, w in zip(padded, top, left, strict=True)]
-    assert largest_difference(augment.crop_at(images, top, left, padding=4, mode=mode), theirs) == 0
+    expected = [F.crop(x, int(t), int(w), size, size) for x, t, w in zip(padded, top, left, strict=True)]
+    assert largest_difference(augment.crop_at(images, top, left, padding=4, mode=mode), expected) == 0
 
 
-def test_flip_is_bit_equal(images: Tensor) -> None:
+def test_flip_is_bit_identical(images: Tensor) -> None:
     chosen = integers(0, 2).bool()
-    theirs = [F.hflip(x) if c else x for x, c in zip(images, chosen, strict=True)]
-    assert largest_difference(augment.flip(images, chosen), theirs) == 0
+    expected = [F.hflip(x) if c else x for x, c in zip(images, chosen, strict=True)]
+    assert largest_difference(augment.flip(images, chosen), expected) == 0
 
 
 @pytest.mark.parametrize(("interpolation", "tolerance"), [("nearest", 0), ("bilinear", 0)])
-def test_rotation_is_bit_equal(images: Tensor, interpolation: str, tolerance: int) -> None:
+def test_rotation_is_bit_identical_but_for_border_pixels(
+    images: Tensor, interpolation: str, tolerance: int
+) -> None:
     degrees = uniform(-180, 180)
     degrees[0], degrees[1] = 0.0, 90.0
-    theirs = [
+    expected = [
         F.rotate(x, float(d), InterpolationMode(interpolation)) for x, d in zip(images, degrees, strict=True)
     ]
     ours = augment.rotate(images, degrees, interpolation=interpolation)  # type: ignore[arg-type]
     # torchvision computes the matrix in double precision and we in single, so a pixel that lies within 1e-6 of
-    # the border between two neighbours may go to the other; at most one in ten thousand may.
-    differing = (ours.int() - torch.stack(theirs).int()).abs() > tolerance
+    # the border between two pixels may be assigned to the other; at most one in ten thousand may.
+    differing = (ours.int() - torch.stack(expected).int()).abs() > tolerance
     assert differing.float().mean() < 1e-4
 
 
-def test_resized_crop_is_within_a_level(images: Tensor) -> None:
+def test_resized_crop_is_within_one_level(images: Tensor) -> None:
     size = images.shape[2]
     height, width = integers(8, size + 1), integers(8, size + 1).flip(0)
     height[0], width[0] = size, size
     top, left = (size - height) // 2, (size - width) // 3
-    theirs = [
+    expected = [
         F.resized_crop(x, int(t), int(w), int(h), int(b), [size, size], antialias=True)
         for x, t, w, h, b in zip(images, top, left, height, width, strict=True)
     ]
     # torchvision interpolates bytes in fixed point and rounds twice.
-    assert largest_difference(augment.resized_crop(images, top, left, height, width), theirs) <= 1
+    assert largest_difference(augment.resized_crop(images, top, left, height, width), expected) <= 1
 
 
 @pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
-def test_colour_is_bit_equal(rgb: Tensor, name: str) -> None:
+def test_colour_adjustment_is_within_one_level(rgb: Tensor, name: str) -> None:
     factors = uniform(0, 2)
     factors[0], factors[1] = 0.0, 1.0
-    theirs = [getattr(F, f"adjust_{name}")(x, float(f)) for x, f in zip(rgb, factors, strict=True)]
+    expected = [getattr(F, f"adjust_{name}")(x, float(f)) for x, f in zip(rgb, factors, strict=True)]
     ours = getattr(augment, f"adjust_{name}")(rgb, factors)
-    assert largest_difference(ours, theirs) <= 1  # a product on the edge between two levels truncates either way
-    assert ((ours.int() - torch.stack(theirs).int()) != 0).float().mean() < 1e-3
+    # A product on the edge between two levels is truncated either way.
+    assert largest_difference(ours, expected) <= 1
+    assert ((ours.int() - torch.stack(expected).int()) != 0).float().mean() < 1e-3
 
 
-def test_hue_is_within_a_level(rgb: Tensor) -> None:
+def test_hue_is_within_one_level(rgb: Tensor) -> None:
     turns = uniform(-0.5, 0.5)
     turns[0], turns[1] = 0.0, 0.5
-    theirs = [F.adjust_hue(x, float(t)) for x, t in zip(rgb, turns, strict=True)]
-    assert largest_difference(augment.adjust_hue(rgb, turns), theirs) <= 1
+    expected = [F.adjust_hue(x, float(t)) for x, t in zip(rgb, turns, strict=True)]
+    assert largest_difference(augment.adjust_hue(rgb, turns), expected) <= 1
 
 
 @pytest.mark.parametrize("kernel_size", [3, 5])
-def test_blur_is_within_a_level(images: Tensor, kernel_size: int) -> None:
+def test_blur_is_within_one_level(images: Tensor, kernel_size: int) -> None:
     sigma = uniform(0.1, 2.0)
-    theirs = [F.gaussian_blur(x, [kernel_size] * 2, [float(s)] * 2) for x, s in zip(images, sigma, strict=True)]
+    expected = [F.gaussian_blur(x, [kernel_size] * 2, [float(s)] * 2) for x, s in zip(images, sigma, strict=True)]
     ours = augment.blur(images, sigma, kernel_size=kernel_size)
-    assert largest_difference(ours, theirs) <= 1
-    assert ((ours.int() - torch.stack(theirs).int()) != 0).float().mean() < 1e-3
+    assert largest_difference(ours, expected) <= 1
+    assert ((ours.int() - torch.stack(expected).int()) != 0).float().mean() < 1e-3
 
 
-def test_erasing_is_bit_equal(images: Tensor) -> None:
+def test_erasing_is_bit_identical(images: Tensor) -> None:
     height, width = integers(0, 12), integers(1, 12).flip(0)
     top, left = integers(0, 10), integers(0, 16).flip(0)
-    theirs = [
+    expected = [
         F.erase(x, int(t), int(w), int(h), int(b), torch.tensor(7, dtype=torch.uint8))
         for x, t, w, h, b in zip(images, top, left, height, width, strict=True)
     ]
-    assert largest_difference(augment.erase(images, top, left, height, width, value=7), theirs) == 0
+    assert largest_difference(augment.erase(images, top, left, height, width, value=7), expected) == 0
 
 
 OPERATIONS = list(v1.AugMix()._augmentation_space(10, (32, 32)))
@@ -130,22 +133,22 @@ OPERATIONS = list(v1.AugMix()._augmentation_space(10, (32, 32)))
 
 @pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize("level", [0, 2, 9])
-def test_augmix_operations(rgb: Tensor, name: str, level: int) -> None:
+def test_augmix_operation_is_within_one_level(rgb: Tensor, name: str, level: int) -> None:
     magnitudes, signed = v1.AugMix()._augmentation_space(10, tuple(rgb.shape[2:]))[name]
     magnitude = float(magnitudes[level]) if magnitudes.ndim else 0.0
     for sign in (1, -1) if signed else (1,):
-        theirs = [
+        expected = [
             v1.autoaugment._apply_op(x, name, magnitude * sign, InterpolationMode.BILINEAR, None) for x in rgb
         ]
         chosen = torch.full((B,), ALL.index(name))
         ours = apply_operations(rgb, chosen, torch.full((B,), level), torch.full((B,), sign))
-        # By one level at most, and seldom: values on the edge between two levels, of which a sheared ramp or
-        # a blend with a factor of 1.2 has many, go either way.
-        assert largest_difference(ours, theirs) <= 1
-        assert ((ours.int() - torch.stack(theirs).int()) != 0).float().mean() < 0.12
+        # By one level at most, and seldom: values on the edge between two levels are rounded either way.
+        # A sheared ramp and a blend with a factor of 1.2 have many of them.
+        assert largest_difference(ours, expected) <= 1
+        assert ((ours.int() - torch.stack(expected).int()) != 0).float().mean() < 0.12
 
 
-def test_a_flat_image_is_no_darker_for_being_sharpened() -> None:
+def test_sharpening_does_not_change_a_flat_image() -> None:
     flat = torch.arange(256, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 8, 8).contiguous()
     for factor in torch.linspace(0.1, 1.9, 19):
         assert torch.equal(adjust_sharpness(flat, factor.expand(256)), flat)
@@ -155,10 +158,10 @@ def test_a_flat_image_is_no_darker_for_being_sharpened() -> None:
     "names", [BLENDS, ("contrast",), ("brightness", "saturation"), ()], ids=["all", "one", "two", "hue alone"]
 )
 @pytest.mark.parametrize("hue", [True, False], ids=["with hue", "without hue"])
-def test_jitter_is_torchvisions_operations_in_each_images_order(
+def test_jitter_applies_operations_in_the_order_of_each_image(
     rgb: Tensor, names: tuple[str, ...], hue: bool
 ) -> None:
-    """Bit by bit what our operations give one after another; those are compared with torchvision's above."""
+    """Bit-identical to our single operations in sequence, which are compared with torchvision's above."""
     if not names and not hue:
         return
     operations = (*names, "hue") if hue else names
@@ -168,23 +171,23 @@ def test_jitter_is_torchvisions_operations_in_each_images_order(
     )
     generator = torch.Generator().manual_seed(5)
     order = torch.stack([torch.randperm(len(operations), generator=generator) for _ in range(B)])
-    images = rgb.repeat(5, 1, 1, 1)  # more than are worked on at a time
+    images = rgb.repeat(5, 1, 1, 1)  # more than are processed at a time
     ours = jitter(images, operations, amounts.repeat(5, 1), order.repeat(5, 1))
     assert torch.equal(ours, ours[:B].repeat(5, 1, 1, 1))
-    for image, own_order, amount, result in zip(rgb, order.tolist(), amounts, ours, strict=False):
+    for image, image_order, amount, result in zip(rgb, order.tolist(), amounts, ours, strict=False):
         expected = image[None]
-        for index in own_order:
+        for index in image_order:
             adjust = getattr(augment, f"adjust_{operations[index]}")
             expected = adjust(expected, amount[index : index + 1])
         assert torch.equal(expected[0], result)
 
 
 def draws() -> tuple[Tensor, Tensor, Tensor]:
-    """An operation or none, a level and a direction for each image."""
+    """Draw an operation or none, a level and a direction per image."""
     return integers(0, len(ALL) + 1), integers(0, 10).roll(3), integers(0, 2).roll(5) * 2 - 1
 
 
-def test_every_image_gets_its_own_operation_as_if_it_were_alone(rgb: Tensor) -> None:
+def test_batch_equals_its_images_one_by_one(rgb: Tensor) -> None:
     chosen, level, sign = draws()
     together = apply_operations(rgb, chosen, level, sign)
     for i in range(B):
@@ -194,12 +197,12 @@ def test_every_image_gets_its_own_operation_as_if_it_were_alone(rgb: Tensor) -> 
             assert torch.equal(together[i], rgb[i])
 
 
-def test_computed_for_all_and_selected_it_is_the_same(rgb: Tensor) -> None:
-    """As on a GPU, where to ask which images want an operation would mean to wait."""
+def test_computing_operations_for_all_images_gives_the_same(rgb: Tensor) -> None:
+    """A GPU computes each operation for all images: to select images first would make the host wait."""
     chosen, level, sign = draws()
     selected = rgb.clone()
     for kind, names in _operations.KINDS:
         first = ALL.index(names[0])
-        wanted = (chosen >= first) & (chosen < first + len(names))
-        selected = torch.where(wanted[:, None, None, None], kind(rgb, chosen - first, level, sign), selected)
+        in_kind = (chosen >= first) & (chosen < first + len(names))
+        selected = torch.where(in_kind[:, None, None, None], kind(rgb, chosen - first, level, sign), selected)
     assert torch.equal(selected, apply_operations(rgb, chosen, level, sign))

@@ -1,4 +1,4 @@
-"""RandAugment and TrivialAugment do to each image what torchvision's do, operation by operation."""
+"""RandAugment and TrivialAugment equal torchvision's, operation by operation."""
 
 from typing import Any
 
@@ -22,8 +22,8 @@ def theirs(images: Tensor, space: dict[str, tuple[Tensor, bool]], name: str, lev
     return torch.stack([_apply_op(x, name, value, interpolation=nearest, fill=None) for x in images])
 
 
-def chosen(monkeypatch: pytest.MonkeyPatch, name: str, sign: int, level: int) -> None:
-    """Let every image draw this operation, sign and, where it is drawn, level."""
+def fix_draws(monkeypatch: pytest.MonkeyPatch, name: str, sign: int, level: int) -> None:
+    """Fix the drawn operation, sign and level (TrivialAugment) of every image."""
 
     def integers(limit: Tensor, generator: Any) -> Tensor:
         return torch.full_like(limit, POLICY.index(name) if int(limit[0]) == len(POLICY) else level)
@@ -36,10 +36,12 @@ def chosen(monkeypatch: pytest.MonkeyPatch, name: str, sign: int, level: int) ->
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("name", POLICY)
 @pytest.mark.parametrize("level", [0, 9, 30])
-def test_rand_augment(monkeypatch: pytest.MonkeyPatch, name: str, level: int, sign: int, size: int) -> None:
+def test_rand_augment_equals_torchvision(
+    monkeypatch: pytest.MonkeyPatch, name: str, level: int, sign: int, size: int
+) -> None:
     images = pictures(3, size)
     space = v1.RandAugment(num_ops=1, magnitude=level)._augmentation_space(31, (size, size))
-    chosen(monkeypatch, name, sign, level)
+    fix_draws(monkeypatch, name, sign, level)
     ours = augment.rand_augment(images, num_ops=1, magnitude=level)
     compare(ours, theirs(images, space, name, level, sign), name)
 
@@ -47,25 +49,27 @@ def test_rand_augment(monkeypatch: pytest.MonkeyPatch, name: str, level: int, si
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("name", POLICY)
 @pytest.mark.parametrize("level", [0, 7, 30])
-def test_trivial_augment(monkeypatch: pytest.MonkeyPatch, name: str, level: int, sign: int) -> None:
+def test_trivial_augment_equals_torchvision(
+    monkeypatch: pytest.MonkeyPatch, name: str, level: int, sign: int
+) -> None:
     images = pictures(3, 32)
     space = v1.TrivialAugmentWide()._augmentation_space(31)
-    chosen(monkeypatch, name, sign, level)
+    fix_draws(monkeypatch, name, sign, level)
     compare(augment.trivial_augment(images), theirs(images, space, name, level, sign), name)
 
 
 def compare(ours: Tensor, expected: Tensor, name: str) -> None:
     difference = (ours.int() - expected.int()).abs()
     if name in ("ShearX", "ShearY", "Rotate"):
-        # Single against double precision: a pixel halfway between two sources may go to the other.
+        # Single against double precision: a pixel halfway between two source pixels may take the other one.
         assert (difference > 0).float().mean() < 4e-3
     else:
-        # A factor is a float32 here and a double there: where torchvision rounds down, a level may be lost.
-        # Sharpness is blended so that flat areas keep their value.
+        # A factor is a float32 here and a double in torchvision, which can round down to the level below.
+        # Sharpness keeps the value of flat areas.
         assert difference.max() <= (name in ("Color", "Contrast", "Brightness", "Sharpness"))
 
 
-def test_the_operations_are_torchvisions() -> None:
+def test_operations_are_those_of_torchvision() -> None:
     for space in (
         v1.RandAugment()._augmentation_space(31, (32, 32)),
         v1.TrivialAugmentWide()._augmentation_space(31),
@@ -74,7 +78,7 @@ def test_the_operations_are_torchvisions() -> None:
         assert tuple(name for name, (_, signed) in space.items() if signed) == SIGNED
 
 
-def test_every_image_gets_its_own_operation_as_if_it_were_alone() -> None:
+def test_batch_equals_its_images_one_by_one() -> None:
     images = pictures(3, 32)
     operations = torch.arange(B) % len(POLICY)
     magnitude = torch.linspace(-0.9, 0.9, B)
@@ -85,9 +89,11 @@ def test_every_image_gets_its_own_operation_as_if_it_were_alone() -> None:
     assert torch.equal(together, torch.stack(alone))
 
 
-def test_all_operations_are_drawn_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_operations_are_drawn_uniformly(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Tensor] = []
-    monkeypatch.setattr(_policies, "apply_policy", lambda images, which, magnitude: drawn.append(which) or images)
+    monkeypatch.setattr(
+        _policies, "apply_policy", lambda images, operations, magnitude: drawn.append(operations) or images
+    )
     augment.rand_augment(torch.zeros(7000, 3, 1, 1, dtype=torch.uint8), generator=torch.Generator().manual_seed(0))
     counts = torch.bincount(torch.cat(drawn), minlength=len(POLICY)).float()
     assert len(drawn) == 2 and ((counts - 1000).square() / 1000).sum() < 34.5  # chi-square, 13 degrees, 0.1 %

@@ -1,4 +1,4 @@
-"""What a submission need not write: the training of a plain classifier, and sampling by decoding latents."""
+"""Defaults of submissions: the training of a classifier, and sampling by decoding latents."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ class Mine(Classifier[Config]):
         return Network(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.Flatten(), nn.LazyLinear(4))
 """
 HEAD = HEAD.replace("nn.LazyLinear(4)", "nn.Linear(8 * 49, 4)")
-SHORT = (
+WITH_DEFAULTS = (
     HEAD
     + """
     def configure_optimizer(self, model, budget: Budget):
@@ -52,7 +52,7 @@ SHORT = (
         return random_flip(images)
 """
 )
-LONG = (
+EXPLICIT = (
     HEAD
     + """
     def init_training(self, model, budget: Budget):
@@ -66,8 +66,8 @@ LONG = (
         return values
 """
 )
-WITHOUT_SCHEDULE = SHORT.replace("optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, budget.steps)",
-                                 "optimizer")  # fmt: skip
+SCHEDULE = "optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, budget.steps)"
+WITHOUT_SCHEDULE = WITH_DEFAULTS.replace(SCHEDULE, "optimizer")
 DEFAULTS = "bench/contract/defaults.py"
 
 
@@ -87,50 +87,60 @@ def trained(folder: Path, text: str) -> dict[str, torch.Tensor]:
     return load_file(spec.work / WEIGHTS)
 
 
-def test_a_plain_classifier_trains_as_its_long_form_does_to_the_last_bit(tmp_path: Path) -> None:
-    short, long, constant = (
+def test_default_training_is_bit_identical_to_the_explicit_form(tmp_path: Path) -> None:
+    default, explicit, constant = (
         trained(tmp_path / name, text)
-        for name, text in (("short", SHORT), ("long", LONG), ("constant", WITHOUT_SCHEDULE))
+        for name, text in (("default", WITH_DEFAULTS), ("explicit", EXPLICIT), ("constant", WITHOUT_SCHEDULE))
     )
-    assert short.keys() == long.keys() and all(torch.equal(short[name], long[name]) for name in long)
-    assert any(not torch.equal(constant[name], long[name]) for name in long)  # the schedule was stepped
+    assert default.keys() == explicit.keys() and all(
+        torch.equal(default[name], explicit[name]) for name in explicit
+    )
+    # The default training steps the schedule.
+    assert any(not torch.equal(constant[name], explicit[name]) for name in explicit)
 
 
-def test_a_plain_classifier_verifies(tmp_path: Path) -> None:
+def test_classifier_with_default_training_verifies(tmp_path: Path) -> None:
     spec = make_spec(tmp_path)
-    write_model(tmp_path, SHORT)
+    write_model(tmp_path, WITH_DEFAULTS)
     verification = Verifier(spec).run()
     assert not verification.problems and "bit-identical resume from a checkpoint" in verification.tested
 
 
 @pytest.mark.parametrize(
-    ("text", "relies"),
+    ("text", "uses_defaults"),
     [
-        (SHORT, True),
-        (LONG, False),
-        (LONG.replace("def init_training", "def prepare"), True),
-        (LONG.replace("        return values", "        return super().train_step(batch, step)"), True),
-        (LONG.replace("        return values", "        return Classifier.train_step(self, batch, step)"), True),
-        (LONG.replace("        return values", "        self.loss(batch.images, batch.labels)"), True),
+        (WITH_DEFAULTS, True),
+        (EXPLICIT, False),
+        (EXPLICIT.replace("def init_training", "def prepare"), True),
+        (EXPLICIT.replace("        return values", "        return super().train_step(batch, step)"), True),
         (
-            LONG.replace(
+            EXPLICIT.replace("        return values", "        return Classifier.train_step(self, batch, step)"),
+            True,
+        ),
+        (EXPLICIT.replace("        return values", "        self.loss(batch.images, batch.labels)"), True),
+        (
+            EXPLICIT.replace(
                 "        return values", "        return {'loss': self.loss()}\n\n    def loss(self): pass"
             ),
             False,
         ),
-        (LONG.replace("self.cosine.step()", "torch.randn(3).loss = super().__init__"), False),
-        (LONG.replace("Classifier[Config]", "bench.Classifier[Config]"), False),
+        (EXPLICIT.replace("self.cosine.step()", "torch.randn(3).loss = super().__init__"), False),
+        (EXPLICIT.replace("Classifier[Config]", "bench.Classifier[Config]"), False),
         (
-            LONG.replace("class Mine(", "class Other(nn.Module):\n    def sample(self): pass\n\n\nclass Mine("),
+            EXPLICIT.replace(
+                "class Mine(", "class Other(nn.Module):\n    def sample(self): pass\n\n\nclass Mine("
+            ),
             False,
         ),
     ],
 )
-def test_the_defaults_are_hashed_for_those_that_rely_on_them(tmp_path: Path, text: str, relies: bool) -> None:
-    assert (DEFAULTS in sources_of(write_model(tmp_path, text))) == relies
+def test_code_hash_includes_the_defaults_only_if_they_are_used(
+    tmp_path: Path, text: str, uses_defaults: bool
+) -> None:
+    assert (DEFAULTS in sources_of(write_model(tmp_path, text))) == uses_defaults
 
 
-def test_a_generator_without_sample_relies_on_them_too(tmp_path: Path) -> None:
+def test_generator_without_sample_uses_the_defaults(tmp_path: Path) -> None:
     path = write_generator(tmp_path, "mine") / "model.py"
     assert DEFAULTS not in sources_of(path)
     path.write_text(path.read_text().replace("def sample(", "def draw("))
@@ -140,12 +150,12 @@ def test_a_generator_without_sample_relies_on_them_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "folder", sorted(Path(__file__).parents[2].glob("submissions/*")), ids=lambda path: path.name
 )
-def test_the_committed_submissions_do_not(folder: Path) -> None:
+def test_committed_submissions_do_not_use_the_defaults(folder: Path) -> None:
     if (folder / "model.py").exists():
         assert DEFAULTS not in sources_of(folder / "model.py")
 
 
-def test_samples_are_decoded_latents_and_methods_may_be_plain(tmp_path: Path) -> None:
+def test_default_sample_decodes_latents_with_plain_or_static_methods(tmp_path: Path) -> None:
     plain = {"    @staticmethod\n    def latent(model": "    def latent(self, model",
              "    @staticmethod\n    def decode(model": "    def decode(self, model"}  # fmt: skip
     verified = []
@@ -166,11 +176,11 @@ def test_samples_are_decoded_latents_and_methods_may_be_plain(tmp_path: Path) ->
     assert verified[0].cost == verified[1].cost and verified[0].tested == verified[1].tested
 
 
-def test_predict_has_nothing_of_training(tmp_path: Path) -> None:
-    """A plain method could read what training left on the instance; evaluation would fail hours later."""
+def test_predict_cannot_read_attributes_set_by_training(tmp_path: Path) -> None:
+    """A plain method could read attributes set by training; evaluation would fail only after the training."""
     spec = make_spec(tmp_path)
     reads = "\n    def predict(self, model, images):\n        return model(images) + self.schedule.last_epoch\n"
-    write_model(tmp_path, SHORT + reads)
+    write_model(tmp_path, WITH_DEFAULTS + reads)
     with pytest.raises(ContractError, match=r"reads self\.schedule, which only training sets"):
         Verifier(spec).run()
 
@@ -179,19 +189,19 @@ def test_predict_has_nothing_of_training(tmp_path: Path) -> None:
     ("text", "message"),
     [
         (HEAD, r"Mine does not implement configure_optimizer \(or init_training and train_step\)"),
-        (LONG.replace("def train_step", "def train_steps"), "does not implement train_step; define it"),
-        (LONG.replace("def init_training", "def init"), "does not implement init_training; define it"),
+        (EXPLICIT.replace("def train_step", "def train_steps"), "does not implement train_step; define it"),
+        (EXPLICIT.replace("def init_training", "def init"), "does not implement init_training; define it"),
         (HEAD.replace("def build_model", "def build"), "does not implement build_model, configure_optimizer"),
-        (SHORT.replace("build_model", "build"), "does not implement build_model; define it"),
+        (WITH_DEFAULTS.replace("build_model", "build"), "does not implement build_model; define it"),
     ],
 )
-def test_what_is_missing_is_named_with_its_alternative(tmp_path: Path, text: str, message: str) -> None:
+def test_missing_methods_are_named_with_their_alternative(tmp_path: Path, text: str, message: str) -> None:
     path = write_model(tmp_path, text)
     with pytest.raises(ContractError, match=message):
         load_submission(path.parent, "classification", {})
 
 
-def test_a_generator_needs_a_way_to_sample(tmp_path: Path) -> None:
+def test_generator_without_sampling_methods_is_refused(tmp_path: Path) -> None:
     path = write_generator(tmp_path, "mine") / "model.py"
     path.write_text(path.read_text().replace("def sample(", "def draw(").replace("def decode(", "def make("))
     with pytest.raises(ContractError, match=r"does not implement latent and decode \(or sample\)"):

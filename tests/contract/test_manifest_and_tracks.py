@@ -1,14 +1,14 @@
-"""Manifests and tracks: what fits loads, what does not is named by file and field."""
+"""Manifests and tracks: valid ones load, errors name the file and the field."""
 
 from pathlib import Path
 
 import pytest
 
 from bench.contract.manifest import load_manifest
-from bench.contract.tracks import Caps, load_tracks, protocol_of
+from bench.contract.tracks import Caps, Protocol, load_tracks, protocol_of
 from bench.errors import ManifestError, UsageError
 
-WHOLE = """
+COMPLETE = """
 track: cifar100-classification
 summary: A network
 paper: {title: T, authors: [A, B], year: 2024}
@@ -28,16 +28,17 @@ def manifest(folder: Path, text: str) -> Path:
     return path
 
 
-def test_a_whole_manifest(tmp_path: Path) -> None:
-    found = load_manifest(manifest(tmp_path, WHOLE))
-    assert found.claims.top1_accuracy is not None and found.claims.top1_accuracy.std == 0.1
-    assert found.claims.fid is not None and found.claims.fid.mean == 62  # a bare number is a mean
-    assert found.overrides("base", "official") == {}
-    assert found.overrides("wide", "official") == {"width": 64}
-    assert found.overrides("wide", "smoke") == {"sampling_steps": 20, "width": 64}  # the variant's own wins
-    assert found.claims_of("wide").top1_accuracy.mean == 0.6  # type: ignore[union-attr]
+def test_complete_manifest_is_read(tmp_path: Path) -> None:
+    loaded = load_manifest(manifest(tmp_path, COMPLETE))
+    assert loaded.claims.top1_accuracy is not None and loaded.claims.top1_accuracy.std == 0.1
+    assert loaded.claims.fid is not None and loaded.claims.fid.mean == 62  # a single number is a mean
+    assert loaded.overrides("base", "official") == {}
+    assert loaded.overrides("wide", "official") == {"width": 64}
+    # The variant's width overrides the profile's.
+    assert loaded.overrides("wide", "smoke") == {"sampling_steps": 20, "width": 64}
+    assert loaded.claims_of("wide").top1_accuracy.mean == 0.6  # type: ignore[union-attr]
     with pytest.raises(KeyError):
-        found.overrides("nope", "official")
+        loaded.overrides("nope", "official")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_a_whole_manifest(tmp_path: Path) -> None:
         ("a: &a [*a]", "an alias to a node that contains it"),
     ],
 )
-def test_what_does_not_fit_is_named(tmp_path: Path, text: str, message: str) -> None:
+def test_invalid_manifest_fields_are_named(tmp_path: Path, text: str, message: str) -> None:
     path = manifest(tmp_path, text)
     with pytest.raises(ManifestError) as caught:
         load_manifest(path)
@@ -65,12 +66,12 @@ def test_what_does_not_fit_is_named(tmp_path: Path, text: str, message: str) -> 
     assert "\n" not in str(caught.value)
 
 
-def test_a_variant_that_changes_nothing_is_refused(tmp_path: Path) -> None:
+def test_variant_without_changes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"ablations\.same.*changes nothing; give `set`, `steps` or both"):
         load_manifest(manifest(tmp_path, "track: x\nablations: {same: {what: nothing}}"))
 
 
-def test_absent_and_unreadable(tmp_path: Path) -> None:
+def test_absent_and_unreadable_manifests_are_errors(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="no such file; `bench new"):
         load_manifest(tmp_path / "submission.yaml")
     (tmp_path / "submission.yaml").write_bytes(b"\xff\xfe\x00")
@@ -78,7 +79,7 @@ def test_absent_and_unreadable(tmp_path: Path) -> None:
         load_manifest(tmp_path / "submission.yaml")
 
 
-def test_shipped_tracks_are_the_contest() -> None:
+def test_shipped_tracks_have_the_official_caps_and_splits() -> None:
     tracks = load_tracks()
     classification, generation = tracks["cifar100-classification"], tracks["cifar100-generation"]
     assert classification.caps.params == 100_000 and generation.caps.params == 1_000_000
@@ -86,19 +87,19 @@ def test_shipped_tracks_are_the_contest() -> None:
     for track in tracks.values():
         official = track.profiles["official"]
         assert official.evaluate == "test"
-        # Nothing but the official profile ever looks at the test images.
+        # Only the official profile evaluates on the test images.
         assert all(p.evaluate == "validation" for name, p in track.profiles.items() if name != "official")
 
 
-def test_steps_of_other_profiles_are_in_proportion(tmp_path: Path) -> None:
+def test_steps_of_other_profiles_are_scaled(tmp_path: Path) -> None:
     text = "track: x\nsteps: 9000\nablations: {longer: {steps: 20000}, wide: {set: {width: 2}}}"
-    found, track = load_manifest(manifest(tmp_path, text)), load_tracks()["cifar100-classification"]
-    assert [found.official_steps(name) for name in ("base", "longer", "wide")] == [9000, 20000, 9000]
+    loaded, track = load_manifest(manifest(tmp_path, text)), load_tracks()["cifar100-classification"]
+    assert [loaded.official_steps(name) for name in ("base", "longer", "wide")] == [9000, 20000, 9000]
     assert track.steps("official", 20_000) == 20_000 and track.steps("quick", 20_000) == 2_000
     assert track.steps("quick", None) == 1_000 and track.steps("smoke", 1) == 1
 
 
-def test_the_protocol_hash_sees_everything_that_matters() -> None:
+def test_protocol_hash_depends_on_profile_data_caps_and_batch_size() -> None:
     track = load_tracks()["cifar100-classification"]
     hashes = {protocol_of(track, profile, "cifar100").hash for profile in track.profiles}
     hashes.add(protocol_of(track, "official", "shapes100").hash)
@@ -107,6 +108,23 @@ def test_the_protocol_hash_sees_everything_that_matters() -> None:
     assert len(hashes) == len(track.profiles) + 3
     with pytest.raises(UsageError, match="no profile 'huge'; it has demo, official, quick, smoke"):
         track.profile("huge")
+
+
+class LaterCaps(Caps):
+    """Caps as a later version may define them."""
+
+    macs: int | None = None
+
+
+class LaterProtocol(Protocol):
+    caps: LaterCaps  # type: ignore[assignment]
+
+
+def test_protocol_hash_ignores_unset_caps_that_were_added_later() -> None:
+    protocol = protocol_of(load_tracks()["cifar100-open"], "official", "cifar100")  # which has no caps
+    fields = protocol.model_dump()
+    assert LaterProtocol(**fields).hash == protocol.hash
+    assert LaterProtocol(**{**fields, "caps": LaterCaps(macs=10**6)}).hash != protocol.hash
 
 
 TRACK = """
@@ -133,7 +151,7 @@ profiles: {official: {steps: 5, seeds: 1, train: train, evaluate: test}}
         ("name: mine", "name: ../mine", "field `name`"),
     ],
 )
-def test_bad_tracks_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_invalid_tracks_are_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = tmp_path / "track.yaml"
     path.write_text(TRACK.replace(old, new))
     with pytest.raises(ManifestError) as caught:
@@ -145,11 +163,11 @@ def test_bad_tracks_are_named(tmp_path: Path, old: str, new: str, message: str) 
 
 @pytest.mark.parametrize("field", ["samples", "evaluation_images", "train_references", "train_searched"])
 @pytest.mark.parametrize("count", [2, 3, 4])
-def test_sets_that_are_too_small_for_metrics_are_named(tmp_path: Path, field: str, count: int) -> None:
-    """Four images are the fewest of which every figure can be had (test_few_images)."""
-    sets = {"samples": 40, field: count}
+def test_image_counts_too_small_for_metrics_are_refused(tmp_path: Path, field: str, count: int) -> None:
+    """Every metric is defined for at least four images (test_few_images)."""
+    counts = {"samples": 40, field: count}
     text = TRACK.replace("task: classification", "task: generation")
-    fields = ", ".join(f"{name}: {value}" for name, value in sets.items())
+    fields = ", ".join(f"{name}: {value}" for name, value in counts.items())
     path = tmp_path / "track.yaml"
     path.write_text(text.replace("evaluate: test", f"evaluate: test, {fields}"))
     if count >= 4:

@@ -1,4 +1,4 @@
-"""Metrics: their names in records, which end is good, and what tables make of them."""
+"""Metrics: their names in records, whether higher or lower is better, and their scale and title in tables."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from bench.contract.tracks import load_tracks, protocol_of
 from tests.report.committed import committed_records
 
 
-def test_each_task_has_a_metric_that_ranks() -> None:
+def test_each_task_has_a_ranking_metric() -> None:
     for track in load_tracks().values():
         protocol = protocol_of(track, "official", track.data)
         assert protocol.metric == PRIMARY[track.task].at(protocol.samples)
@@ -18,20 +18,20 @@ def test_each_task_has_a_metric_that_ranks() -> None:
     assert (TOP1.sign, FID.sign) == (1, -1)
 
 
-def test_a_paper_can_claim_what_has_a_metric_and_nothing_else() -> None:
+def test_claims_are_exactly_the_claimable_metrics() -> None:
     assert set(CLAIMED) == set(Claims.model_fields) - {"params_by_module"}
 
 
 @pytest.mark.parametrize("run", ["cifar100-classification/se_dsconv", "cifar100-generation/dcgan_002"])
-def test_records_have_them_under_these_names(run: str) -> None:
+def test_committed_records_have_the_metrics_under_their_names(run: str) -> None:
     record = committed_records(f"results/runs/{run}/base")[0]
     assert record.evaluation is not None
-    own = set(record.evaluation.metrics)
-    assert record.protocol.metric.name in own
+    recorded = set(record.evaluation.metrics)
+    assert record.protocol.metric.name in recorded
     expected = (
         {metric.at(record.protocol.samples).name for metric in OF_SAMPLES} if record.protocol.samples else set()
     )
-    assert expected - own <= {"nearer_than_closest_1_percent"}  # was not measured yet then
+    assert expected - recorded <= {"nearer_than_closest_1_percent"}  # added after these records
 
 
 @pytest.mark.parametrize(
@@ -43,10 +43,12 @@ def test_records_have_them_under_these_names(run: str) -> None:
         ("fid_10000_train", "lower", 1, "fid_10000_train"),
         ("fid_10000_std", None, 1, "fid_10000_std"),
         ("precision_10000", "higher", 1, "precision_10000"),
+        ("kid_10000", "lower", 1000, "kid_10000 ×1000"),
+        ("kid_10000_std", None, 1000, "kid_10000_std ×1000"),
         ("lpips_vgg_64", None, 1, "lpips_vgg_64"),
         ("luck", None, 1, "luck"),
     ],
 )
-def test_any_metric_of_a_record_can_be_a_column(name: str, better: str | None, scale: float, title: str) -> None:
+def test_any_recorded_metric_can_be_a_column(name: str, better: str | None, scale: float, title: str) -> None:
     metric = metric_named(name)
     assert (metric.name, metric.better, metric.scale, metric.title) == (name, better, scale, title)

@@ -1,4 +1,4 @@
-"""Spaces that make sense are read, and nothing else is."""
+"""Search spaces and rungs: valid ones are read, invalid ones are refused."""
 
 from pathlib import Path
 
@@ -31,13 +31,13 @@ def manifest(folder: Path, search: object) -> Path:
         ({"rate": {"unifrom": [0, 1]}}, "unknown field `search.space.rate.unifrom`"),
     ],
 )
-def test_a_space_that_makes_no_sense_is_named(space: object, message: str, tmp_path: Path) -> None:
+def test_invalid_search_spaces_are_refused(space: object, message: str, tmp_path: Path) -> None:
     with pytest.raises(ManifestError) as error:
         load_manifest(manifest(tmp_path, {"space": space}))
     assert message in str(error.value)
 
 
-def test_a_field_may_depend_on_an_earlier_one() -> None:
+def test_field_may_depend_on_an_earlier_field() -> None:
     search = Search.model_validate(
         {"space": {"kind": {"choice": ["a", "b"]}, "rate": {"uniform": [0, 1], "when": {"kind": "a"}}}}
     )
@@ -49,25 +49,21 @@ def test_a_field_may_depend_on_an_earlier_one() -> None:
     ("rungs", "total", "steps"),
     [
         (Rungs(), 10_000, [625, 1250, 2500, 5000]),
-        (
-            Rungs(first=1 / 30),
-            150_000,
-            [5_000, 10_000, 20_000, 40_000, 80_000],
-        ),  # paper 004: epochs
+        (Rungs(first=1 / 30), 150_000, [5_000, 10_000, 20_000, 40_000, 80_000]),  # 30 epochs, as in paper 004
         (Rungs(first=0.5, factor=3), 100, [50]),
-        (Rungs(first=0.01), 20, [1, 2, 3, 6, 13]),  # none twice, none at 0
+        (Rungs(first=0.01), 20, [1, 2, 3, 6, 13]),  # no duplicates, none at 0
     ],
 )
-def test_rungs(rungs: Rungs, total: int, steps: list[int]) -> None:
+def test_rungs_are_distinct_steps_below_the_total(rungs: Rungs, total: int, steps: list[int]) -> None:
     assert rungs.steps(total) == steps
 
 
 def test_shipped_searches_name_fields_of_their_config() -> None:
-    found = 0
+    searches = 0
     for path in sorted((REPOSITORY / "submissions").glob("*/submission.yaml")):
         search = load_manifest(path).search
         if search is not None:
-            found += 1
+            searches += 1
             code = (path.parent / "model.py").read_text()
             assert all(f"    {name}: " in code for name in search.space), path
-    assert found >= 2
+    assert searches >= 2

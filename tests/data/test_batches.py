@@ -1,4 +1,4 @@
-"""The order of the data: every image once an epoch, the same for all, and reachable at any step."""
+"""The order of the data: every image once per epoch, the same for all submissions, and accessible at any step."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ def stream(batch_size: int, seed: int = 0) -> BatchStream:
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 25, 50, 120])
-def test_every_image_once_an_epoch_whatever_the_batch_size(batch_size: int) -> None:
+def test_every_epoch_has_every_image_once_for_any_batch_size(batch_size: int) -> None:
     batches = stream(batch_size)
     order = torch.cat([batches.indices(step) for step in range(-(-150 // batch_size))])[:150]
     for epoch in order.view(3, COUNT):
@@ -25,14 +25,14 @@ def test_every_image_once_an_epoch_whatever_the_batch_size(batch_size: int) -> N
     assert torch.equal(order, reference)  # submissions with other batch sizes see the same order
 
 
-def test_a_step_can_be_had_directly() -> None:
+def test_batch_of_a_step_does_not_need_earlier_steps() -> None:
     batches = stream(7)
-    in_turn = [batches.indices(step) for step in range(30)]
+    sequential = [batches.indices(step) for step in range(30)]
     for step in (29, 0, 17):
-        assert torch.equal(stream(7).indices(step), in_turn[step])
+        assert torch.equal(stream(7).indices(step), sequential[step])
 
 
-def test_seeds_differ_and_images_keep_their_labels() -> None:
+def test_seeds_give_different_orders_and_images_keep_their_labels() -> None:
     assert not torch.equal(stream(50, 0).indices(0), stream(50, 1).indices(0))
     images, labels = stream(7).batch(3)
     assert torch.equal(images.flatten().long(), labels) and images.dtype == torch.uint8

@@ -1,4 +1,4 @@
-"""The reader against torchvision's, and against files that are not what they say."""
+"""The CIFAR-100 reader against torchvision's, and on damaged or malicious files."""
 
 import pickle
 from pathlib import Path
@@ -12,7 +12,7 @@ from bench.errors import DataError
 
 
 class Evil:
-    """Runs a command when it is unpickled by a careless reader."""
+    """Runs code when it is unpickled without restrictions."""
 
     def __reduce__(self):  # type: ignore[no-untyped-def]
         return eval, ("__import__('pathlib').Path('owned').touch()",)
@@ -20,7 +20,7 @@ class Evil:
 
 @pytest.mark.real_data
 @pytest.mark.parametrize(("split", "count"), [("train", 50_000), ("test", 10_000)])
-def test_equals_torchvision(real_data: Path, split: str, count: int) -> None:
+def test_images_and_labels_equal_torchvision(real_data: Path, split: str, count: int) -> None:
     ours = cifar100.read(real_data, split)
     theirs = CIFAR100(real_data, train=split == "train")
     assert ours.images.shape == (count, 3, 32, 32)
@@ -29,16 +29,16 @@ def test_equals_torchvision(real_data: Path, split: str, count: int) -> None:
 
 
 @pytest.mark.real_data
-def test_class_names(real_data: Path) -> None:
+def test_class_names_equal_torchvision(real_data: Path) -> None:
     assert cifar100.class_names(real_data) == CIFAR100(real_data).classes
 
 
-def test_an_absent_file_says_how_to_get_it(tmp_path: Path) -> None:
+def test_absent_file_is_an_error_that_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot be read .*`bench data list`"):
         cifar100.read(tmp_path, "train")
 
 
-def test_an_altered_file_names_both_checksums(tmp_path: Path) -> None:
+def test_altered_file_is_an_error_with_both_checksums(tmp_path: Path) -> None:
     folder = tmp_path / cifar100.FOLDER
     folder.mkdir()
     (folder / "test").write_bytes(b"<html>not found</html>")
@@ -46,7 +46,7 @@ def test_an_altered_file_names_both_checksums(tmp_path: Path) -> None:
         cifar100.read(tmp_path, "test")
 
 
-def test_a_pickle_cannot_run_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pickle_cannot_run_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="names builtins.eval"):
         cifar100.read_pickle(pickle.dumps({b"data": Evil()}))
@@ -54,12 +54,12 @@ def test_a_pickle_cannot_run_anything(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x02}q\x00(U\x09file", b"garbage", pickle.dumps([1, 2])])
-def test_what_is_no_pickle_of_a_dict(content: bytes) -> None:
+def test_content_other_than_a_pickled_dict_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"not a pickle|not a dict"):
         cifar100.read_pickle(content)
 
 
-def test_plain_arrays_pass() -> None:
+def test_pickle_of_arrays_is_read() -> None:
     content = {b"data": np.arange(6, dtype=np.uint8).reshape(2, 3), b"fine_labels": [1, 2]}
-    found = cifar100.read_pickle(pickle.dumps(content, protocol=4))
-    assert np.array_equal(found[b"data"], content[b"data"])  # type: ignore[arg-type]
+    loaded = cifar100.read_pickle(pickle.dumps(content, protocol=4))
+    assert np.array_equal(loaded[b"data"], content[b"data"])  # type: ignore[arg-type]

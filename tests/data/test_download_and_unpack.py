@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine that behaves badly; archives that are not what they say."""
+"""Downloads from a misbehaving local server; archives with missing or wrong content."""
 
 import gzip
 import hashlib
@@ -28,9 +28,9 @@ class Server(BaseHTTPRequestHandler):
     requests: list[tuple[str, str | None]] = []
 
     def do_GET(self) -> None:
-        wanted = self.headers.get("Range")
-        self.requests.append((self.path, wanted))
-        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
+        byte_range = self.headers.get("Range")
+        self.requests.append((self.path, byte_range))
+        start = int(byte_range.removeprefix("bytes=").removesuffix("-")) if byte_range else 0
         if self.path == "/missing":
             return self.send_error(404)
         if self.path == "/html":
@@ -44,7 +44,7 @@ class Server(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(body) - start))
         self.end_headers()
-        # Breaks off after a third of what was asked for, until it was asked often enough.
+        # The first two requests are cut off after a third of the requested bytes.
         end = (
             start + (len(body) - start) // 3
             if self.path in ("/drops", "/norange") and len(self.requests) < 3
@@ -70,28 +70,30 @@ def address() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", ["/plain", "/drops", "/norange", "/busy"])
-def test_a_bad_line_is_survived(address: str, tmp_path: Path, path: str) -> None:
+def test_interrupted_or_refused_download_is_completed(address: str, tmp_path: Path, path: str) -> None:
     target = download(address + path, tmp_path / "deep" / "file", DIGEST, pause_seconds=0)
     assert target.read_bytes() == CONTENT
     assert [item.name for item in target.parent.iterdir()] == ["file"]
     if path == "/drops":
-        assert [wanted for _, wanted in Server.requests][1:] == ["bytes=341333-", "bytes=568888-"]
+        assert [byte_range for _, byte_range in Server.requests][1:] == ["bytes=341333-", "bytes=568888-"]
 
 
-def test_what_is_there_is_not_fetched_again(address: str, tmp_path: Path) -> None:
+def test_present_file_is_not_downloaded_again(address: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(CONTENT)
     download(address + "/plain", tmp_path / "file", DIGEST)
     assert Server.requests == []
 
 
 @pytest.mark.parametrize(("path", "message"), [("/missing", "HTTP 404"), ("/html", "expected " + MD5)])
-def test_what_cannot_be_had_is_said(address: str, tmp_path: Path, path: str, message: str) -> None:
+def test_failed_download_is_an_error_and_leaves_no_file(
+    address: str, tmp_path: Path, path: str, message: str
+) -> None:
     with pytest.raises(DataError, match=message):
         download(address + path, tmp_path / "file", DIGEST, attempts=2, pause_seconds=0)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_server(tmp_path: Path) -> None:
+def test_unreachable_server_or_unknown_data_set_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="after 1 attempts"):
         download("http://127.0.0.1:9/file", tmp_path / "file", DIGEST, attempts=1)
     with pytest.raises(DataError, match="'imagenet'"):
@@ -107,7 +109,7 @@ def archive(path: Path, names: dict[str, bytes]) -> Path:
     return path
 
 
-def test_archives_are_laid_out_where_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_archives_are_unpacked_where_readers_expect_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     contents = {"train": b"training", "test": b"testing", "meta": b"names"}
     monkeypatch.setattr(cifar100, "MD5", {name: hashlib.md5(data).hexdigest() for name, data in contents.items()})
     name = "t10k-labels-idx1-ubyte"
@@ -128,9 +130,9 @@ def test_archives_are_laid_out_where_they_are_read(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", None])
-def test_a_broken_archive_is_named(tmp_path: Path, content: bytes | None) -> None:
+def test_broken_archive_is_an_error_with_its_name(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / cifar100.ARCHIVE
-    if content is None:  # whole, but its members are not the official ones
+    if content is None:  # a valid archive, but of other files
         archive(path, {f"{cifar100.FOLDER}/{name}": b"other" for name in cifar100.MD5})
     else:
         path.write_bytes(content)
@@ -139,7 +141,7 @@ def test_a_broken_archive_is_named(tmp_path: Path, content: bytes | None) -> Non
     assert not (tmp_path / "root").exists()
 
 
-def test_nothing_to_unpack(tmp_path: Path) -> None:
+def test_folder_without_archives_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="contains none of"):
         unpack(tmp_path, tmp_path)
     with pytest.raises(DataError, match="no such file"):

@@ -19,13 +19,13 @@ def idx(values: np.ndarray) -> bytes:
 
 
 @pytest.mark.real_data
-def test_equals_torchvision(real_data: Path) -> None:
+def test_mnist_equals_torchvision(real_data: Path) -> None:
     images, digits = mnist.read(real_data, "t10k")
     theirs = MNIST(real_data, train=False)
     assert np.array_equal(images, theirs.data.numpy()) and digits.tolist() == theirs.targets.tolist()
 
 
-def test_a_gzipped_file_is_read_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gzipped_idx_file_is_read_and_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / mnist.FOLDER
     folder.mkdir(parents=True)
     images, digits = np.arange(2 * 28 * 28).reshape(2, 28, 28).astype(np.uint8), np.array([3, 4], np.uint8)
@@ -35,8 +35,8 @@ def test_a_gzipped_file_is_read_too(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         mnist.read(tmp_path, "train")
     for name, values in (("train-images-idx3-ubyte", images), ("train-labels-idx1-ubyte", digits)):
         monkeypatch.setitem(mnist.FILES, name, ("", hashlib.md5(idx(values)).hexdigest()))
-    found = mnist.read(tmp_path, "train")
-    assert np.array_equal(found[0], images) and np.array_equal(found[1], digits)
+    content = mnist.read(tmp_path, "train")
+    assert np.array_equal(content[0], images) and np.array_equal(content[1], digits)
     (folder / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images))[:-20])
     with pytest.raises(DataError, match="train-images-idx3-ubyte.gz"):
         mnist.read(tmp_path, "train")
@@ -54,19 +54,19 @@ def test_a_gzipped_file_is_read_too(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         (b"\0\0\x08\x01\xff\xff\xff\xff", "sizes"),
     ],
 )
-def test_bad_idx_files_are_named(content: bytes, message: str) -> None:
+def test_invalid_idx_content_is_refused_with_the_reason(content: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         mnist.parse_idx(content)
 
 
-def test_triples_are_the_published_ones() -> None:
+def test_numbers_of_digit_triples_equal_the_published_ones() -> None:
     counts = [len(addnist.triples_of(label)) for label in range(20)]
     assert counts == [3, 6, 10, 15, 21, 28, 36, 45, 55, 63, 69, 73, 75, 75, 73, 69, 63, 55, 45, 36]
     assert sum(counts) == 915
 
 
 def digits_of_channels(images: np.ndarray, root: Path) -> np.ndarray:
-    """(N, 3): which digit each channel of (N, 3, 28, 28) shows, by finding it byte for byte in MNIST."""
+    """Return (N, 3): the digit of each channel of (N, 3, 28, 28), found by its bytes in MNIST."""
     known = {}
     for split in ("train", "t10k"):
         pixels, digits = mnist.read(root, split)
@@ -75,13 +75,13 @@ def digits_of_channels(images: np.ndarray, root: Path) -> np.ndarray:
 
 
 @pytest.mark.real_data
-def test_built_sets_follow_the_rules(real_data: Path) -> None:
+def test_built_sets_follow_the_published_rules(real_data: Path) -> None:
     train, valid, test = (addnist.build(real_data, split) for split in ("train", "valid", "test"))
     assert [len(part.labels) for part in (train, valid, test)] == [45_000, 15_000, 10_000]
     assert (np.bincount(np.concatenate([train.labels, valid.labels])) == 3_000).all()
     assert (np.bincount(test.labels) == 500).all()
-    everything = {image.tobytes() for part in (train, valid, test) for image in part.images}
-    assert len(everything) == 70_000  # no image occurs twice
+    distinct_images = {image.tobytes() for part in (train, valid, test) for image in part.images}
+    assert len(distinct_images) == 70_000  # no image occurs twice
     digits = digits_of_channels(test.images[:300], real_data)
     assert (digits.sum(1) - 1 == test.labels[:300]).all()
     again = addnist.build(real_data, "test")
@@ -89,7 +89,7 @@ def test_built_sets_follow_the_rules(real_data: Path) -> None:
 
 
 @pytest.mark.real_data
-def test_published_sample_means_what_we_think(real_data: Path) -> None:
+def test_published_sample_has_the_labels_of_its_digits(real_data: Path) -> None:
     path = os.environ.get("BENCH_ADDNIST_SAMPLE")
     if not path:
         pytest.skip("needs a sample of the published AddNIST in $BENCH_ADDNIST_SAMPLE")
@@ -100,7 +100,7 @@ def test_published_sample_means_what_we_think(real_data: Path) -> None:
         assert (digits.sum(1) - 1 == sample[f"{split}_labels"]).all()
 
 
-def test_published_arrays_are_inverted_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_published_arrays_are_denormalised_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(addnist.IMAGES, "valid", 50)
     folder = tmp_path / addnist.FOLDER
     folder.mkdir()
@@ -108,10 +108,10 @@ def test_published_arrays_are_inverted_exactly(tmp_path: Path, monkeypatch: pyte
     normalised = ((images / np.float32(255) - np.float32(0.1307)) / np.float32(0.3081)).astype(np.float32)
     np.save(folder / "valid_x.npy", normalised)
     np.save(folder / "valid_y.npy", np.arange(50) % 20)
-    found = addnist.read_published(tmp_path, "valid")
-    assert np.array_equal(found.images, images) and found.labels.tolist() == [i % 20 for i in range(50)]
-    for wrong in (np.arange(50), np.full(50, -1), np.zeros(50)):  # a class too many, none, no integers
-        np.save(folder / "valid_y.npy", wrong)
+    data = addnist.read_published(tmp_path, "valid")
+    assert np.array_equal(data.images, images) and data.labels.tolist() == [i % 20 for i in range(50)]
+    for invalid in (np.arange(50), np.full(50, -1), np.zeros(50)):  # too many classes, negative, not integers
+        np.save(folder / "valid_y.npy", invalid)
         with pytest.raises(DataError, match=r"valid_y.npy: labels must be integers from 0 to 19"):
             addnist.read_published(tmp_path, "valid")
     np.save(folder / "valid_y.npy", np.arange(50) % 20)

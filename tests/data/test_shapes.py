@@ -1,4 +1,4 @@
-"""The drawn data sets: deterministic, balanced, and neither trivial nor hopeless."""
+"""The drawn data sets: deterministic, balanced, and neither trivial nor unlearnable."""
 
 import hashlib
 from pathlib import Path
@@ -15,15 +15,15 @@ from bench.errors import DataError
 from bench.job.loading import load_submission
 
 
-def test_names() -> None:
+def test_name_gives_classes_and_size() -> None:
     assert shapes.parse_name("shapes100") == shapes.ShapesName(100, 32)
     assert shapes.parse_name("shapes20x28") == shapes.ShapesName(20, 28)
-    for bad in ("shapes", "shapes1", "shapes101", "shapes10x8", "shapes10x", "cifar"):
-        with pytest.raises(DataError, match=repr(bad)):
-            shapes.parse_name(bad)
+    for invalid in ("shapes", "shapes1", "shapes101", "shapes10x8", "shapes10x", "cifar"):
+        with pytest.raises(DataError, match=repr(invalid)):
+            shapes.parse_name(invalid)
 
 
-def test_deterministic_balanced_and_without_repeats() -> None:
+def test_images_are_deterministic_balanced_and_distinct() -> None:
     first, again = (shapes.draw(20, 28, "train", 15) for _ in range(2))
     assert np.array_equal(first.images, again.images) and np.array_equal(first.labels, again.labels)
     assert first.images.shape == (300, 3, 28, 28)
@@ -33,7 +33,7 @@ def test_deterministic_balanced_and_without_repeats() -> None:
     assert not np.array_equal(shapes.draw(20, 28, "train", 15, seed=1).images, first.images)
 
 
-def test_a_class_looks_the_same_in_any_number_of_classes() -> None:
+def test_images_of_a_class_do_not_depend_on_the_number_of_classes() -> None:
     few, many = shapes.draw(4, 32, "train", 3), shapes.draw(6, 32, "train", 3)
     for label in range(4):
         images = [sorted(image.tobytes() for image in data.images[data.labels == label]) for data in (few, many)]
@@ -41,7 +41,7 @@ def test_a_class_looks_the_same_in_any_number_of_classes() -> None:
 
 
 def test_all_hundred_classes_differ() -> None:
-    # Drawn without variation of any kind but the class, no two classes give the same picture.
+    # Drawn from the same random numbers, no two classes give the same image.
     plain = [
         hashlib.sha256(
             shapes._draw_class(label, 32, 1, np.random.Generator(np.random.PCG64(0))).tobytes()
@@ -52,7 +52,7 @@ def test_all_hundred_classes_differ() -> None:
 
 
 @pytest.mark.parametrize(("classes", "size"), [(100, 32), (20, 28)])
-def test_a_linear_classifier_stays_under_a_quarter(classes: int, size: int) -> None:
+def test_linear_classifier_is_below_25_percent_accuracy(classes: int, size: int) -> None:
     per_class = 6000 // classes
     train, test = (
         shapes.draw(classes, size, "train", per_class),
@@ -64,7 +64,7 @@ def test_a_linear_classifier_stays_under_a_quarter(classes: int, size: int) -> N
 
 
 @pytest.mark.slow
-def test_a_small_network_passes_four_fifths() -> None:
+def test_small_network_is_above_80_percent_accuracy() -> None:
     # se_dsconv's network without its augmentation: 84,194 parameters, 1,500 steps of 128.
     train, test = (shapes.draw(100, 32, part, count) for part, count in (("train", 200), ("test", 40)))
     images, labels = torch.from_numpy(train.images), torch.from_numpy(train.labels)

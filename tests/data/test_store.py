@@ -1,4 +1,4 @@
-"""Parts, fallbacks and what is said of data that is not there."""
+"""Splits, the data root, the cache, and messages about absent data."""
 
 from pathlib import Path
 
@@ -23,20 +23,20 @@ def test_root_is_the_option_then_the_variable_then_the_cache(monkeypatch: pytest
     assert store.data_root(None) == cache
 
 
-def test_parts_of_a_drawn_set(cache: Path, tmp_path: Path) -> None:
-    parts = {
+def test_splits_of_a_drawn_set_are_disjoint_and_complete(cache: Path, tmp_path: Path) -> None:
+    splits = {
         part: store.load("shapes4x16", part, tmp_path) for part in ("train", "validation", "train+validation")
     }
-    assert [len(data.labels) for data in parts.values()] == [720, 80, 800]
-    assert (np.bincount(parts["validation"].labels) == 20).all()
-    whole = {image.tobytes() for image in parts["train+validation"].images}
-    apart = [image.tobytes() for part in ("train", "validation") for image in parts[part].images]
-    assert len(apart) == len(set(apart)) and set(apart) == whole
+    assert [len(data.labels) for data in splits.values()] == [720, 80, 800]
+    assert (np.bincount(splits["validation"].labels) == 20).all()
+    union = {image.tobytes() for image in splits["train+validation"].images}
+    separate = [image.tobytes() for part in ("train", "validation") for image in splits[part].images]
+    assert len(separate) == len(set(separate)) and set(separate) == union
     test = store.load("shapes4x16", "test", tmp_path)
-    assert len(test.labels) == 160 and not whole & {image.tobytes() for image in test.images}
+    assert len(test.labels) == 160 and not union & {image.tobytes() for image in test.images}
 
 
-def test_a_broken_cache_is_drawn_anew(cache: Path, tmp_path: Path) -> None:
+def test_damaged_cache_is_drawn_again(cache: Path, tmp_path: Path) -> None:
     first = store.load("shapes4x16", "test", tmp_path)
     (cached,) = cache.iterdir()
     cached.write_bytes(cached.read_bytes()[:1000])
@@ -53,28 +53,28 @@ def test_absent_data_says_how_to_get_it(tmp_path: Path) -> None:
 
 
 def test_training_never_opens_the_test_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+    opened: list[str] = []
 
     def read(root: Path, split: str) -> None:
-        asked.append(split)
+        opened.append(split)
         raise DataError("stop here")
 
     monkeypatch.setattr(cifar100, "read", read)
     for part in ("train", "validation", "train+validation", "test"):
         with pytest.raises(DataError):
             store.load("cifar100", part, tmp_path)  # type: ignore[arg-type]
-    assert asked == ["train", "train", "train", "test"]
+    assert opened == ["train", "train", "train", "test"]
 
 
 @pytest.mark.real_data
-def test_what_is_known_of_cifar100(real_data: Path) -> None:
+def test_verification_of_cifar100_reports_its_duplicates(real_data: Path) -> None:
     findings = {finding.text for finding in verify.verify_dataset("cifar100", real_data)}
     assert any("50,000 images, 49,986 distinct, 100 classes" in text for text in findings)
     assert any("10,000 images, 9,998 distinct, 100 classes" in text for text in findings)
     assert "10 test images occur byte for byte in train" in findings
 
 
-def test_a_damaged_set_is_found(tmp_path: Path) -> None:
+def test_damaged_data_set_fails_verification(tmp_path: Path) -> None:
     (tmp_path / cifar100.FOLDER).mkdir()
     for part in ("train", "test"):
         (tmp_path / cifar100.FOLDER / part).write_bytes(b"short")
@@ -82,7 +82,7 @@ def test_a_damaged_set_is_found(tmp_path: Path) -> None:
     assert not finding.ok and "5 bytes with md5" in finding.text
 
 
-def test_the_files_that_a_set_is_read_from(tmp_path: Path) -> None:
+def test_files_of_lists_the_files_of_a_data_set(tmp_path: Path) -> None:
     (tmp_path / "cifar-100-python").mkdir()
     for name in ("train", "test", "meta"):
         (tmp_path / "cifar-100-python" / name).touch()

@@ -1,4 +1,4 @@
-"""Whatever is typed: an exit code of the project's and one line, never a traceback."""
+"""Fuzzing of command lines: any arguments give a documented exit code and never a traceback."""
 
 import sys
 from pathlib import Path
@@ -25,14 +25,14 @@ COMMANDS = (
     "new",
     "data",
 )
-KNOWN = (
+VALID_ARGUMENTS = (
     "--table", "markdown", "latex", "csv", "json", "--sort", "-score", "score", "--columns",
     "nll,config.batch_size", "--against", "paper", "--track", "cifar100-classification", "--baseline",
     "--fail-on", "params:0", "--strict", "accuracy:-1pp", "--check", "--no-site", "curves", "pareto",
-    "wide", "wide/deep", "se_net/base/seed1", "--price", "macs", "--values", "loss", "--profile", "quick",
+    "wide", "wide/deep", "se_net/base/seed1", "--cost", "macs", "--values", "loss", "--profile", "quick",
     "list", "--task", "generation", "--help", "--benchmarks",
 )  # fmt: skip
-WORDS = st.sampled_from(KNOWN) | st.text(max_size=12).filter(lambda text: "\0" not in text)
+ARGUMENTS = st.sampled_from(VALID_ARGUMENTS) | st.text(max_size=12).filter(lambda text: "\0" not in text)
 
 
 @pytest.fixture(scope="module")
@@ -43,26 +43,26 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
-@given(command=st.sampled_from(COMMANDS), words=st.lists(WORDS, max_size=5))
-def test_any_words(
+@given(command=st.sampled_from(COMMANDS), arguments=st.lists(ARGUMENTS, max_size=5))
+def test_any_arguments_end_with_a_known_exit_code(
     results: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     command: str,
-    words: list[str],
+    arguments: list[str],
 ) -> None:
     folder = tmp_path / "here"
     folder.mkdir(exist_ok=True)
     monkeypatch.chdir(folder)
-    place = [] if command in ("papers", "new", "data") else ["--results", str(results)]
+    results_option = [] if command in ("papers", "new", "data") else ["--results", str(results)]
     if command == "leaderboard":
-        place += ["--no-site"]
-    monkeypatch.setattr(sys, "argv", ["bench", command, *words, *place])
-    with pytest.raises(SystemExit) as ended:
+        results_option += ["--no-site"]
+    monkeypatch.setattr(sys, "argv", ["bench", command, *arguments, *results_option])
+    with pytest.raises(SystemExit) as raised:
         main()
-    assert ended.value.code in CODES
-    shown = capsys.readouterr()
-    assert "Traceback" not in shown.err
-    if ended.value.code == ExitCode.USAGE:
-        assert shown.err.strip()
+    assert raised.value.code in CODES
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.err
+    if raised.value.code == ExitCode.USAGE:
+        assert printed.err.strip()

@@ -1,4 +1,4 @@
-"""Whatever a file holds: a named error of the project's, or what it says; never another exception."""
+"""Fuzzing of files: any content is read or raises one of capbench's errors, never another exception."""
 
 import gzip
 import json
@@ -28,11 +28,11 @@ from bench.report.compare import comparison_text
 from bench.report.leaderboard import leaderboard_markdown
 from bench.report.records.aggregate import Row, summarize
 from bench.report.regression.benchmarks import read_benchmarks
-from tests.fuzz.changing import PLAIN, changed, sealed
+from tests.fuzz.mutations import PLAIN, mutated, with_valid_checksum
 from tests.making import TRACK
 from tests.report.making_records import make_record
 
-FEW = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 MANIFEST = yaml.safe_load((REPOSITORY / "submissions" / "dcgan_002" / "submission.yaml").read_text())
 RECORD = with_checksum(make_record("net", claims={"params": 84_194, "top1_accuracy": {"mean": 0.5}})).model_dump(
     mode="json"
@@ -42,9 +42,9 @@ CERTIFICATE = with_checksum(make_certificate(make_record("net"), Row((make_recor
 )
 
 
-@FEW
-@given(content=changed(MANIFEST) | PLAIN)
-def test_manifests(tmp_path: Path, content: Any) -> None:
+@SETTINGS
+@given(content=mutated(MANIFEST) | PLAIN)
+def test_mutated_manifest_is_read_or_refused(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "submission.yaml"
     path.write_text(yaml.safe_dump(content))
     try:
@@ -58,9 +58,9 @@ def test_manifests(tmp_path: Path, content: Any) -> None:
     assert json_problem(manifest.declared()) is None
 
 
-@FEW
+@SETTINGS
 @given(content=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-def test_yaml_that_is_none(tmp_path: Path, content: bytes) -> None:
+def test_random_bytes_are_not_a_manifest_or_track(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "any.yaml"
     path.write_bytes(content)
     for read in (load_manifest, load_tracks):
@@ -68,9 +68,9 @@ def test_yaml_that_is_none(tmp_path: Path, content: bytes) -> None:
             read(path)
 
 
-@FEW
-@given(content=changed(yaml.safe_load(TRACK)) | PLAIN)
-def test_tracks(tmp_path: Path, content: Any) -> None:
+@SETTINGS
+@given(content=mutated(yaml.safe_load(TRACK)) | PLAIN)
+def test_mutated_track_is_read_or_refused(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "track.yaml"
     path.write_text(yaml.safe_dump(content))
     try:
@@ -80,37 +80,37 @@ def test_tracks(tmp_path: Path, content: Any) -> None:
         assert str(path) in str(error) and "\n" not in str(error)
 
 
-@FEW
-@given(content=changed(RECORD) | PLAIN)
-def test_altered_records_are_refused(content: Any) -> None:
+@SETTINGS
+@given(content=mutated(RECORD) | PLAIN)
+def test_mutated_record_is_refused(content: Any) -> None:
     if content != RECORD:
         with pytest.raises(ResultsError):
             parse_record(json.dumps(content), "record.json")
 
 
-@FEW
-@given(content=changed(RECORD))
-def test_a_strange_but_sealed_record_is_refused_or_shown(content: Any) -> None:
-    """Another version of the harness, or a person with too much time, may have sealed it."""
+@SETTINGS
+@given(content=mutated(RECORD))
+def test_mutated_record_with_valid_checksum_is_refused_or_shown(content: Any) -> None:
+    """Another version of the harness, or a person, may have written it with a valid checksum."""
     try:
-        rows = summarize([parse_record(json.dumps(sealed(content)), "record.json")])
-        comparison_text(rows, table="github")
-        comparison_text(rows, table="csv")
+        rows = summarize([parse_record(json.dumps(with_valid_checksum(content)), "record.json")])
+        comparison_text(rows, table_format="github")
+        comparison_text(rows, table_format="csv")
         leaderboard_markdown(rows)
     except BenchError:
         pass
 
 
-@FEW
+@SETTINGS
 @given(text=st.text(max_size=300) | st.just("[" * 100_000))
-def test_records_that_are_none(text: str) -> None:
+def test_random_text_is_not_a_record(text: str) -> None:
     with pytest.raises(ResultsError):
         parse_record(text, "record.json")
 
 
-@FEW
-@given(content=changed(CERTIFICATE) | PLAIN)
-def test_certificates_and_benchmarks(tmp_path: Path, content: Any) -> None:
+@SETTINGS
+@given(content=mutated(CERTIFICATE) | PLAIN)
+def test_mutated_certificate_or_benchmark_is_read_or_refused(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "file.json"
     path.write_text(json.dumps(content))
     for read in (read_certificate, read_benchmarks):
@@ -120,12 +120,12 @@ def test_certificates_and_benchmarks(tmp_path: Path, content: Any) -> None:
             assert str(path) in str(error)
 
 
-@FEW
+@SETTINGS
 @given(
     content=st.binary(max_size=64)
     | st.tuples(st.sampled_from((b"\0\0\x08\x01", b"\0\0\x08\x03")), st.binary(max_size=64)).map(b"".join)
 )
-def test_idx_files(content: bytes) -> None:
+def test_random_idx_file_is_read_or_refused(content: bytes) -> None:
     try:
         array = parse_idx(content)
         assert array.nbytes == len(content) - 4 - 4 * array.ndim
@@ -134,42 +134,42 @@ def test_idx_files(content: bytes) -> None:
 
 
 def _damaged(draw: st.DrawFn, content: bytes) -> bytes:
-    at = draw(st.integers(0, len(content) - 1))
-    return content[:at] + draw(st.binary(max_size=4)) + content[at + draw(st.integers(0, 4)) :]
+    offset = draw(st.integers(0, len(content) - 1))
+    return content[:offset] + draw(st.binary(max_size=4)) + content[offset + draw(st.integers(0, 4)) :]
 
 
 DAMAGED = st.composite(_damaged)
 
 
-class _Evil:
-    """A pickle that would run a program."""
+class _Malicious:
+    """An object whose pickle calls ``exec``."""
 
     def __reduce__(self) -> Any:
         return (exec, ("raise SystemExit('it ran')",))
 
 
-@FEW
+@SETTINGS
 @given(
     content=st.binary(max_size=100)
     | DAMAGED(pickle.dumps({b"data": [1, 2], b"fine_labels": [0]}))
-    | DAMAGED(pickle.dumps(_Evil()))
+    | DAMAGED(pickle.dumps(_Malicious()))
 )
-def test_pickles_run_nothing(content: bytes) -> None:
+def test_damaged_pickles_execute_nothing(content: bytes) -> None:
     try:
         assert isinstance(read_pickle(content), dict)
     except ValueError as error:
         assert str(error)
 
 
-def test_a_pickle_that_would_run_a_program() -> None:
+def test_pickle_that_calls_a_function_is_refused() -> None:
     with pytest.raises(ValueError, match=r"names builtins\.exec"):
-        read_pickle(pickle.dumps(_Evil()))
+        read_pickle(pickle.dumps(_Malicious()))
     with pytest.raises(ValueError, match="not a pickle"):
         read_pickle(gzip.compress(b"x"))
 
 
 @pytest.mark.parametrize(
-    ("part", "field", "value"),
+    ("section", "field", "value"),
     [
         ("identity", "submission", ""),
         ("identity", "submission", "../../x"),
@@ -182,10 +182,12 @@ def test_a_pickle_that_would_run_a_program() -> None:
         ("environment", "threads", "4"),
     ],
 )
-def test_a_certificate_that_no_run_could_have(tmp_path: Path, part: str, field: str, value: Any) -> None:
-    """It is refused when it is read, not after a training."""
+def test_certificate_with_impossible_fields_is_refused(
+    tmp_path: Path, section: str, field: str, value: Any
+) -> None:
+    """It is refused when it is read, before any training."""
     content = json.loads(json.dumps(CERTIFICATE))
-    content[part][field] = value
+    content[section][field] = value
     content["checksum"] = checksum_of(content)
     (tmp_path / "c.json").write_text(json.dumps(content))
     with pytest.raises(ResultsError, match="not a certificate that `bench certify` wrote"):

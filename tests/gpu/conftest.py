@@ -1,4 +1,4 @@
-"""What tests of a GPU run on."""
+"""The device of the GPU tests."""
 
 import os
 
@@ -8,7 +8,7 @@ import torch
 
 @pytest.fixture(scope="session")
 def gpu() -> str:
-    """A CUDA device. ``BENCH_TEST_GPU=cpu`` rehearses the tests where there is none."""
+    """Return the CUDA device; ``BENCH_TEST_GPU=cpu`` runs the tests on a CPU instead."""
     device = os.environ.get("BENCH_TEST_GPU", "cuda")
     if device != "cpu" and not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")

@@ -1,4 +1,4 @@
-"""What the tests of clusters share: a contest whose training is slow enough to be disturbed, and a look at it."""
+"""Helpers for the Ray and Slurm tests: a training slow enough to interrupt, its events and its records."""
 
 import contextlib
 import json
@@ -14,66 +14,66 @@ from bench.contract.records.files import read_record, record_paths
 from bench.contract.records.record import Record
 from tests.making import TRACK, USUAL, write_submission, write_track
 
-# Slow until a file says that what was to be disturbed has been: so long that all train at once meanwhile.
+# Steps 21 to 139 are slow until the file exists, so that all seeds train at once while a test interrupts them.
 SLOW = "import os, time; time.sleep(0.25 if 20 < step < 140 and not os.path.exists({go!r}) else 0)"
 
 
 @dataclass
 class Contest:
-    """What to run, and where."""
+    """A submission with its track, and the folder for results."""
 
     folder: Path
     submission: Path
     track: Path
     seeds: int
-    go: Path  # trainings go on without delay while it is there; in the submission's folder, which walls show
+    go: Path  # ends the delay of all trainings; in the submission's folder, which is visible in the sandbox
 
-    def arguments(self, place: str, *more: str) -> list[str]:
+    def arguments(self, results_name: str, *more: str) -> list[str]:
         options = ("--track", self.track, "--device", "cpu", "--seeds", self.seeds, "--profile", "quick")
-        results = self.folder / place
+        results = self.folder / results_name
         return [str(item) for item in (self.submission, *options, "--results", results, *more)]
 
 
-def found(results: Path) -> dict[int, Record]:
-    """Seed -> record; a seed that has two would be seen."""
+def records_by_seed(results: Path) -> dict[int, Record]:
+    """Return seed → record; fail if a seed has two records."""
     records = [read_record(path) for path in record_paths(results)]
     assert len({record.identity.seed for record in records}) == len(records)
     return {record.identity.seed: record for record in records}
 
 
-def in_training(said: list[dict[str, Any]]) -> set[int]:
-    """The seeds that were in the middle of their slow steps when something was last heard of them."""
-    last = {event["seed"]: event for event in said if event["event"] == "progress"}
+def in_training(received: list[dict[str, Any]]) -> set[int]:
+    """Return the seeds whose latest progress event is in the middle of the slow steps."""
+    last = {event["seed"]: event for event in received if event["event"] == "progress"}
     return {seed for seed, event in last.items() if event["phase"] == "train" and 30 < event["done"] < 140}
 
 
-def content(record: Record) -> dict[str, Any]:
-    """What has to be the same wherever it ran."""
-    plain = record.without_times()
-    for name in ("jobs_side_by_side", "sandbox"):  # a node has one core; forked phases have no walls
-        del plain["environment"][name]
-    return plain
+def comparable_content(record: Record) -> dict[str, Any]:
+    """Return the record's content that must not depend on the machine or executor."""
+    content = record.without_times()
+    for name in ("jobs_side_by_side", "sandbox"):  # a node has one core; forked phases have no sandbox
+        del content["environment"][name]
+    return content
 
 
 def start(arguments: list[str]) -> "subprocess.Popen[str]":
-    """``bench run`` with a checkpoint five times a second."""
+    """Start ``bench run`` with a checkpoint every 0.2 s."""
     environment = {**os.environ, **USUAL, "BENCH_CHECKPOINT_SECONDS": "0.2"}
     command = [sys.executable, "-m", "bench", "run", *arguments]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
 
 
 def events(process: "subprocess.Popen[str]") -> Iterator[list[dict[str, Any]]]:
-    """What the command has said so far, again after each line of it."""
+    """Yield the list of all events so far after each new event of the command."""
     assert process.stderr is not None
-    said: list[dict[str, Any]] = []
+    received: list[dict[str, Any]] = []
     for line in process.stderr:
         with contextlib.suppress(ValueError):
-            said.append(json.loads(line))
-            yield said
+            received.append(json.loads(line))
+            yield received
 
 
 def make_contest(folder: Path, seeds: int) -> Contest:
-    """One submission on a track of 150 steps."""
+    """Write one slow submission on a track of 150 steps."""
     track = write_track(folder, TRACK.replace("steps: 12", "steps: 150"))
     go = folder / "honest" / "go"
     submission = write_submission(folder, "honest", {"loss": SLOW.format(go=str(go))})

@@ -1,4 +1,4 @@
-"""Seeds, and how many runs and verifications go on at once."""
+"""The configuration of `bench run`: seeds, parallel runs, memory limits and option checks."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,51 +28,51 @@ def config(profile: str = "quick", jobs: int = 1, **options: Any) -> RunConfig:
         ("0-1,9", [0, 1, 9]),
     ],
 )
-def test_seeds(text: str | None, seeds: list[int]) -> None:
+def test_seed_lists_are_parsed(text: str | None, seeds: list[int]) -> None:
     assert parse_seeds(text, 3) == seeds
 
 
 @pytest.mark.parametrize("text", ["", "0", "a", "1,1", "3-", "-3", "4-2", "1.5", "99999"])
-def test_bad_seeds(text: str) -> None:
+def test_invalid_seed_lists_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--seeds"):
         parse_seeds(text, 3)
 
 
-def test_the_last_runs_share_the_cores_instead_of_leaving_one_idle() -> None:
+def test_last_runs_use_all_cores_unless_jobs_is_fixed() -> None:
     shared, fixed = (config(jobs=2, jobs_chosen=chosen) for chosen in (True, False))
-    assert [shared.jobs_at_once(left) for left in (7, 4, 3, 2, 1)] == [2, 2, 3, 2, 1]
-    assert [fixed.jobs_at_once(left) for left in (7, 4, 3, 2, 1)] == [2, 2, 2, 2, 2]
+    assert [shared.jobs_at_once(remaining) for remaining in (7, 4, 3, 2, 1)] == [2, 2, 3, 2, 1]
+    assert [fixed.jobs_at_once(remaining) for remaining in (7, 4, 3, 2, 1)] == [2, 2, 2, 2, 2]
     assert shared.memory_per_run == default_memory(3)
     assert fixed.memory_per_run == default_memory(2)
 
 
-def test_speeds_that_are_reported_take_longer_and_on_a_cpu_are_measured_alone() -> None:
+def test_official_speeds_are_measured_longer_and_on_a_cpu_one_at_a_time() -> None:
     official, quick = config("official", jobs=8), config("quick", jobs=8)
     assert official.measures_speed_alone and not quick.measures_speed_alone
-    assert not config("official", jobs=8, executor="slurm").measures_speed_alone  # each on a machine of its own
-    assert not replace(official, device="cuda").measures_speed_alone  # which is lent by the minute
+    assert not config("official", jobs=8, executor="slurm").measures_speed_alone  # separate machines
+    assert not replace(official, device="cuda").measures_speed_alone  # GPU time is paid per minute
     assert replace(quick, device="cuda", speeds="alone").measures_speed_alone
-    assert not replace(official, speeds="beside").measures_speed_alone
+    assert not replace(official, speeds="shared").measures_speed_alone
     assert official.speed_measurement > quick.speed_measurement
 
 
-def test_memory_is_limited_where_it_is_known_what_a_run_takes() -> None:
+def test_memory_limit_is_a_share_of_ram_on_a_cpu_and_absent_on_a_gpu() -> None:
     on_cpu, on_gpu = config(jobs=2), replace(config(jobs=2), device="cuda")
     assert on_cpu.memory_per_run == default_memory(2)
     assert on_gpu.memory_per_run is None  # CUDA reserves more than it uses
-    beyond = 10 * default_memory(1)  # what is said wins, even over what the machine shows
-    assert replace(on_gpu, memory_bytes=beyond).memory_per_run == beyond
-    assert replace(on_cpu, memory_bytes=beyond).memory_per_run == beyond
+    explicit = 10 * default_memory(1)  # an explicit limit wins, even above the machine's RAM
+    assert replace(on_gpu, memory_bytes=explicit).memory_per_run == explicit
+    assert replace(on_cpu, memory_bytes=explicit).memory_per_run == explicit
 
 
-def test_jobs_and_threads_are_chosen_where_they_are_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jobs_and_threads_are_chosen_unless_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.harness.planning.devices.usable_cores", lambda: 8)
-    asked = RunConfig(device="cpu")
-    chosen = asked.with_parallelism(3)
+    default = RunConfig(device="cpu")
+    chosen = default.with_parallelism(3)
     assert (chosen.jobs, chosen.threads, chosen.jobs_chosen) == (3, 2, True)
-    given = replace(asked, jobs=2, threads=1).with_parallelism(3)
-    assert (given.jobs, given.threads, given.jobs_chosen) == (2, 1, False)
-    remote = replace(asked, executor="ray").with_parallelism(3, remote_slots=16)
+    explicit = replace(default, jobs=2, threads=1).with_parallelism(3)
+    assert (explicit.jobs, explicit.threads, explicit.jobs_chosen) == (2, 1, False)
+    remote = replace(default, executor="ray").with_parallelism(3, remote_slots=16)
     assert (remote.jobs, remote.threads, remote.jobs_chosen) == (16, 1, False)
 
 
@@ -86,14 +86,14 @@ def test_jobs_and_threads_are_chosen_where_they_are_not_given(monkeypatch: pytes
         ({"sandbox": "jail"}, "--sandbox 'jail'"),
     ],
 )
-def test_options_are_checked_when_a_configuration_is_resolved(options: dict[str, Any], message: str) -> None:
+def test_invalid_options_are_refused_when_resolved(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         RunConfig(**{"device": "cpu", **options}).resolved()
 
 
-def test_what_is_resolved_names_device_and_sandbox() -> None:
-    resolved = RunConfig(device="cpu", sandbox="none", track_file=Path("cifar100-open")).resolved()
-    assert (resolved.device, resolved.sandbox, resolved.track_file) == ("cpu", "none", None)
+def test_resolved_configuration_has_device_and_sandbox() -> None:
+    resolved = RunConfig(device="cpu", sandbox="none", track=Path("cifar100-open")).resolved()
+    assert (resolved.device, resolved.sandbox, resolved.track) == ("cpu", "none", None)
     assert resolved.confinement == NO_SANDBOX
     remote = RunConfig(executor="ray", sandbox="bwrap").resolved(remote_device="cuda")
-    assert (remote.device, remote.sandbox) == ("cuda", "none")  # each node has its own
+    assert (remote.device, remote.sandbox) == ("cuda", "none")  # each node chooses its own

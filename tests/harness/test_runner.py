@@ -1,7 +1,8 @@
-"""What happens before any run starts, and what the runner measures while one goes on."""
+"""The runner: checks before any run, the order and number of parallel phases, and measurements during runs."""
 
 import io
 import itertools
+import json
 import subprocess
 import sys
 import threading
@@ -29,103 +30,142 @@ from bench.harness.executors.process_tree import count_running_phases
 from bench.harness.executors.sandbox import NO_SANDBOX
 from bench.harness.planning.planner import make_plan
 from bench.harness.progress.json_lines import JsonLines
-from bench.harness.runner import Runner, check_writable
+from bench.harness.results.recording import check_writable
+from bench.harness.runner import Runner
 from bench.harness.submissions.discovery import discover
+from bench.locks import locked
 from bench.measure.machine.environment import capture_environment
 from tests.making import write_submission, write_track
 from tests.warm import warm_phases
 
 
-def test_commands_that_start_together_do_not_disturb_each_other(tmp_path: Path) -> None:
+def test_concurrent_write_checks_do_not_interfere(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
-        for done in [pool.submit(check_writable, tmp_path) for _ in range(400)]:
-            done.result()
+        for future in [pool.submit(check_writable, tmp_path) for _ in range(400)]:
+            future.result()
     assert list((tmp_path / "runs").iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_unwritable_results_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file")
     with pytest.raises(ResultsError, match=r"results: cannot be written .*; choose another --results"):
         check_writable(tmp_path / "results")
 
 
-class Phases:
-    """An executor whose phases do nothing, and that remembers in which order they began, and how many at once.
+class FakeExecutor:
+    """An executor whose phases do nothing; it records their order and their largest number at once.
 
-    ``hold`` keeps back what it names until ``free`` is begun.
+    The phase named ``hold`` does not end until the phase named ``free`` has started.
     """
 
     def __init__(self, hold: str = "", free: str = "") -> None:
-        self.now = self.most = 0
+        self.running = self.most = 0
         self.hold, self.free = hold, free
-        self.begun: list[str] = []
+        self.started: list[str] = []
         self.change = threading.Condition()
 
     def run(self, request: JobRequest, on_progress: OnProgress, stop: threading.Event) -> JobResult:
         spec, phase = request.spec, request.phases[0]
         name = f"{phase} {spec.submission}" + ("" if phase == "verify" else f" {spec.seed}")
         with self.change:
-            self.begun.append(name)
-            self.now += 1
-            self.most = max(self.most, self.now)
+            self.started.append(name)
+            self.running += 1
+            self.most = max(self.most, self.running)
             self.change.notify_all()
             if name == self.hold:
-                assert self.change.wait_for(lambda: self.free in self.begun, timeout=60)
+                assert self.change.wait_for(lambda: self.free in self.started, timeout=60)
             elif self.most == 1:
-                self.change.wait_for(lambda: self.most > 1, timeout=0.2)  # for company
-            self.now -= 1
+                self.change.wait_for(lambda: self.most > 1, timeout=0.2)  # time for a second phase to start
+            self.running -= 1
         if phase != "verify":
             return JobResult(Failure(status="error", reason="nothing was trained"), {}, 1, NO_SANDBOX)
-        found = Verification(config={}, cost=None, problems=[], environment={}, training_steps_per_s=RATE)
-        write_bytes(spec.work / "verify" / REPORT["verify"], found.model_dump_json().encode())
+        verification = Verification(config={}, cost=None, problems=[], environment={}, training_steps_per_s=RATE)
+        write_bytes(spec.work / "verify" / REPORT["verify"], verification.model_dump_json().encode())
         return JobResult(None, {}, 1, NO_SANDBOX, concurrent_phases=3)
 
     def tick(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no resources are held."""
 
 
 RATE = Throughput(median_per_s=1e3, iqr_per_s=0, blocks=10, calls_per_block=1, items_per_call=1, dtype="float32")
 
 
-def runner_of(folder: Path, phases: Phases, **options: Any) -> Runner:
-    """Of two submissions, ``one`` and ``two``, of two seeds each, on two places."""
-    found, _ = discover(
+def runner_of(folder: Path, fake_executor: FakeExecutor, **options: Any) -> Runner:
+    """Return a runner for two submissions, ``one`` and ``two``, with two seeds each and two parallel jobs."""
+    sources, _ = discover(
         [write_submission(folder, name) for name in ("one", "two")], load_tracks(write_track(folder))
     )
-    given = {"profile": "quick", "seeds": "2", "device": "cpu", "jobs": 2, **options}
-    plan = make_plan(found, RunConfig(results=folder / "results", data_root=folder, **given))
+    settings = {"profile": "quick", "seeds": "2", "device": "cpu", "jobs": 2, **options}
+    plan = make_plan(sources, RunConfig(results=folder / "results", data_root=folder, **settings))
     assert not plan.problems and len(plan.entries) == 2
-    return Runner(plan, JsonLines(io.StringIO()), phases)
+    return Runner(plan, JsonLines(io.StringIO()), fake_executor)
 
 
-def test_a_run_begins_as_soon_as_its_submission_is_verified(tmp_path: Path) -> None:
-    """The other one's verification ends only once all runs of the first have begun: nobody waits for it."""
-    executor = Phases(hold="verify two", free="train one 1")
+def test_run_starts_as_soon_as_its_submission_is_verified(tmp_path: Path) -> None:
+    """The verification of ``two`` ends only after all runs of ``one`` have started: they do not wait for it."""
+    executor = FakeExecutor(hold="verify two", free="train one 1")
     runner = runner_of(tmp_path, executor)
     runner.run()
-    assert sorted(executor.begun[:2]) == ["verify one", "verify two"]
-    assert executor.begun[2:4] == ["train one 0", "train one 1"]
-    assert sorted(executor.begun[4:]) == ["train two 0", "train two 1"]
+    assert sorted(executor.started[:2]) == ["verify one", "verify two"]
+    assert executor.started[2:4] == ["train one 0", "train one 1"]
+    assert sorted(executor.started[4:]) == ["train two 0", "train two 1"]
     assert executor.most == 2
 
 
-def test_runs_begin_in_the_order_of_the_plan_whichever_was_verified_first(tmp_path: Path) -> None:
-    executor = Phases()
+class FailingExecutor(FakeExecutor):
+    """An executor that cannot verify ``one``, for example because the disk is full."""
+
+    def run(self, request: JobRequest, on_progress: OnProgress, stop: threading.Event) -> JobResult:
+        if (request.phases, request.spec.submission) == (("verify",), "one"):
+            raise OSError(28, "No space left on device")
+        return super().run(request, on_progress, stop)
+
+
+@pytest.mark.parametrize("speeds", ["alone", "shared"])
+def test_error_of_one_verification_does_not_stop_the_others(speeds: str, tmp_path: Path) -> None:
+    executor = FailingExecutor()
+    runner = runner_of(tmp_path, executor, speeds=speeds)
+    stream = io.StringIO()
+    runner.display = JsonLines(stream)
+    runner.run()
+    assert executor.started[0] == "verify two" and sorted(executor.started[1:]) == ["train two 0", "train two 1"]
+    events = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [e["text"] for e in events if e["event"] == "message"] == ["✗ one: [Errno 28] No space left on device"]
+    assert [event["runs"] for event in events if event["event"] == "estimate"] == [4]  # two of them cannot start
+    assert runner.exit_code == ExitCode.RUN_FAILED
+
+
+def test_waiting_for_a_lock_ends_when_the_command_is_stopped(tmp_path: Path) -> None:
+    runner = runner_of(tmp_path, FakeExecutor())
+    job = runner.plan.jobs[0]
+    with locked(job.lock), ThreadPoolExecutor(2) as pool:
+        waiting = pool.submit(runner._wait_and_run, job), pool.submit(runner._score_real_images, job)
+        runner.stop.set()
+        for future in waiting:
+            future.result()  # before the lock is released
+    assert runner.executor.started == []  # type: ignore[attr-defined]
+    assert runner.exit_code == ExitCode.OK
+
+
+def test_runs_start_in_plan_order_whatever_the_order_of_verification(tmp_path: Path) -> None:
+    executor = FakeExecutor()
     runner = runner_of(tmp_path, executor)
     (first, one), (second, two) = enumerate(runner.plan.entries)
-    waiting = [*runner._verify_to_run(second, two), *runner._verify_to_run(first, one)]
+    for entry in (two, one):
+        runner._verify(entry, record_failure=True)
+    waiting = [*runner._runs_of(second, two), *runner._runs_of(first, one)]
     for work in sorted(waiting, key=lambda work: work.rank):
         work.do()
-    assert executor.begun[2:] == ["train one 0", "train one 1", "train two 0", "train two 1"]
+    assert executor.started[2:] == ["train one 0", "train one 1", "train two 0", "train two 1"]
 
 
-def test_all_is_verified_before_anything_runs_on_one_place(tmp_path: Path) -> None:
-    executor = Phases()
+def test_one_job_verifies_all_submissions_before_any_run(tmp_path: Path) -> None:
+    executor = FakeExecutor()
     runner_of(tmp_path, executor, jobs=1).run()
-    assert executor.begun == [
+    assert executor.started == [
         "verify one",
         "verify two",
         "train one 0",
@@ -140,62 +180,59 @@ def test_all_is_verified_before_anything_runs_on_one_place(tmp_path: Path) -> No
     [
         ({"profile": "official"}, 1),
         ({"profile": "official", "executor": "slurm"}, 2),
-        ({"profile": "official", "speeds": "beside"}, 2),
+        ({"profile": "official", "speeds": "shared"}, 2),
         ({"speeds": "alone"}, 1),
         ({}, 2),
     ],
 )
-def test_speeds_are_measured_alone_where_that_is_wanted(
+def test_verifications_run_one_at_a_time_if_speeds_are_measured_alone(
     options: dict[str, Any], most: int, tmp_path: Path
 ) -> None:
-    executor = Phases()
+    executor = FakeExecutor()
     runner_of(tmp_path, executor, **options).verify()
-    assert executor.most == most and sorted(executor.begun) == ["verify one", "verify two"]
+    assert executor.most == most and sorted(executor.started) == ["verify one", "verify two"]
 
 
-def test_alone_means_without_runs_too(tmp_path: Path) -> None:
-    executor = Phases()
+def test_runs_wait_until_speeds_are_measured_alone(tmp_path: Path) -> None:
+    executor = FakeExecutor()
     runner_of(tmp_path, executor, speeds="alone").run()
-    assert executor.begun[:2] == ["verify one", "verify two"] and executor.most == 2
+    assert executor.started[:2] == ["verify one", "verify two"] and executor.most == 2
 
 
-def test_speeds_say_how_many_shared_the_machine(tmp_path: Path) -> None:
-    runner = runner_of(tmp_path, Phases())
+def test_speed_records_the_number_of_concurrent_runs(tmp_path: Path) -> None:
+    runner = runner_of(tmp_path, FakeExecutor())
     runner.verify()
     for entry in runner.plan.entries:
-        assert entry.verification is not None and entry.verification.training_steps_per_s is not None
-        assert entry.verification.training_steps_per_s.concurrent_runs == 3
-        assert entry.verification.training_steps_per_s.noisy
+        speed = runner.state.verifications[entry].training_steps_per_s
+        assert speed is not None and speed.concurrent_runs == 3 and speed.noisy
 
 
 @pytest.mark.parametrize(("busy", "most"), [(1.0, 1), (0.4, 3), (0.05, 4)])
-def test_on_a_gpu_as_many_runs_go_on_as_keep_it_busy(busy: float, most: int, tmp_path: Path) -> None:
-    runner = runner_of(tmp_path, Phases(), jobs=4)
+def test_number_of_runs_on_a_gpu_follows_its_load(busy: float, most: int, tmp_path: Path) -> None:
+    runner = runner_of(tmp_path, FakeExecutor(), jobs=4)
     runner.plan = replace(runner.plan, config=replace(runner.plan.config, device="cuda", jobs_chosen=True))
     load = GpuLoad(busy=busy, memory_bytes=2**30)
     for entry in runner.plan.entries:
-        entry.verification = Verification(
+        runner.state.verifications[entry] = Verification(
             config={}, cost=None, problems=[], environment={"device_memory_bytes": 2**36}, load=load
         )
     assert runner._slots(4) == most
-    assert runner_of(tmp_path / "fixed", Phases(), jobs=4)._slots(4) == 4
+    assert runner_of(tmp_path / "fixed", FakeExecutor(), jobs=4)._slots(4) == 4
 
 
-def test_the_machine_is_looked_at_once_a_command_and_not_once_a_phase(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
+def test_machine_is_inspected_once_per_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
     monkeypatch.setattr(
-        "bench.measure.machine.environment.git", lambda folder, *words: asked.append(words[0]) or b""
+        "bench.measure.machine.environment.git", lambda folder, *words: calls.append(words[0]) or b""
     )
-    monkeypatch.setattr("bench.measure.machine.environment._driver", lambda: asked.append("driver") or "580.1")
-    executor = LocalExecutor("cuda", 1)  # whose phases, with this, ask nobody
-    assert asked == ["status", "rev-parse", "driver"]
-    given: list[JobSpec] = []
+    monkeypatch.setattr("bench.measure.machine.environment._driver", lambda: calls.append("driver") or "580.1")
+    executor = LocalExecutor("cuda", 1)  # inspects the machine for all its phases
+    assert calls == ["status", "rev-parse", "driver"]
+    specs: list[JobSpec] = []
     monkeypatch.setattr(
-        "bench.harness.executors.executor.run_phase", lambda spec, *others: given.append(spec) or FAILED
+        "bench.harness.executors.executor.run_phase", lambda spec, *others: specs.append(spec) or FAILED
     )
-    spec = runner_of(tmp_path, Phases()).plan.jobs()[0]
+    spec = runner_of(tmp_path, FakeExecutor()).plan.jobs[0]
     executor.run(
         JobRequest(
             spec.spec(RunConfig(profile="quick", device="cpu", results=tmp_path, data_root=tmp_path)),
@@ -205,34 +242,41 @@ def test_the_machine_is_looked_at_once_a_command_and_not_once_a_phase(
         print,
         threading.Event(),
     )
-    assert given[0].machine == executor.environment
-    found = capture_environment("cpu", given[0].machine)
-    assert len(asked) == 3
-    assert found["driver"] == "580.1" and found["threads"] >= 1 and found["repository"] is not None
+    assert specs[0].machine == executor.environment
+    environment = capture_environment("cpu", specs[0].machine)
+    assert len(calls) == 3
+    assert (
+        environment["driver"] == "580.1" and environment["threads"] >= 1 and environment["repository"] is not None
+    )
 
 
 FAILED = Failure(status="error", reason="nothing was done")
 
 
-def test_others_on_the_machine_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Phases of whatever command, once each: what a sandbox wraps has the same words in its own command."""
-    words = ["-P", "-m", "bench.job.main", "train", str(tmp_path)]
-    phase = [sys.executable, "-c", "import time; time.sleep(60)", *words]
-    wrapper = ["/usr/bin/bwrap", "-c", "sleep 60; true", *words]
-    with subprocess.Popen(phase) as process, subprocess.Popen(wrapper, executable="/bin/bash") as wrapped:
-        ours, everything = (process.pid, wrapped.pid), psutil.process_iter
+def test_running_phases_are_counted_without_sandbox_wrappers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sandbox wrapper has the phase's arguments in its own command line, but is not a second phase."""
+    arguments = ["-P", "-m", "bench.job.main", "train", str(tmp_path)]
+    phase_command = [sys.executable, "-c", "import time; time.sleep(60)", *arguments]
+    wrapper_command = ["/usr/bin/bwrap", "-c", "sleep 60; true", *arguments]
+    with (
+        subprocess.Popen(phase_command) as phase,
+        subprocess.Popen(wrapper_command, executable="/bin/bash") as wrapper,
+    ):
+        ours, process_iter = (phase.pid, wrapper.pid), psutil.process_iter
         monkeypatch.setattr(
-            psutil, "process_iter", lambda names: (each for each in everything(names) if each.pid in ours)
+            psutil, "process_iter", lambda names: (item for item in process_iter(names) if item.pid in ours)
         )
         try:
             assert count_running_phases() == 1
         finally:
-            process.kill()
-            wrapped.kill()
+            phase.kill()
+            wrapper.kill()
 
 
 @pytest.mark.parametrize("joules", [7.0, None])
-def test_joules_are_what_the_device_used_while_it_trained(
+def test_training_joules_are_the_energy_between_start_and_end_of_training(
     joules: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     readings = itertools.count(100.0, 7.0)  # one before the train phase, one after it
@@ -251,7 +295,7 @@ def test_joules_are_what_the_device_used_while_it_trained(
         profile="quick",
         seeds="1",
         device="cpu",
-        track_file=write_track(tmp_path),
+        track=write_track(tmp_path),
         results=tmp_path / "results",
         jobs=2,
     )

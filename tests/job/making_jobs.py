@@ -1,4 +1,4 @@
-"""Job specifications for tests that run a phase in their own process."""
+"""Job specifications for tests that run a phase within the test process."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from tests.making import write_generator, write_generator_track, write_submissio
 def make_spec(
     folder: Path, name: str = "tiny_net", changes: dict[str, str] | None = None, **fields: Any
 ) -> JobSpec:
-    """A job of the tiny track on drawn images; ``fields`` replace those of the specification."""
+    """Return a job of the tiny track on drawn images; ``fields`` replace fields of the specification."""
     track = load_tracks(write_track(folder))["tiny"]
     train, test = (store.load("shapes4x16", part, folder) for part in ("train", "test"))
     work = folder / f"work-{name}"
@@ -47,7 +47,7 @@ def make_spec(
 
 
 def make_generator_spec(folder: Path, changes: dict[str, str] | None = None, **fields: Any) -> JobSpec:
-    """A job of a generator, 40 samples of 8 labels' worth of noise."""
+    """Return a job of the tiny generator, with 40 samples."""
     track = load_tracks(write_generator_track(folder))["tiny-generation"]
     spec = make_spec(folder)
     return spec.model_copy(

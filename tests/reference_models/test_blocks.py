@@ -21,17 +21,17 @@ def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def test_squeeze_excitation_equals_torchvisions() -> None:
+def test_squeeze_excitation_equals_torchvision() -> None:
     ours, theirs = SqueezeExcitation(32, reduction=4), torchvision.ops.SqueezeExcitation(32, 8)
-    for mine, other in ((ours.squeeze, theirs.fc1), (ours.excite, theirs.fc2)):
-        mine.weight.data = other.weight.data.flatten(1)
-        mine.bias.data = other.bias.data
+    for our_layer, their_layer in ((ours.squeeze, theirs.fc1), (ours.excite, theirs.fc2)):
+        our_layer.weight.data = their_layer.weight.data.flatten(1)
+        our_layer.bias.data = their_layer.bias.data
     x = torch.randn(4, 32, 7, 5)
     assert torch.allclose(ours(x), theirs(x), atol=1e-6)
 
 
 @pytest.mark.parametrize(("channels", "params"), [(32, 162), (64, 580), (128, 2_184), (256, 8_464)])
-def test_squeeze_excitation_count(channels: int, params: int) -> None:
+def test_squeeze_excitation_parameters_equal_the_closed_form(channels: int, params: int) -> None:
     assert count(SqueezeExcitation(channels)) == params == 2 * channels**2 // 16 + channels // 16 + channels
 
 
@@ -51,7 +51,7 @@ def test_depthwise_separable_is_a_full_convolution_of_low_rank(stride: int) -> N
     assert count(block) == 9 * 6 + 6 * 10
 
 
-def test_normalize_is_torchvisions() -> None:
+def test_normalize_equals_torchvision() -> None:
     images = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
     scaled = torchvision.transforms.functional.convert_image_dtype(images)
@@ -64,15 +64,13 @@ def test_normalize_is_torchvisions() -> None:
 
 @pytest.mark.parametrize("order", [torch.channels_last, torch.contiguous_format])
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64, torch.int64])
-def test_standardize_is_normalize_and_writes_to_nothing_that_it_is_given(
-    dtype: torch.dtype, order: torch.memory_format
-) -> None:
+def test_standardize_equals_normalize_and_keeps_its_input(dtype: torch.dtype, order: torch.memory_format) -> None:
     images = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
-    given = images.to(dtype, memory_format=order)
-    module, before = Standardize(mean, std), given.clone()
-    first, second = module(given), module(given)
-    assert torch.equal(first, second) and torch.equal(given, before) and first.dtype == torch.float32
+    inputs = images.to(dtype, memory_format=order)
+    module, before = Standardize(mean, std), inputs.clone()
+    first, second = module(inputs), module(inputs)
+    assert torch.equal(first, second) and torch.equal(inputs, before) and first.dtype == torch.float32
     assert torch.equal(first, Normalize(mean, std)(images))
     assert module.state_dict() == {} and count(module) == 0
 
@@ -95,9 +93,9 @@ def test_dcgan_counts_of_papers_002_and_003() -> None:
 def test_dcgan_shapes_ranges_and_initialisation() -> None:
     generator, discriminator = dcgan_init_(DCGANGenerator()), dcgan_init_(DCGANDiscriminator())
     images = generator(torch.randn(3, 100, 1, 1))
-    judged = discriminator(images)
+    scores = discriminator(images)
     assert images.shape == (3, 3, 32, 32) and images.abs().max() <= 1
-    assert judged.shape == (3,) and judged.min() >= 0 and judged.max() <= 1
+    assert scores.shape == (3,) and scores.min() >= 0 and scores.max() <= 1
     weights = torch.cat([m.weight.flatten() for m in generator.modules() if isinstance(m, nn.ConvTranspose2d)])
     assert weights.std().item() == pytest.approx(0.02, rel=0.02) and weights.mean().item() == pytest.approx(
         0, abs=1e-3

@@ -1,4 +1,4 @@
-"""Diffusion against its definition, step by step, and against cases where the best prediction is known."""
+"""Diffusion against its definition step by step, and in cases with a known best prediction."""
 
 import math
 
@@ -10,14 +10,14 @@ from reference_models import ancestral_sample, diffuse, signal_shares
 from reference_models.diffusion import cosine_betas, linear_betas
 
 
-def test_schedules_are_the_papers() -> None:
+def test_schedules_equal_those_of_the_papers() -> None:
     betas = linear_betas(1000)
     assert betas[0].item() == pytest.approx(1e-4) and betas[-1].item() == pytest.approx(0.02)
     product = 1.0
     for beta in betas.tolist():
         product *= 1 - beta
     assert signal_shares("linear", 1000)[-1].item() == pytest.approx(product, rel=1e-9)
-    # Nichol & Dhariwal's equation 17, by hand, half way.
+    # Nichol & Dhariwal's equation 17 by hand, at half of the steps.
     f = [math.cos((t / 1000 + 0.008) / 1.008 * math.pi / 2) ** 2 for t in (0, 500)]
     assert signal_shares("cosine", 1000)[499].item() == pytest.approx(f[1] / f[0], rel=1e-9)
     assert cosine_betas(1000).max() <= 0.999
@@ -42,7 +42,7 @@ def test_diffuse_equals_the_chain_of_single_steps() -> None:
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
 @pytest.mark.parametrize("steps", [None, 50, 1])
-def test_sampling_ends_on_the_only_image_there_is(schedule: str, steps: int | None) -> None:
+def test_sampling_ends_at_the_only_image_of_the_distribution(schedule: str, steps: int | None) -> None:
     shares, image = signal_shares(schedule, 1000), torch.tensor([0.3, -0.8]).view(1, 2, 1, 1)
 
     def predict(x: Tensor, time: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ def test_sampling_ends_on_the_only_image_there_is(schedule: str, steps: int | No
 
 @pytest.mark.parametrize("steps", [None, 250])
 def test_sampling_recovers_a_gaussian(steps: int | None) -> None:
-    """For images from N(0.5, 0.2²) the best prediction of the noise is linear in x and known."""
+    """For images from N(0.5, 0.2²), the best prediction of the noise is a known linear function of x."""
     shares, mean, std = signal_shares("linear", 1000), 0.5, 0.2
 
     def predict(x: Tensor, time: Tensor) -> Tensor:
@@ -70,11 +70,11 @@ def test_sampling_recovers_a_gaussian(steps: int | None) -> None:
     noise = torch.randn(20_000, 1, 1, 1, generator=generator)
     samples = ancestral_sample(predict, noise, shares, generator, steps=steps)
     assert samples.mean().item() == pytest.approx(mean, abs=0.01)
-    # The posterior's variance is the smaller of the paper's two choices; it narrows a spread a little.
+    # The posterior's variance is the smaller of the paper's two choices; it reduces the spread a little.
     assert std * 0.9 < samples.std().item() <= std * 1.03
 
 
-def test_visits_the_steps_asked_for_and_refuses_others() -> None:
+def test_sampling_visits_the_requested_steps_and_refuses_more() -> None:
     shares, seen = signal_shares("linear", 10), list[int]()
 
     def predict(x: Tensor, time: Tensor) -> Tensor:

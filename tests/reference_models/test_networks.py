@@ -1,4 +1,4 @@
-"""Whole networks: published counts, and torchvision's outputs where it has the same one."""
+"""Complete networks: published parameter counts, and outputs equal to torchvision's implementations."""
 
 import math
 
@@ -33,14 +33,14 @@ def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def take_weights(mine: nn.Module, theirs: nn.Module) -> None:
-    """Copy by position; names differ, and a shape that does not fit is an error."""
-    states = zip(mine.state_dict(), theirs.state_dict().values(), strict=True)
-    mine.load_state_dict(dict(states))
+def take_weights(ours: nn.Module, theirs: nn.Module) -> None:
+    """Copy weights by position: names may differ, shapes may not."""
+    states = zip(ours.state_dict(), theirs.state_dict().values(), strict=True)
+    ours.load_state_dict(dict(states))
 
 
 def scramble(module: nn.Module) -> nn.Module:
-    """Random running statistics and scales, so that a normalisation in the wrong place shows."""
+    """Randomise running statistics and scales, so that a misplaced normalisation changes the outputs."""
     for child in module.modules():
         if isinstance(child, nn.BatchNorm2d):
             for tensor in (child.weight.data, child.running_var, child.bias.data, child.running_mean):
@@ -49,19 +49,19 @@ def scramble(module: nn.Module) -> nn.Module:
 
 
 @pytest.mark.parametrize(("expansion", "stride", "out"), [(1, 1, 16), (6, 2, 24), (4, 1, 16)])
-def test_inverted_residual_equals_torchvisions(expansion: int, stride: int, out: int) -> None:
+def test_inverted_residual_equals_torchvision(expansion: int, stride: int, out: int) -> None:
     theirs = scramble(TorchvisionInvertedResidual(16, out, stride, expansion))
-    mine = InvertedResidual(16, out, expansion=expansion, stride=stride)
-    take_weights(mine, theirs)
+    ours = InvertedResidual(16, out, expansion=expansion, stride=stride)
+    take_weights(ours, theirs)
     x = torch.randn(3, 16, 9, 9)
-    assert torch.allclose(mine.eval()(x), theirs(x), atol=1e-5)
+    assert torch.allclose(ours.eval()(x), theirs(x), atol=1e-5)
 
 
 @pytest.mark.parametrize(
     ("width_in", "width_out", "expansion", "stride", "params"),
     [(16, 32, 4, 2, 6_016), (32, 32, 4, 1, 18_112), (32, 64, 8, 2, 60_800)],
 )
-def test_inverted_residual_counts_of_paper_002(
+def test_inverted_residual_has_the_parameters_of_paper_002(
     width_in: int, width_out: int, expansion: int, stride: int, params: int
 ) -> None:
     block = InvertedResidual(
@@ -71,54 +71,54 @@ def test_inverted_residual_counts_of_paper_002(
     assert block(torch.randn(2, width_in, 14, 14)).shape == (2, width_out, 14 // stride, 14 // stride)
 
 
-def test_mobilenet_v2_is_torchvisions() -> None:
+def test_mobilenet_v2_equals_torchvision() -> None:
     theirs = scramble(torchvision.models.mobilenet_v2())
-    mine = MobileNetV2()
-    take_weights(mine, theirs)
+    ours = MobileNetV2()
+    take_weights(ours, theirs)
     x = torch.randn(2, 3, 64, 64)
-    assert torch.allclose(mine.eval()(x), theirs(x), rtol=1e-3, atol=1e-3)
-    assert count(mine) == 3_504_872  # torchvision's documented num_params
+    assert torch.allclose(ours.eval()(x), theirs(x), rtol=1e-3, atol=1e-3)
+    assert count(ours) == 3_504_872  # torchvision's documented num_params
 
 
-def test_dense_layer_and_transition_equal_torchvisions() -> None:
+def test_dense_layer_and_transition_equal_torchvision() -> None:
     theirs: nn.Module = scramble(_DenseLayer(24, 12, 4, 0.0))
-    mine: nn.Module = DenseLayer(24, 12, bottleneck=48)
-    take_weights(mine, theirs)
+    ours: nn.Module = DenseLayer(24, 12, bottleneck=48)
+    take_weights(ours, theirs)
     x = torch.randn(2, 24, 8, 8)
-    assert torch.allclose(mine.eval()(x), torch.cat([x, theirs(x)], 1), atol=1e-5)
-    theirs, mine = scramble(_Transition(24, 12)), Transition(24, 12)
-    take_weights(mine, theirs)
-    assert torch.allclose(mine.eval()(x), theirs(x), atol=1e-5)
+    assert torch.allclose(ours.eval()(x), torch.cat([x, theirs(x)], 1), atol=1e-5)
+    theirs, ours = scramble(_Transition(24, 12)), Transition(24, 12)
+    take_weights(ours, theirs)
+    assert torch.allclose(ours.eval()(x), theirs(x), atol=1e-5)
 
 
-def test_densenet_counts() -> None:
+def test_densenet_parameters_equal_the_paper() -> None:
     assert count(DenseNet()) == 769_162  # DenseNet-BC (L = 100, k = 12): 0.8 M in table 2 of the paper
     theirs = torchvision.models.DenseNet(12, (16, 16, 16), 24, num_classes=10)
-    # torchvision's stem is 7×7 on 64 channels' worth of ImageNet, with a normalisation that CIFAR's lacks.
+    # torchvision's stem is a 7×7 convolution with a normalisation; CIFAR's is 3×3 without one.
     assert count(theirs) - count(DenseNet()) == (49 - 9) * 3 * 24 + 2 * 24
 
 
-def test_densenet_candidates_of_paper_003() -> None:
+def test_densenet_candidates_have_the_parameters_of_paper_003() -> None:
     a = DenseNet(growth=8, layers_per_block=5, blocks=4, stem=31, num_classes=100)
     b = DenseNet(growth=8, layers_per_block=5, blocks=4, stem=39, bottleneck=False, norm=False, num_classes=100)
     assert count(a) == count(b) == 99_735
     assert a(torch.randn(2, 3, 32, 32)).shape == b(torch.randn(2, 3, 32, 32)).shape == (2, 100)
 
 
-def test_resnet_block_equals_torchvisions_and_pads_where_it_grows() -> None:
-    theirs, mine = scramble(TorchvisionBasicBlock(16, 16)), BasicBlock(16, 16)
-    take_weights(mine, theirs)
+def test_resnet_block_equals_torchvision_and_pads_new_channels() -> None:
+    theirs, ours = scramble(TorchvisionBasicBlock(16, 16)), BasicBlock(16, 16)
+    take_weights(ours, theirs)
     x = torch.randn(2, 16, 8, 8)
-    assert torch.allclose(mine.eval()(x), theirs(x), atol=1e-5)
+    assert torch.allclose(ours.eval()(x), theirs(x), atol=1e-5)
     growing = BasicBlock(16, 32, stride=2).eval()
-    nn.init.zeros_(growing.layers[4].weight)  # the shortcut alone is left
+    nn.init.zeros_(growing.layers[4].weight)  # only the shortcut remains
     out = growing(x)
     assert torch.equal(out[:, 8:24], x[:, :, ::2, ::2].relu())
     assert out[:, :8].abs().max() == 0 and out[:, 24:].abs().max() == 0
 
 
 @pytest.mark.parametrize(("blocks", "params"), [(3, 269_722), (5, 464_154), (9, 853_018), (18, 1_727_962)])
-def test_cifar_resnet_counts(blocks: int, params: int) -> None:
+def test_cifar_resnet_parameters_equal_the_paper(blocks: int, params: int) -> None:
     # ResNet-20, 32, 56 and 110: 0.27, 0.46, 0.85 and 1.7 M in table 6 of the paper.
     assert count(CifarResNet(blocks_per_stage=blocks)) == params
 
@@ -141,13 +141,13 @@ def test_he_init_has_the_variance_of_the_paper() -> None:
         ("cnn8", 3_498_724),
     ],
 )
-def test_networks_of_paper_004(name: str, params: int) -> None:
+def test_networks_have_the_parameters_of_paper_004(name: str, params: int) -> None:
     network = getattr(lopez, name)()
     assert count(network) == params
     assert network(torch.randn(2, 3, 32, 32)).shape == (2, 100)
 
 
-def test_dcgan_at_64_pixels_has_the_counts_of_pytorchs_tutorial() -> None:
+def test_dcgan_at_64_pixels_has_the_parameters_of_the_torch_tutorial() -> None:
     generator = DCGANGenerator(100, (512, 256, 128, 64))
     discriminator = DCGANDiscriminator((64, 128, 256, 512))
     assert (count(generator), count(discriminator)) == (3_576_704, 2_765_568)
@@ -155,7 +155,7 @@ def test_dcgan_at_64_pixels_has_the_counts_of_pytorchs_tutorial() -> None:
     assert images.shape == (2, 3, 64, 64) and discriminator(images).shape == (2,)
 
 
-def test_convnext_unet_count_layer_by_layer() -> None:
+def test_convnext_unet_parameters_by_layer() -> None:
     unet = ConvNeXtUNet()
     assert {name: count(child) for name, child in unet.named_children()} == {
         "labels": 3_200,
@@ -176,34 +176,36 @@ def test_convnext_unet_count_layer_by_layer() -> None:
 def test_convnext_unet_uses_time_and_labels() -> None:
     unet = ConvNeXtUNet().eval()
     x, times, labels = torch.randn(2, 3, 32, 32), torch.tensor([3, 900]), torch.tensor([1, 99])
-    free = unet(x, times)
-    assert free.shape == x.shape
-    assert not torch.allclose(free, unet(x, times.flip(0)))
+    unconditional = unet(x, times)
+    assert unconditional.shape == x.shape
+    assert not torch.allclose(unconditional, unet(x, times.flip(0)))
     conditional = unet(x, times, labels)
     mixed = unet(x, times, labels, torch.tensor([True, False]))
-    assert torch.allclose(mixed[0], conditional[0], atol=1e-6) and torch.allclose(mixed[1], free[1], atol=1e-6)
-    assert not torch.allclose(conditional, free)
+    assert torch.allclose(mixed[0], conditional[0], atol=1e-6) and torch.allclose(
+        mixed[1], unconditional[1], atol=1e-6
+    )
+    assert not torch.allclose(conditional, unconditional)
 
 
 def test_attention_equals_torchs_multihead_attention() -> None:
-    mine = SelfAttention2d(16, heads=2, head_width=8)
+    ours = SelfAttention2d(16, heads=2, head_width=8)
     theirs = nn.MultiheadAttention(16, 2, bias=True, batch_first=True)
-    theirs.in_proj_weight.data = mine.to_qkv.weight.data.flatten(1)
+    theirs.in_proj_weight.data = ours.to_qkv.weight.data.flatten(1)
     theirs.in_proj_bias.data.zero_()
     theirs.out_proj.weight.data, theirs.out_proj.bias.data = (
-        mine.to_out.weight.data.flatten(1),
-        mine.to_out.bias.data,  # type: ignore[union-attr]
+        ours.to_out.weight.data.flatten(1),
+        ours.to_out.bias.data,  # type: ignore[union-attr]
     )
     x = torch.randn(3, 16, 4, 5)
-    tokens = mine.norm(x).flatten(2).mT
+    tokens = ours.norm(x).flatten(2).mT
     expected = x + theirs(tokens, tokens, tokens)[0].mT.unflatten(2, (4, 5))
-    assert torch.allclose(mine(x), expected, atol=1e-5)
+    assert torch.allclose(ours(x), expected, atol=1e-5)
 
 
-def test_convnext_block_adds_time_a_channel_and_its_input() -> None:
+def test_convnext_block_without_its_last_layer_is_the_identity() -> None:
     block = ConvNeXtBlock(4, 4, time_width=6)
     for parameter in block.layers[4].parameters():
-        nn.init.zeros_(parameter)  # nothing but the shortcut is left
+        nn.init.zeros_(parameter)  # only the shortcut remains
     x = torch.randn(2, 4, 8, 8)
     assert torch.equal(block(x, torch.randn(2, 6)), x)
     assert count(ConvNeXtBlock(32, 32, time_width=None)) == 6_944

@@ -1,4 +1,4 @@
-"""The committed records, and no others, for whoever ran something here since has more; and the notes on them."""
+"""The committed records, without those of later runs in this working tree; and the notes on them."""
 
 import subprocess
 
@@ -10,7 +10,7 @@ from bench.files import REPOSITORY
 
 
 def committed_records(folder: str) -> list[Record]:
-    """Those below a folder of the repository; outside a git checkout the test is skipped, visibly."""
+    """Return the committed records below ``folder`` of the repository; skip the test outside of a git checkout."""
     listed = subprocess.run(
         ["git", "-C", REPOSITORY, "ls-files", folder], capture_output=True, text=True, check=False
     )
@@ -20,5 +20,5 @@ def committed_records(folder: str) -> list[Record]:
 
 
 def notes_of(submission: str) -> str:
-    """A submission's manifest as one line, for finding what its notes quote."""
+    """Return a submission's manifest as one line, to search for the values that its notes quote."""
     return " ".join((REPOSITORY / "submissions" / submission / "submission.yaml").read_text().split())

@@ -1,4 +1,4 @@
-"""Records of a whole contest: two tracks, two profiles, a tie, a loser, a failure, a variant, and real images."""
+"""Records of a small leaderboard: two tracks and profiles, a tie, a failed run, a variant, and real images."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ CLEAN = AsPublished(mode="train", batch_size=64, best_seed=True, resize="clean",
 def generator(
     name: str, seed: int, fid: float | None, *, profile: str = "official", published: AsPublished | None = CLEAN
 ) -> Record:
-    """A run of a generator with made-up figures; without ``fid`` one that was not measured."""
+    """Return a run of a generator with made-up metrics; without ``fid``, one whose metrics were not measured."""
     protocol = protocol_of(TRACK, profile, "cifar100")
     samples = protocol.samples
     record = make_record(name, seed, claims={"fid": {"mean": 44.46, "protocol": "as-published"}})
@@ -52,27 +52,27 @@ def real_images(fid: float) -> Record:
 
 
 def contest() -> list[Record]:
-    """All of them."""
-    made = [
+    """Return all records."""
+    records = [
         make_record("se_net", seed, value, claims=CLAIMS)
         for seed, value in enumerate((0.45, 0.47, 0.46, 0.45, 0.47))
     ]
-    made += [make_record("wide", seed, value) for seed, value in enumerate((0.46, 0.45, 0.475, 0.455, 0.47))]
-    made += [
+    records += [make_record("wide", seed, value) for seed, value in enumerate((0.46, 0.45, 0.475, 0.455, 0.47))]
+    records += [
         make_record("narrow", seed, value, params=40_000)
         for seed, value in enumerate((0.30, 0.31, 0.32, 0.30, 0.32))
     ]
-    made += [make_record("moody", 0, 0.3), make_record("moody", 1, None)]
-    made += [
+    records += [make_record("moody", 0, 0.3), make_record("moody", 1, None)]
+    records += [
         make_record("wide", 0, 0.6, variant="deep", params=104_804),
         make_record("se_net", 0, 0.2, profile="quick"),
     ]
-    made += [generator("gan", seed, 60.0 + seed) for seed in range(3)]
-    return [*made, generator("ddpm", 0, 50.0), real_images(5.25)]
+    records += [generator("gan", seed, 60.0 + seed) for seed in range(3)]
+    return [*records, generator("ddpm", 0, 50.0), real_images(5.25)]
 
 
 def write_contest(results: Path, records: list[Record]) -> None:
-    """Write them as runs would have, with pictures beside those of generators."""
+    """Write the records as runs would, with the pictures of generators."""
     for record in records:
         path = record_path(results, record.identity, record.protocol)
         write_record(path, record)

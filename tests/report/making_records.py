@@ -1,4 +1,4 @@
-"""Records as a run would write them, for tests of what reads records."""
+"""Records as a run would write them, for tests of code that reads records."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from bench.contract.tracks import load_tracks, protocol_of
 
 
 def training_of(steps: int, params: int) -> Training:
-    """As if it had taken so many steps on all of CIFAR-100."""
+    """Return a training of ``steps`` steps on all of CIFAR-100."""
     curves = Curves(steps=[steps // 2, steps], values={"loss": [3.0, 2.0]})
     return Training(
         steps=steps,
@@ -44,7 +44,7 @@ def make_record(
     reason: str = "",
     background_load: float | None = None,
 ) -> Record:
-    """One run; without an accuracy it is one that failed."""
+    """Return the record of a run; without an accuracy, of a failed run."""
     protocol = protocol_of(load_tracks()["cifar100-classification"], profile, "cifar100")
     rate = Throughput(
         median_per_s=4000.0 + seed,
@@ -55,7 +55,7 @@ def make_record(
         dtype="float32",
         background_load=background_load,
     )
-    finished: dict[str, Any] = {
+    outcome: dict[str, Any] = {
         "status": "error",
         "reason": reason or "OSError: 5",
         "unranked_because": ["failed: error"],
@@ -69,7 +69,7 @@ def make_record(
             batch_independent=True,
         )
         unranked = [] if profile == "official" else [f"profile {profile}"]
-        finished = {
+        outcome = {
             "status": "ok",
             "training": training,
             "evaluation": evaluation,
@@ -126,5 +126,5 @@ def make_record(
             training_seconds=800.0 + params / 1000,
             inference_images_per_s=rate,
         ),
-        **finished,
+        **outcome,
     )

@@ -1,4 +1,4 @@
-"""A certificate says what the record says, and nothing that cannot be repeated gets one."""
+"""A certificate has the values of its record, and a run that cannot be repeated gets none."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def results(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_it_says(results: Path) -> None:
+def test_certificate_has_command_metrics_and_spread(results: Path) -> None:
     path = certify(results, official_path(results), None)
     certificate = read_certificate(path)
     assert path.parent == results / "certificates"
@@ -35,7 +35,7 @@ def official_path(results: Path) -> str:
     return str(record_path(results, record.identity, record.protocol))
 
 
-def test_an_altered_certificate_is_refused(results: Path) -> None:
+def test_altered_certificate_is_refused(results: Path) -> None:
     path = certify(results, official_path(results), results / "mine.json")
     content = json.loads(path.read_text())
     content["metrics"]["top1_accuracy"] = 0.9
@@ -53,7 +53,7 @@ def test_an_altered_certificate_is_refused(results: Path) -> None:
         ('{"kind": "capbench reproduction certificate", "schema_version": 1}', "field `record` is missing"),
     ],
 )
-def test_what_is_no_certificate(tmp_path: Path, text: str, message: str) -> None:
+def test_invalid_certificate_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "c.json").write_text(text)
     with pytest.raises(ResultsError, match=message):
         read_certificate(tmp_path / "c.json")
@@ -61,7 +61,7 @@ def test_what_is_no_certificate(tmp_path: Path, text: str, message: str) -> None
         read_certificate(tmp_path / "absent.json")
 
 
-def test_what_cannot_be_certified(results: Path) -> None:
+def test_failed_or_ambiguous_record_is_not_certified(results: Path) -> None:
     with pytest.raises(UsageError, match=r"moody/base seed 1: failed \(error\)"):
         certify(results, "moody/base/seed1", None)
     real = real_images(5.25).model_copy(update={"training": None})

@@ -1,4 +1,4 @@
-"""What trackers are given is what the records hold, read back through each tracker's own library."""
+"""Exports to trackers: the values read back by each tracker's library are those of the records."""
 
 import json
 import os
@@ -52,15 +52,15 @@ def records() -> list[Record]:
     return [make_record("net", 0, 0.5), make_record("net", 1, 0.625), make_record("net", 2, None)]
 
 
-def in_a_process(folder: Path, code: str) -> str:
-    """A tracker's library starts threads and warns; here it does so for itself."""
+def run_in_subprocess(folder: Path, code: str) -> str:
+    """Run code in a subprocess, because tracker libraries start threads and print warnings."""
     environment = {
         **os.environ,
         "WANDB_MODE": "offline",
         "TRACKIO_DIR": str(folder / "trackio"),
         "WANDB_DIR": str(folder),
     }
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
         cwd=folder,
         env=environment,
@@ -68,23 +68,23 @@ def in_a_process(folder: Path, code: str) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert completed.returncode == 0, completed.stderr
+    return completed.stdout
 
 
 def export(folder: Path, to: str, destination: str) -> str:
     code = "from pathlib import Path; from bench.report.export.command import export_command; "
-    return in_a_process(folder, code + f"export_command({to!r}, {destination!r}, Path('results'))").splitlines()[
-        -1
-    ]
+    return run_in_subprocess(
+        folder, code + f"export_command({to!r}, {destination!r}, Path('results'))"
+    ).splitlines()[-1]
 
 
 @pytest.mark.parametrize(("to", "destination"), [("tensorboard", "there"), ("mlflow", "sqlite:///there.db")])
-def test_curves_and_metrics_come_back(tmp_path: Path, results: Path, to: str, destination: str) -> None:
+def test_curves_and_metrics_round_trip(tmp_path: Path, results: Path, to: str, destination: str) -> None:
     assert export(tmp_path, to, destination) == f"3 runs exported to {to} {destination}, 0 were there already"
     assert export(tmp_path, to, destination) == f"0 runs exported to {to} {destination}, 3 were there already"
     code = f"from pathlib import Path{READERS[to]}\nprint(repr(runs))"
-    runs: dict[str, Any] = eval(in_a_process(tmp_path, code).splitlines()[-1])
+    runs: dict[str, Any] = eval(run_in_subprocess(tmp_path, code).splitlines()[-1])
     expected = {}
     for run in map(exported_run, records()):
         expected[run.name] = (
@@ -98,36 +98,36 @@ def test_curves_and_metrics_come_back(tmp_path: Path, results: Path, to: str, de
         assert list(runs[name][1]) == pytest.approx(final, rel=1e-6)
 
 
-def test_wandb_keeps_a_run_per_record_to_be_sent(tmp_path: Path, results: Path) -> None:
+def test_wandb_has_one_offline_run_per_record(tmp_path: Path, results: Path) -> None:
     assert export(tmp_path, "wandb", "there").startswith("3 runs exported")
     assert export(tmp_path, "wandb", "there").startswith("0 runs exported")
-    kept = {path.name.rpartition("-")[2]: path for path in (tmp_path / "wandb").glob("offline-run-*")}
-    checksums = {record.checksum for record in map(exported_run, written(results))}
-    assert set(kept) == {checksum[:32] for checksum in checksums}
-    for path in kept.values():
+    run_folders = {path.name.rpartition("-")[2]: path for path in (tmp_path / "wandb").glob("offline-run-*")}
+    checksums = {record.checksum for record in map(exported_run, read_records(results))}
+    assert set(run_folders) == {checksum[:32] for checksum in checksums}
+    for path in run_folders.values():
         content = b"".join(file.read_bytes() for file in path.glob("*.wandb"))
         assert b"config.batch_size" in content and b"net/base" in content
 
 
-def test_trackio_keeps_them_in_its_database(tmp_path: Path, results: Path) -> None:
+def test_trackio_database_has_the_records(tmp_path: Path, results: Path) -> None:
     assert export(tmp_path, "trackio", "there").startswith("3 runs exported")
     assert export(tmp_path, "trackio", "there").startswith("0 runs exported")
     (database,) = (tmp_path / "trackio").glob("there*.db")
     with sqlite3.connect(database) as connection:
         rows = connection.execute("select run_name, step, metrics from metrics").fetchall()
-    first = exported_run(written(results)[0])
-    own = [(step, metrics) for name, step, metrics in rows if name == f"{first.name}-{first.checksum[:8]}"]
-    assert {step for step, _ in own} == {step for step, _ in first.curves["loss"]}
-    assert any(json.loads(metrics).get("final/metrics.top1_accuracy") == 0.5 for _, metrics in own)
+    first = exported_run(read_records(results)[0])
+    logged = [(step, metrics) for name, step, metrics in rows if name == f"{first.name}-{first.checksum[:8]}"]
+    assert {step for step, _ in logged} == {step for step, _ in first.curves["loss"]}
+    assert any(json.loads(metrics).get("final/metrics.top1_accuracy") == 0.5 for _, metrics in logged)
 
 
-def written(results: Path) -> list[Record]:
+def read_records(results: Path) -> list[Record]:
     from bench.report.records.load import read_all
 
     return read_all(results)[0]
 
 
-def test_mistakes_are_named(tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_options_are_refused(tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match=r"--to 'excel': give tensorboard, trackio, wandb, mlflow"):
         export_command("excel", "there", results)
     with pytest.raises(NothingToDo):

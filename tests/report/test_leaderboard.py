@@ -1,4 +1,4 @@
-"""The ranking: official runs only, the same bytes from the same records, a gate on what is committed."""
+"""The leaderboard: official runs only, identical bytes from the same records, a check of committed files."""
 
 import json
 from pathlib import Path
@@ -22,15 +22,15 @@ def results(tmp_path: Path) -> Path:
     return tmp_path / "results"
 
 
-def make(results: Path, *, check: bool = False) -> ExitCode:
+def run_leaderboard(results: Path, *, check: bool = False) -> ExitCode:
     return leaderboard_command(results, results.parent / "submissions", check=check, site=False)
 
 
-def test_what_ranks_has_a_place_and_the_rest_stands_below() -> None:
+def test_eligible_rows_are_ranked_and_others_have_no_rank() -> None:
     tables = leaderboard_data(summarize(contest()))["tables"]
-    places = [(f"{row['submission']}/{row['variant']}", row["columns"]["place"]) for row in tables[0]["rows"]]
-    # moody lost a seed, wide/deep is over the cap and would have led.
-    assert places == [
+    ranks = [(f"{row['submission']}/{row['variant']}", row["columns"]["place"]) for row in tables[0]["rows"]]
+    # A seed of moody failed; wide/deep would lead but is over the cap.
+    assert ranks == [
         ("wide/base", 1),
         ("wide/deep", None),
         ("se_net/base", 2),
@@ -38,12 +38,12 @@ def test_what_ranks_has_a_place_and_the_rest_stands_below() -> None:
         ("moody/base", None),
     ]
     generators = [(row["submission"], row["columns"]["place"]) for row in tables[1]["rows"]]
-    # ddpm is better, but of a single seed.
+    # ddpm is better but has a single seed.
     assert generators == [("gan", 1), (REAL_IMAGES, None), ("ddpm", None)]
     assert all(table["protocol"]["profile"] == "official" for table in tables)
 
 
-def places(records: list[Record]) -> list[tuple[str, int | None]]:
+def ranks(records: list[Record]) -> list[tuple[str, int | None]]:
     (table,) = leaderboard_data(summarize(records))["tables"]
     return [(f"{row['submission']}/{row['variant']}", row["columns"]["place"]) for row in table["rows"]]
 
@@ -56,80 +56,83 @@ def runs(name: str, *accuracies: float, wanted: int | None = None, variant: str 
 FIVE = (0.50, 0.51, 0.49, 0.52, 0.48)
 
 
-def test_a_place_takes_all_seeds_that_the_profile_asks_for() -> None:
-    two = runs("lucky", 0.7, 0.72)
-    assert places([*runs("whole", *FIVE), *two]) == [("whole/base", 1), ("lucky/base", None)]
-    (row,) = summarize(two)
+def test_rank_requires_all_seeds_of_the_profile() -> None:
+    two_seeds = runs("lucky", 0.7, 0.72)
+    assert ranks([*runs("complete", *FIVE), *two_seeds]) == [("complete/base", 1), ("lucky/base", None)]
+    (row,) = summarize(two_seeds)
     assert row.status == "ok, 2 of 5 seeds" and row.seeds_missing == [2, 3, 4]
-    # Five seeds of which some others were left out are no five seeds either.
-    picked = [other(record, seed=3 * record.identity.seed) for record in runs("picked", *FIVE)]
-    assert places([*runs("whole", *FIVE), *picked])[1] == ("picked/base", None)
+    # Seeds 0, 3, 6, 9 and 12 are five seeds, but not the profile's five.
+    picked = [with_identity(record, seed=3 * record.identity.seed) for record in runs("picked", *FIVE)]
+    assert ranks([*runs("complete", *FIVE), *picked])[1] == ("picked/base", None)
     assert summarize(picked)[0].status == "ok, 2 of 5 seeds"
     gap = [
-        other(record, seed=record.identity.seed + (record.identity.seed > 4)) for record in runs("gap", *FIVE, 0.9)
+        with_identity(record, seed=record.identity.seed + (record.identity.seed > 4))
+        for record in runs("gap", *FIVE, 0.9)
     ]
     assert (summarize(gap)[0].status, summarize(gap)[0].seeds_missing) == ("ok, seeds skipped", [])
-    # A record does not decide how many its track asks for, but where the track is nobody's here.
-    assert places(runs("own", 0.5, wanted=1)) == [("own/base", None)]
-    own = [
+    # The number of seeds in a record is used only if its track is unknown here.
+    assert ranks(runs("own", 0.5, wanted=1)) == [("own/base", None)]
+    of_unknown_track = [
         record.model_copy(update={"protocol": record.protocol.model_copy(update={"track": "mine"})})
         for record in runs("own", 0.5, wanted=1)
     ]
-    assert places(own) == [("own/base", 1)]
+    assert ranks(of_unknown_track) == [("own/base", 1)]
 
 
-def other(record: Record, **identity: Any) -> Record:
+def with_identity(record: Record, **identity: Any) -> Record:
     return record.model_copy(update={"identity": record.identity.model_copy(update=identity)})
 
 
-def test_only_bases_take_places_and_variants_stand_below_theirs() -> None:
+def test_only_base_variants_are_ranked() -> None:
     better = runs("a", *(value + 0.2 for value in FIVE), variant="wide")
-    found = places([*runs("a", *FIVE), *better, *runs("b", *(value + 0.1 for value in FIVE))])
-    assert found == [("b/base", 1), ("a/base", 2), ("a/wide", None)]
+    ranked = ranks([*runs("a", *FIVE), *better, *runs("b", *(value + 0.1 for value in FIVE))])
+    assert ranked == [("b/base", 1), ("a/base", 2), ("a/wide", None)]
 
 
 def on_cuda(records: list[Record]) -> list[Record]:
-    return [other(record, device_type="cuda") for record in records]
+    return [with_identity(record, device_type="cuda") for record in records]
 
 
-def test_a_submission_has_one_place_by_the_worst_of_its_devices() -> None:
+def test_submission_has_one_rank_by_its_worst_device() -> None:
     honest, cheat = runs("honest", *FIVE), runs("cheat", *(value - 0.1 for value in FIVE))
-    lucky = [other(record, seed=7 + record.identity.seed) for record in on_cuda(runs("cheat", 0.7, 0.71))]
-    found = places([*honest, *cheat, *lucky])
-    assert found[0] == ("honest/base", 1) and sorted(found[1:], key=str) == [
+    lucky = [with_identity(record, seed=7 + record.identity.seed) for record in on_cuda(runs("cheat", 0.7, 0.71))]
+    ranked = ranks([*honest, *cheat, *lucky])
+    assert ranked[0] == ("honest/base", 1) and sorted(ranked[1:], key=str) == [
         ("cheat/base", 2),
         ("cheat/base", None),
     ]
-    whole = on_cuda(runs("cheat", *(value + 0.1 for value in FIVE)))
-    assert [place for name, place in places([*honest, *cheat, *whole]) if name == "honest/base"] == [1]
+    all_seeds = on_cuda(runs("cheat", *(value + 0.1 for value in FIVE)))
+    assert [rank for name, rank in ranks([*honest, *cheat, *all_seeds]) if name == "honest/base"] == [1]
 
 
-def test_what_each_record_holds_is_looked_at() -> None:
-    """Not that of the first, nor what a record says of its own rank."""
+def test_eligibility_is_checked_for_every_record() -> None:
+    """Neither the first record alone nor the eligibility that a record states is trusted."""
     honest = runs("honest", *FIVE)
 
-    def place_of(records: list[Record]) -> int | None:
-        return dict(places([*honest, *records]))["cheat/base"]
+    def rank_of_cheat(records: list[Record]) -> int | None:
+        return dict(ranks([*honest, *records]))["cheat/base"]
 
     cheat = runs("cheat", *(value + 0.1 for value in FIVE))
-    assert place_of(cheat) == 1
-    silent = [cheat[0]] + [
+    assert rank_of_cheat(cheat) == 1
+    without_accuracy = [cheat[0]] + [
         record.model_copy(update={"evaluation": record.evaluation.model_copy(update={"metrics": {"nll": 1.0}})})
         for record in cheat[1:]
         if record.evaluation
     ]
-    assert place_of(silent) is None
-    large = [make_record("cheat", record.identity.seed, 0.6, params=104_804) for record in cheat[1:]]
-    assert place_of([cheat[0], *large]) is None
-    stepped = [
+    assert rank_of_cheat(without_accuracy) is None
+    over_the_cap = [make_record("cheat", record.identity.seed, 0.6, params=104_804) for record in cheat[1:]]
+    assert rank_of_cheat([cheat[0], *over_the_cap]) is None
+    over_the_budget = [
         record.model_copy(update={"training": record.training.model_copy(update={"updates": {"sgd": 100_000}})})
         for record in cheat
         if record.training
     ]
-    assert place_of(stepped) is None and all(record.unranked_because == [] for record in stepped)
+    assert rank_of_cheat(over_the_budget) is None and all(
+        record.unranked_because == [] for record in over_the_budget
+    )
 
 
-def test_what_is_kept_off_the_ranking_takes_no_bold_either() -> None:
+def test_ineligible_rows_are_not_marked_as_best() -> None:
     cheat = [
         record.model_copy(update={"unranked_because": ["optimizer sgd took 100,000 steps, budget 10,000"]})
         for record in runs("cheat", *(value + 0.3 for value in FIVE))
@@ -142,32 +145,32 @@ def test_what_is_kept_off_the_ranking_takes_no_bold_either() -> None:
     }
 
 
-def test_a_large_seed_costs_nothing() -> None:
-    (row,) = summarize([other(make_record("a", 0, 0.5), seed=10**9)])
+def test_large_seed_number_does_not_cost_time() -> None:
+    (row,) = summarize([with_identity(make_record("a", 0, 0.5), seed=10**9)])
     assert row.status == "ok, 0 of 5 seeds"
 
 
-def test_a_tie_is_a_tie() -> None:
-    """The same sum of right answers in another order, whose means differ in the last bit."""
+def test_equal_means_share_a_rank() -> None:
+    """The same accuracies in another order, whose means differ in the last bit."""
     one, same, less = (0.1, 0.2, 0.3, 0.4, 0.5), (0.5, 0.4, 0.3, 0.1, 0.2), (0.1, 0.2, 0.3, 0.4, 0.499)
     records = [*runs("b", *one), *runs("a", *same), *runs("c", *less)]
-    assert places(records) == [("a/base", 1), ("b/base", 1), ("c/base", 3)]
+    assert ranks(records) == [("a/base", 1), ("b/base", 1), ("c/base", 3)]
     assert "| 1=     | a " in leaderboard_markdown(summarize(records))
 
 
-def test_two_test_sets_of_one_name_share_no_table() -> None:
-    elsewhere = [
+def test_different_test_sets_have_separate_tables() -> None:
+    other_test_set = [
         record.model_copy(
             update={"identity": record.identity.model_copy(update={"data_fingerprints": {"test": "0123456789"}})}
         )
         for record in runs("b", *FIVE)
     ]
-    text = leaderboard_markdown(summarize([*runs("a", *FIVE), *elsewhere]))
+    text = leaderboard_markdown(summarize([*runs("a", *FIVE), *other_test_set]))
     assert "cifar100 (test f), 10,000 steps" in text and "cifar100 (test 01234567), 10,000 steps" in text
     assert "cifar100 (test" not in leaderboard_markdown(summarize(runs("a", *FIVE)))
 
 
-def test_markdown_names_tracks_places_and_verdicts() -> None:
+def test_markdown_has_tracks_ranks_and_verdicts() -> None:
     text = leaderboard_markdown(summarize(contest()))
     assert "## CIFAR-100 classification, at most 100,000 parameters and 10,000 steps" in text
     assert "| 1      | wide " in text and "**46.20 ± 1.04 (n=5)**" in text
@@ -175,46 +178,46 @@ def test_markdown_names_tracks_places_and_verdicts() -> None:
     assert "quick" not in text
 
 
-def test_the_same_records_give_the_same_bytes(results: Path) -> None:
-    assert make(results) == ExitCode.OK
+def test_same_records_give_identical_files(results: Path) -> None:
+    assert run_leaderboard(results) == ExitCode.OK
     first = [(results / name).read_bytes() for name in (MARKDOWN, DATA)]
-    assert make(results) == ExitCode.OK
+    assert run_leaderboard(results) == ExitCode.OK
     assert first == [(results / name).read_bytes() for name in (MARKDOWN, DATA)]
-    assert make(results, check=True) == ExitCode.OK
+    assert run_leaderboard(results, check=True) == ExitCode.OK
 
 
-def test_check_names_what_is_stale_and_writes_nothing(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert make(results, check=True) == ExitCode.REGRESSION  # nothing is there yet
+def test_check_reports_stale_files_and_writes_nothing(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_leaderboard(results, check=True) == ExitCode.REGRESSION  # no file yet
     assert not (results / MARKDOWN).exists()
-    make(results)
+    run_leaderboard(results)
     quick = make_record("se_net", 1, 0.2, profile="quick")
     write_record(record_path(results, quick.identity, quick.protocol), quick)
-    assert make(results, check=True) == ExitCode.OK  # short runs are none of its business
+    assert run_leaderboard(results, check=True) == ExitCode.OK  # other profiles do not matter
     record = make_record("newcomer", 0, 0.7)
     write_record(record_path(results, record.identity, record.protocol), record)
     capsys.readouterr()
-    assert make(results, check=True) == ExitCode.REGRESSION
+    assert run_leaderboard(results, check=True) == ExitCode.REGRESSION
     assert "does not match the records; update it with `bench leaderboard`" in capsys.readouterr().err
     assert json.loads((results / DATA).read_text())["tables"][0]["rows"][0]["submission"] == "wide"
 
 
-def test_without_an_official_record(tmp_path: Path) -> None:
+def test_without_official_records_only_the_site_is_written(tmp_path: Path) -> None:
     quick = make_record("net", profile="quick")
     write_record(record_path(tmp_path, quick.identity, quick.protocol), quick)
     with pytest.raises(NothingToDo, match="no official record"):
-        make(tmp_path)
+        run_leaderboard(tmp_path)
     assert leaderboard_command(tmp_path, tmp_path, check=False, site=True) == ExitCode.OK
     assert (tmp_path / "site" / "index.html").is_file() and not (tmp_path / MARKDOWN).exists()
 
 
-def test_a_folder_that_cannot_be_written(results: Path) -> None:
+def test_unwritable_file_is_an_error(results: Path) -> None:
     (results / MARKDOWN).mkdir()
     with pytest.raises(ResultsError, match="cannot be written"):
-        make(results)
+        run_leaderboard(results)
 
 
-def test_a_damaged_record_is_named(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damaged_record_is_reported(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = next((results / "runs").rglob("seed0*.json"))
     path.write_text("{}")
-    assert make(results) == ExitCode.USAGE
+    assert run_leaderboard(results) == ExitCode.USAGE
     assert path.name in capsys.readouterr().err

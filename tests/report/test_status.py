@@ -1,4 +1,4 @@
-"""What the results folder says of every run, and a command that would go on from there."""
+"""The state of every run in a results folder, and the command that continues or repeats it."""
 
 import shlex
 from pathlib import Path
@@ -15,7 +15,8 @@ from bench.contract.searches import study_folder
 from bench.errors import ExitCode, NothingToDo, UsageError
 from bench.harness.submissions.discovery import submissions_of
 from bench.harness.submissions.scaffold import scaffold
-from bench.report.status import ResultsFolder, Run, StatusOptions, show_text, status_command, status_text
+from bench.report.show import show_text
+from bench.report.status import ResultsFolder, Run, StatusOptions, status_command, status_text
 from tests.making import bench, write_submission, write_track
 from tests.report.making_contest import generator, real_images
 from tests.report.making_records import make_record
@@ -28,105 +29,105 @@ def put(results: Path, *records: Record) -> Path:
     return path
 
 
-def found(results: Path) -> dict[str, Run]:
+def runs_by_name(results: Path) -> dict[str, Run]:
     return {f"{run.name} {run.seed}": run for run in ResultsFolder(StatusOptions(results)).runs()}
 
 
-def test_done_and_failed(tmp_path: Path) -> None:
+def test_failed_run_has_its_reason_and_a_retry_command(tmp_path: Path) -> None:
     put(tmp_path, *(make_record("net", seed) for seed in (0, 1)), make_record("net", 2, None, reason="OSError: 5"))
     put(tmp_path, make_record("net", 0, None, variant="wide", profile="quick"))
-    state = found(tmp_path)
-    assert (state["net 0"].state, state["net 0"].repair) == ("ok", "")
-    assert (state["net 2"].state, state["net 2"].reason) == ("error", "OSError: 5")
+    runs = runs_by_name(tmp_path)
+    assert (runs["net 0"].state, runs["net 0"].repair) == ("ok", "")
+    assert (runs["net 2"].state, runs["net 2"].reason) == ("error", "OSError: 5")
     where = f"--results {tmp_path}"
-    assert state["net 2"].repair == f"bench run submissions/net --profile official --seed 2 {where} --retry failed"
-    assert "submissions/net --variants wide --profile quick --seed 0 " in state["net/wide 0"].repair
-    text = status_text(list(found(tmp_path).values()))
+    assert runs["net 2"].repair == f"bench run submissions/net --profile official --seed 2 {where} --retry failed"
+    assert "submissions/net --variants wide --profile quick --seed 0 " in runs["net/wide 0"].repair
+    text = status_text(list(runs_by_name(tmp_path).values()))
     assert "✗ net official seed 2: error: OSError: 5" in text and "1 error" in text
     assert status_command(StatusOptions(tmp_path)) == ExitCode.RUN_FAILED
 
 
-def test_all_done(tmp_path: Path) -> None:
+def test_finished_runs_give_exit_code_0(tmp_path: Path) -> None:
     put(tmp_path, make_record("net", 0))
     assert status_command(StatusOptions(tmp_path)) == ExitCode.OK and "✗" not in status_text(
-        list(found(tmp_path).values())
+        list(runs_by_name(tmp_path).values())
     )
     with pytest.raises(NothingToDo, match="no runs"):
         status_command(StatusOptions(tmp_path / "elsewhere"))
 
 
-def begun(results: Path, folder: Path, *, track_file: Path | None = None, embedded: bool = False) -> Path:
-    """What an interrupted run of the submission in ``folder`` leaves; its work folder."""
-    found = submissions_of([folder], track_file)[0][0]
-    record = make_record(found.name, 3, profile="quick", source=found.source_hash)
-    identity = record.identity.model_copy(update={"steps": found.track.steps("quick", None)})
+def write_interrupted_run(
+    results: Path, folder: Path, *, track_file: Path | None = None, embedded: bool = False
+) -> Path:
+    """Write the files of an interrupted run of the submission in ``folder``; return its work folder."""
+    submission = submissions_of([folder], track_file)[0][0]
+    record = make_record(submission.name, 3, profile="quick", source=submission.source_hash)
+    identity = record.identity.model_copy(update={"steps": submission.track.steps("quick", None)})
     run = record_path(results, identity, record.protocol).with_suffix("")
-    name = record.protocol.track if track_file is None else found.track.name
-    place = run.parents[2].with_name(name) / run.relative_to(run.parents[2])
-    asked = Invocation(
+    name = record.protocol.track if track_file is None else submission.track.name
+    run_folder = run.parents[2].with_name(name) / run.relative_to(run.parents[2])
+    invocation = Invocation(
         identity=identity,
         profile="quick",
         track=name,
-        folder=found.folder,
+        folder=submission.folder,
         track_file=track_file,
         embedded=embedded,
     )
-    write_invocation(place, asked)
-    return place / WORK
+    write_invocation(run_folder, invocation)
+    return run_folder / WORK
 
 
-def test_running_and_interrupted(tmp_path: Path) -> None:
-    nothing = tmp_path / "runs" / "t" / "net" / "base" / "seed3-0123abcd" / "work"
-    nothing.mkdir(parents=True)
-    assert found(tmp_path)["net None"].state == "interrupted"  # killed before it could say anything
-    nothing.rmdir()
-    work = begun(tmp_path, scaffold("net", "classification", tmp_path / "own sub"))
-    repair = found(tmp_path)["net 3"].repair
+def test_locked_run_is_running_and_others_are_interrupted(tmp_path: Path) -> None:
+    empty_work = tmp_path / "runs" / "t" / "net" / "base" / "seed3-0123abcd" / "work"
+    empty_work.mkdir(parents=True)
+    assert runs_by_name(tmp_path)["net None"].state == "interrupted"  # killed before it wrote its invocation
+    empty_work.rmdir()
+    work = write_interrupted_run(tmp_path, scaffold("net", "classification", tmp_path / "own sub"))
+    repair = runs_by_name(tmp_path)["net 3"].repair
     assert shlex.split(repair) == [
         "bench", "run", str(tmp_path / "own sub" / "net"), "--profile", "quick", "--seed", "3",
         "--results", str(tmp_path),
     ]  # fmt: skip
     with FileLock(work.parent.with_suffix(".lock")):
-        running = found(tmp_path)["net 3"]
+        running = runs_by_name(tmp_path)["net 3"]
         assert (running.state, running.repair) == ("running", "")
         assert status_command(StatusOptions(tmp_path)) == ExitCode.OK
     work.parent.with_suffix(".lock").unlink(missing_ok=True)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    assert found(tmp_path)["net 3"].state == "interrupted"
-    assert before == {path: path.stat().st_mtime_ns for path in before}  # looking changes nothing
+    assert runs_by_name(tmp_path)["net 3"].state == "interrupted"
+    assert before == {path: path.stat().st_mtime_ns for path in before}  # reading the status changes no file
 
 
-def test_the_commands_name_what_the_runs_were_given(tmp_path: Path) -> None:
+def test_command_repeats_the_options_of_the_run(tmp_path: Path) -> None:
     track = write_track(tmp_path)
     submission = write_submission(tmp_path, "mine")
-    begun(tmp_path / "r", submission, track_file=track, embedded=True)
-    words = shlex.split(found(tmp_path / "r")["mine 3"].repair)
+    write_interrupted_run(tmp_path / "r", submission, track_file=track, embedded=True)
+    words = shlex.split(runs_by_name(tmp_path / "r")["mine 3"].repair)
     assert words[-5:] == ["--track", str(track), "--embedded", "--results", str(tmp_path / "r")]
     with pytest.raises(NothingToDo, match="no runs of cifar100-generation"):
         status_command(StatusOptions(tmp_path / "r", track=Path("cifar100-generation")))
 
 
-def test_a_run_of_code_that_was_edited_is_outdated_and_nothing_to_worry_about(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_run_of_edited_code_is_outdated_and_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     submission = scaffold("net", "classification", tmp_path / "submissions")
-    work = begun(tmp_path / "r", submission)
+    work = write_interrupted_run(tmp_path / "r", submission)
     with (submission / "model.py").open("a") as file:
         file.write("EDITED = True\n")
     (run,) = ResultsFolder(StatusOptions(tmp_path / "r")).runs()
     assert (run.state, run.repair) == ("outdated", shlex.join(["rm", "-r", str(work.parent)]))
-    put(tmp_path / "r", make_record("net", 1, None))  # failed, of other code too
-    looking = StatusOptions(tmp_path / "r", tmp_path / "submissions")
-    assert status_command(looking) == ExitCode.OK
-    shown = capsys.readouterr().out
-    assert "2 outdated" in shown or shown.count("outdated") >= 2
-    assert "✗" not in shown
-    # What finished is not to be cleared up, though something could not be measured then.
+    put(tmp_path / "r", make_record("net", 1, None))  # a failed run, also of older code
+    options = StatusOptions(tmp_path / "r", tmp_path / "submissions")
+    assert status_command(options) == ExitCode.OK
+    output = capsys.readouterr().out
+    assert "2 outdated" in output or output.count("outdated") >= 2
+    assert "✗" not in output
+    # A finished run is not outdated, even if a metric could not be measured.
     put(tmp_path / "r", make_record("net", 2).model_copy(update={"not_measured": {"x": "no weights"}}))
-    assert {run.seed: run.state for run in ResultsFolder(looking).runs()}[2] == "ok"
+    assert {run.seed: run.state for run in ResultsFolder(options).runs()}[2] == "ok"
 
 
-def test_no_record_can_put_a_command_into_what_is_to_be_pasted(tmp_path: Path) -> None:
+def test_record_cannot_inject_a_shell_command(tmp_path: Path) -> None:
     record = make_record("net", 0, None)
     protocol = record.protocol.model_copy(update={"profile": "quick; touch x #"})
     identity = record.identity.model_copy(update={"protocol_hash": protocol.hash})
@@ -139,18 +140,18 @@ def test_no_record_can_put_a_command_into_what_is_to_be_pasted(tmp_path: Path) -
     assert shlex.split(run.repair) == ["mv", str(path), f"{path}.away"]
 
 
-def test_not_measured_and_real_images(tmp_path: Path) -> None:
+def test_unmeasured_metrics_have_a_command_to_measure_them(tmp_path: Path) -> None:
     record = generator("gan", 0, None).model_copy(update={"not_measured": {"fid_10000": "no weights"}})
     put(tmp_path, record)
     put(tmp_path, real_images(5.0).model_copy(update={"not_measured": {"lpips_alex_64": "damaged"}}))
-    state = found(tmp_path)
-    assert (state["gan 0"].state, state["gan 0"].reason) == ("not measured", "no weights")
-    assert state["gan 0"].repair.startswith("bench fetch all; bench run submissions/gan ")
-    again = f"bench score-real --track cifar100-generation --profile official --results {tmp_path}"
-    assert state["real-images 0"].repair == f"bench fetch all; {again}"
+    runs = runs_by_name(tmp_path)
+    assert (runs["gan 0"].state, runs["gan 0"].reason) == ("not measured", "no weights")
+    assert runs["gan 0"].repair.startswith("bench fetch all; bench run submissions/gan ")
+    score_real = f"bench score-real --track cifar100-generation --profile official --results {tmp_path}"
+    assert runs["real-images 0"].repair == f"bench fetch all; {score_real}"
 
 
-def test_a_damaged_record_is_named(tmp_path: Path) -> None:
+def test_damaged_record_is_unreadable(tmp_path: Path) -> None:
     path = put(tmp_path, make_record("net", 0))
     path.write_text(path.read_text()[:100])
     (run,) = ResultsFolder(StatusOptions(tmp_path)).runs()
@@ -158,7 +159,7 @@ def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     assert "✗ net –: unreadable" in status_text([run])
 
 
-def test_show(tmp_path: Path) -> None:
+def test_show_finds_a_record_by_name_checksum_or_path(tmp_path: Path) -> None:
     path = put(tmp_path, make_record("net", 0))
     put(tmp_path, make_record("other", 0, None))
     (path.with_suffix("") / "samples.png").parent.mkdir()
@@ -179,12 +180,12 @@ def test_show(tmp_path: Path) -> None:
     ):
         assert part in text
     assert "OSError: 5" in show_text(StatusOptions(tmp_path), "other")
-    for wanted, message in (("seed0", "2 records"), ("nobody", "no record")):
+    for query, message in (("seed0", "2 records"), ("nobody", "no record")):
         with pytest.raises(UsageError, match=message):
-            show_text(StatusOptions(tmp_path), wanted)
+            show_text(StatusOptions(tmp_path), query)
 
 
-def test_show_tells_parts_of_a_training_apart(tmp_path: Path) -> None:
+def test_show_lists_the_segments_of_a_training(tmp_path: Path) -> None:
     record = make_record("net", 0)
     earlier = [
         {"from_step": 0, "to_step": 1500, "threads": 4},
@@ -195,15 +196,15 @@ def test_show_tells_parts_of_a_training_apart(tmp_path: Path) -> None:
     assert "steps 0 to 1,500 threads 4" in lines and "steps 1,500 to 1,501 threads 2, python 3.11.7" in lines
 
 
-def test_show_tells_how_a_speed_was_measured(tmp_path: Path) -> None:
+def test_show_has_the_background_load_of_a_speed(tmp_path: Path) -> None:
     put(tmp_path / "a", make_record("net", 0, background_load=0.48))
-    put(tmp_path / "b", make_record("net", 0))  # of before this was asked
-    said = "4,000 (interquartile range 10; background load 48% of all cores)"
-    assert said in show_text(StatusOptions(tmp_path / "a"), "net")
+    put(tmp_path / "b", make_record("net", 0))  # an older record, without the background load
+    expected = "4,000 (interquartile range 10; background load 48% of all cores)"
+    assert expected in show_text(StatusOptions(tmp_path / "a"), "net")
     assert "4,000 (interquartile range 10)" in show_text(StatusOptions(tmp_path / "b"), "net")
 
 
-def test_as_commands(tmp_path: Path) -> None:
+def test_commands_have_their_exit_codes(tmp_path: Path) -> None:
     put(tmp_path, make_record("net", 0))
     assert bench("status", "--results", tmp_path).returncode == 0
     assert "top1_accuracy" in bench("show", "net", "--results", tmp_path).stdout
@@ -211,9 +212,7 @@ def test_as_commands(tmp_path: Path) -> None:
     assert bench("verdict", "--results", tmp_path).returncode == 5  # the record has no claim
 
 
-def test_a_trial_is_gone_on_with_by_the_search_that_it_is_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_trial_is_continued_by_its_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record = make_record("net", 0, None, variant="trial-0123abcd", profile="tuning")
     folder = study_folder(tmp_path / "my results", "net", "tuning")
     put(folder, record)

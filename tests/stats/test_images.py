@@ -11,35 +11,35 @@ from bench.stats.images import crossed_mean, mcnemar_p_value
     ("seeds", "images"),
     [(0.0, 0.0), (0.02, 0.0), (0.0, 0.4), (0.02, 0.4), (0.1, 0.1)],
 )
-def test_the_interval_covers_as_often_as_it_says(seeds: float, images: float) -> None:
-    """Of 1,000 draws of 5 seeds and 400 images: normal effects of either, and a rest of 0.3."""
+def test_interval_has_the_stated_coverage(seeds: float, images: float) -> None:
+    """1,000 draws of 5 seeds and 400 images: normal effects of both, and a residual of 0.3."""
     rng = np.random.default_rng(0)
-    inside = 0
+    covered = 0
     for _ in range(1000):
         values = 0.5 + rng.normal(0, seeds or 1e-12, (5, 1)) + rng.normal(0, images or 1e-12, (1, 400))
-        found = crossed_mean(values + rng.normal(0, 0.3, (5, 400)))
-        inside += found.low <= 0.5 <= found.high
-    assert inside / 1000 >= 0.95 - 3 * (0.95 * 0.05 / 1000) ** 0.5  # where an effect is absent it is careful
+        interval = crossed_mean(values + rng.normal(0, 0.3, (5, 400)))
+        covered += interval.low <= 0.5 <= interval.high
+    assert covered / 1000 >= 0.95 - 3 * (0.95 * 0.05 / 1000) ** 0.5  # conservative if an effect is absent
 
 
-def test_alone_each_effect_gives_its_own_interval() -> None:
-    """Where images answer alike, it is Student's over seeds; where seeds do, Student's over images."""
+def test_single_effect_gives_students_interval() -> None:
+    """If all images are equal, it is Student's interval over seeds; if all seeds are, Student's over images."""
     by_seed, by_image = np.array([0.4, 0.5, 0.7]), np.array([0.0, 1.0, 1.0, 0.0, 1.0])
     for values, table in ((by_seed, np.tile(by_seed[:, None], 5)), (by_image, np.tile(by_image, (3, 1)))):
-        found = crossed_mean(table)
+        interval = crossed_mean(table)
         expected = stats.ttest_1samp(values, 0).confidence_interval()
-        assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+        assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
     assert crossed_mean(np.ones((2, 2))).low == 1.0
 
 
-def test_too_few() -> None:
+def test_single_seed_is_refused() -> None:
     with pytest.raises(ValueError, match="1 seeds and 10 images"):
         crossed_mean(np.ones((1, 10)))
 
 
-@pytest.mark.parametrize(("first", "second", "both"), [(10, 25, 100), (0, 0, 5), (3, 3, 0), (0, 7, 2)])
-def test_mcnemar_is_the_binomial_test_of_those_that_differ(first: int, second: int, both: int) -> None:
-    one = np.array([True] * first + [False] * second + [True] * both)
-    other = np.array([False] * first + [True] * second + [True] * both)
+@pytest.mark.parametrize(("first", "second", "both_right"), [(10, 25, 100), (0, 0, 5), (3, 3, 0), (0, 7, 2)])
+def test_mcnemar_equals_the_binomial_test_of_discordant_images(first: int, second: int, both_right: int) -> None:
+    one = np.array([True] * first + [False] * second + [True] * both_right)
+    other = np.array([False] * first + [True] * second + [True] * both_right)
     expected = stats.binomtest(first, first + second).pvalue if first + second else 1.0
     assert mcnemar_p_value(one, other) == pytest.approx(expected)

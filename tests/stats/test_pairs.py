@@ -1,4 +1,4 @@
-"""Differences of pairs, and tests of one and of many, against scipy."""
+"""Paired differences, t tests and Holm's correction, against scipy and definitions."""
 
 import numpy as np
 import pytest
@@ -12,21 +12,21 @@ from bench.stats.spreads import LEVEL, Spread, spread
 from bench.stats.student import holm, student_tails, welch_p_value
 
 
-def of(values: list[float]) -> Spread:
-    found = spread(values)
-    assert found is not None
-    return found
+def spread_of(values: list[float]) -> Spread:
+    result = spread(values)
+    assert result is not None
+    return result
 
 
 @pytest.mark.parametrize("level", [0.95, 0.9])
-def test_paired_difference_is_scipys_interval(level: float) -> None:
+def test_paired_difference_equals_scipys_interval(level: float) -> None:
     generator = np.random.default_rng(0)
     ours, theirs = generator.normal(0.5, 0.01, 6), generator.normal(0.48, 0.01, 6)
-    found = paired_difference(ours.tolist(), theirs.tolist(), level)
-    assert found is not None and found.n == 6
+    difference = paired_difference(ours.tolist(), theirs.tolist(), level)
+    assert difference is not None and difference.n == 6
     expected = scipy.stats.ttest_rel(ours, theirs).confidence_interval(level)
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
-    assert found.mean == pytest.approx((ours - theirs).mean())
+    assert (difference.low, difference.high) == pytest.approx((expected.low, expected.high))
+    assert difference.mean == pytest.approx((ours - theirs).mean())
 
 
 def test_paired_difference_of_one_pair_has_no_interval() -> None:
@@ -36,17 +36,17 @@ def test_paired_difference_of_one_pair_has_no_interval() -> None:
         paired_difference([1.0], [1.0, 2.0])
 
 
-def test_pairs_are_the_seeds_that_both_have() -> None:
-    found = paired_by_seed({0: 1.0, 1: 2.0, 7: 5.0}, {1: 1.0, 7: 3.0, 9: 0.0})
-    assert found == paired_difference([2.0, 5.0], [1.0, 3.0])
+def test_only_common_seeds_are_paired() -> None:
+    difference = paired_by_seed({0: 1.0, 1: 2.0, 7: 5.0}, {1: 1.0, 7: 3.0, 9: 0.0})
+    assert difference == paired_difference([2.0, 5.0], [1.0, 3.0])
     assert paired_by_seed({0: 1.0}, {1: 1.0}) is None
 
 
-def test_p_values_are_those_of_scipy() -> None:
+def test_p_values_equal_scipy() -> None:
     generator = np.random.default_rng(0)
     for n, m in ((2, 2), (3, 5), (10, 4)):
         one, other = generator.normal(0.5, 0.1, n).tolist(), generator.normal(0.55, 0.3, m).tolist()
-        assert welch_p_value(of(one), of(other)) == pytest.approx(
+        assert welch_p_value(spread_of(one), spread_of(other)) == pytest.approx(
             scipy.stats.ttest_ind(one, other, equal_var=False).pvalue
         )
         pairs = dict(enumerate(one)), dict(enumerate(other))
@@ -56,20 +56,20 @@ def test_p_values_are_those_of_scipy() -> None:
 
 
 @given(st.floats(0.01, 100), st.integers(2, 20), st.integers(2, 20))
-def test_the_same_numbers_are_never_told_apart(value: float, n: int, m: int) -> None:
-    assert welch_p_value(of([value] * n), of([value] * m)) == 1
+def test_equal_values_have_p_value_1(value: float, n: int, m: int) -> None:
+    assert welch_p_value(spread_of([value] * n), spread_of([value] * m)) == 1
     assert paired_p_value(dict.fromkeys(range(n), value), dict.fromkeys(range(m), value)) == 1
 
 
-def test_a_shift_by_one_number_has_no_spread_of_its_own() -> None:
-    """0.3 - 0.1 and 0.4 - 0.2 differ in the last bit only."""
-    found = paired_difference([0.3, 0.4, 0.7], [0.1, 0.2, 0.5])
-    assert found is not None and found.low == found.mean == found.high == pytest.approx(0.2)
+def test_constant_shift_has_an_interval_of_width_0() -> None:
+    """0.3 - 0.1 and 0.4 - 0.2 differ in the last bit only, which is rounding."""
+    difference = paired_difference([0.3, 0.4, 0.7], [0.1, 0.2, 0.5])
+    assert difference is not None and difference.low == difference.mean == difference.high == pytest.approx(0.2)
     assert paired_p_value({0: 0.3, 1: 0.4}, {0: 0.1, 1: 0.2}) == 0
 
 
 @given(st.floats(0.5, 10_000), st.floats(0, 300))
-def test_student_tails_are_scipys(freedom: float, t: float) -> None:
+def test_student_tails_equal_scipy(freedom: float, t: float) -> None:
     assert student_tails(t, freedom) == pytest.approx(2 * special.stdtr(freedom, -t), rel=1e-8, abs=1e-300)
 
 
@@ -80,14 +80,15 @@ def test_holm_rejects_step_by_step() -> None:
 
 
 @given(st.lists(st.floats(0, 1), max_size=12))
-def test_holm(p_values: list[float]) -> None:
-    found = holm(p_values)
-    assert len(found) == len(p_values)
+def test_holm_equals_its_definition(p_values: list[float]) -> None:
+    rejections = holm(p_values)
+    assert len(rejections) == len(p_values)
     # The definition: the k-th smallest is compared with level / (m - k + 1), up to the first that fails.
     expected, ordered = set(), sorted(range(len(p_values)), key=lambda i: p_values[i])
     for k, index in enumerate(ordered):
         if p_values[index] > LEVEL / (len(p_values) - k):
             break
         expected.add(index)
-    assert {index for index, rejected in enumerate(found) if rejected} == expected
-    assert sum(found) >= sum(p <= LEVEL / max(1, len(p_values)) for p in p_values)  # never fewer than Bonferroni
+    assert {index for index, rejected in enumerate(rejections) if rejected} == expected
+    bonferroni = sum(p <= LEVEL / max(1, len(p_values)) for p in p_values)
+    assert sum(rejections) >= bonferroni

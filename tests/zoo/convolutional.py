@@ -1,4 +1,4 @@
-"""Convolutional networks of the field, small, on 3 x 16 x 16 images of 4 classes, with what they cost by hand."""
+"""Small convolutional networks of the field, on 3 x 16 x 16 images of 4 classes, with their costs."""
 
 import torch
 from torch import Tensor, nn
@@ -6,11 +6,11 @@ from torch.nn import functional
 
 from tests.zoo.counts import Counts, conv, linear, macs, norm, params, total
 
-HEAD = linear(8, 4)  # of most networks here: 8 channels, averaged over positions
+HEAD = linear(8, 4)  # after global average pooling of 8 channels
 
 
 class Pooled(nn.Module):
-    """A body that gives 8 channels, their means, and a linear layer."""
+    """A body with 8 output channels, global average pooling, and a linear layer."""
 
     def __init__(self, *body: nn.Module) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Residual(nn.Module):
 
 
 class LeNet(nn.Module):
-    """torch's tutorial, with its flattening written as reshape."""
+    """The network of torch's tutorial, with reshape in place of view."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class LeNet(nn.Module):
 
 
 class Dense(nn.Module):
-    """Concatenates what it adds (DenseNet)."""
+    """Concatenates new features to its input (DenseNet)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class ConvNeXtBlock(nn.Module):
 
 
 class Branches(nn.Module):
-    """Inception: several kernels side by side, one of them dilated."""
+    """Inception: parallel kernels of several sizes, one of them dilated."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class Branches(nn.Module):
 
 
 class ConditionalKernels(nn.Module):
-    """CondConv: each image's own mixture of kernels, as one grouped convolution."""
+    """CondConv: a mixture of kernels per image, computed as one grouped convolution."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -164,22 +164,22 @@ class SpatialTransformer(nn.Module):
 
 
 class CBAM(nn.Module):
-    """Attention to channels, then to places (Woo et al. 2018)."""
+    """Attention to channels, then to positions (Woo et al. 2018)."""
 
     def __init__(self) -> None:
         super().__init__()
         self.channels = nn.Sequential(nn.Linear(8, 2), nn.ReLU(), nn.Linear(2, 8))
-        self.places = nn.Conv2d(2, 1, 7, padding=3)
+        self.positions = nn.Conv2d(2, 1, 7, padding=3)
 
     def forward(self, x: Tensor) -> Tensor:
         scale = self.channels(x.mean((2, 3))) + self.channels(x.amax((2, 3)))
         x = x * scale.sigmoid()[:, :, None, None]
-        places = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
-        return x * self.places(places).sigmoid()
+        positions = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
+        return x * self.positions(positions).sigmoid()
 
 
 class StraightThrough(nn.Module):
-    """Weights of one bit, whose gradient passes through the sign."""
+    """One-bit weights with a straight-through gradient."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -191,7 +191,7 @@ class StraightThrough(nn.Module):
 
 
 class HyperNetwork(nn.Module):
-    """Another network gives the weights of the last layer, each image its own."""
+    """A linear layer computes the weights of the last layer for each image."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -204,14 +204,14 @@ class HyperNetwork(nn.Module):
 
 
 def convolutional() -> dict[str, tuple[nn.Module, Counts]]:
-    """Name -> a network, and what it costs."""
+    """Return name -> a network and its costs."""
     half, quarter = 64, 16  # positions at 8 x 8 and 4 x 4
-    three = conv(8, 8, 3, half)
+    conv3 = conv(8, 8, 3, half)
     return {
         "lenet": (LeNet(), total(conv(3, 6, 5, 144), conv(6, 16, 3, 16), linear(64, 12), linear(12, 4))),
         "vgg": (
             Pooled(stem(), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
-            total(STEM, three, HEAD),
+            total(STEM, conv3, HEAD),
         ),
         "resnet": (
             Pooled(
@@ -220,7 +220,7 @@ def convolutional() -> dict[str, tuple[nn.Module, Counts]]:
                     nn.Conv2d(8, 8, 3, 1, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, 1, 1)
                 ),
             ),
-            total(STEM, conv(8, 8, 3, half, bias=False), norm(8), three, HEAD),
+            total(STEM, conv(8, 8, 3, half, bias=False), norm(8), conv3, HEAD),
         ),
         "resnext": (
             Pooled(
@@ -300,7 +300,7 @@ def convolutional() -> dict[str, tuple[nn.Module, Counts]]:
                 HEAD,
             ),
         ),
-        # The grid is a product of its 64 places' (x, y, 1) and the pose, 3 x 2.
+        # The grid is the product of (x, y, 1) at 64 positions and the pose, 3 x 2.
         "spatial_transformer": (
             Pooled(stem(), SpatialTransformer()),
             total(STEM, linear(8, 6), macs(half * 3 * 2), HEAD),

@@ -1,4 +1,4 @@
-"""Generators of the field: adversarial ones with penalties, and diffusion with any kind of time."""
+"""Generators of the field: GANs with penalties, and diffusion with every type of time argument."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ PIXELS = 3 * 16 * 16
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """What every submission has."""
+    """The fields that every submission has."""
 
     batch_size: int = 8
 
@@ -25,30 +25,30 @@ def as_bytes(images: Tensor) -> Tensor:
 
 
 class Adversarial(Generator[Config]):
-    """A Wasserstein GAN with weights clipped; the generator steps in every fifth call."""
+    """A Wasserstein GAN with clipped weights; the generator is updated in every fifth call."""
 
     def build_model(self, data: DataSpec) -> nn.Module:
         return nn.Sequential(nn.Linear(8, PIXELS), nn.Tanh())
 
-    def critic_of(self) -> nn.Module:
+    def make_critic(self) -> nn.Module:
         return nn.Linear(PIXELS, 1)
 
     def init_training(self, model: nn.Module, budget: Budget) -> None:
-        self.model, self.critic = model, self.critic_of()
-        self.of_critic = torch.optim.RMSprop(self.critic.parameters(), 1e-3)
-        self.of_model = torch.optim.RMSprop(model.parameters(), 1e-3)
+        self.model, self.critic = model, self.make_critic()
+        self.critic_optimizer = torch.optim.RMSprop(self.critic.parameters(), 1e-3)
+        self.model_optimizer = torch.optim.RMSprop(model.parameters(), 1e-3)
 
     def train_step(self, batch: Batch, step: int) -> dict[str, Tensor]:
         real = batch.images.flatten(1) / 127.5 - 1
         fake = self.model(torch.randn(len(real), 8)).detach()
         loss = self.critic(fake).mean() - self.critic(real).mean() + self.penalty(real, fake)
-        self.of_critic.zero_grad()
+        self.critic_optimizer.zero_grad()
         loss.backward()
-        self.of_critic.step()
+        self.critic_optimizer.step()
         if step % 5 == 0:
-            self.of_model.zero_grad()
+            self.model_optimizer.zero_grad()
             (-self.critic(self.model(torch.randn(len(real), 8))).mean()).backward()
-            self.of_model.step()
+            self.model_optimizer.step()
         return {"loss": loss.detach()}
 
     def penalty(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -73,33 +73,33 @@ class Adversarial(Generator[Config]):
 class GradientPenalty(Adversarial):
     """WGAN-GP (Gulrajani et al. 2017)."""
 
-    def critic_of(self) -> nn.Module:
+    def make_critic(self) -> nn.Module:
         return nn.Sequential(nn.Linear(PIXELS, 4), nn.LeakyReLU(), nn.Linear(4, 1))
 
     def penalty(self, real: Tensor, fake: Tensor) -> Tensor:
-        between = torch.lerp(fake, real, torch.rand(len(real), 1)).requires_grad_()
-        (slope,) = torch.autograd.grad(self.critic(between).sum(), between, create_graph=True)
-        return 10 * (slope.norm(2, dim=1) - 1).square().mean()
+        interpolated = torch.lerp(fake, real, torch.rand(len(real), 1)).requires_grad_()
+        (gradient,) = torch.autograd.grad(self.critic(interpolated).sum(), interpolated, create_graph=True)
+        return 10 * (gradient.norm(2, dim=1) - 1).square().mean()
 
 
 class R1(GradientPenalty):
-    """The slope at real images alone (Mescheder et al. 2018), of a convolutional critic."""
+    """A penalty on the gradient at real images only (Mescheder et al. 2018), with a convolutional critic."""
 
-    def critic_of(self) -> nn.Module:
+    def make_critic(self) -> nn.Module:
         return nn.Sequential(
             nn.Unflatten(1, (3, 16, 16)), nn.Conv2d(3, 4, 4, 4), nn.SiLU(), nn.Flatten(), nn.Linear(64, 1)
         )
 
     def penalty(self, real: Tensor, fake: Tensor) -> Tensor:
         real = real.requires_grad_()
-        (slope,) = torch.autograd.grad(self.critic(real).sum(), real, create_graph=True)
-        return slope.square().sum(1).mean()
+        (gradient,) = torch.autograd.grad(self.critic(real).sum(), real, create_graph=True)
+        return gradient.square().sum(1).mean()
 
 
 class Spectral(Adversarial):
-    """SNGAN's critic."""
+    """SNGAN: a critic with spectral normalisation."""
 
-    def critic_of(self) -> nn.Module:
+    def make_critic(self) -> nn.Module:
         return spectral_norm(nn.Linear(PIXELS, 1))
 
     def penalty(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ class Spectral(Adversarial):
 
 
 class Denoiser(nn.Module):
-    """Of an image and a time, which comes as a number or a tensor of any shape that fits."""
+    """A function of an image and a time, which is a number or a tensor of any shape that can be broadcast."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class Denoiser(nn.Module):
 
 
 class FlowMatching(Generator[Config]):
-    """A straight path from noise to images (Lipman et al. 2023); the time is a tensor, one per image."""
+    """A straight path from noise to images (Lipman et al. 2023); the time is a tensor with a value per image."""
 
     STEPS = 20
 
@@ -133,8 +133,8 @@ class FlowMatching(Generator[Config]):
     def train_step(self, batch: Batch, step: int) -> dict[str, Tensor]:
         images = batch.images.flatten(1) / 127.5 - 1
         noise, time = torch.randn_like(images), torch.rand(len(images))
-        found = self.model(torch.lerp(noise, images, time[:, None]), time)
-        loss = functional.mse_loss(found, images - noise)
+        velocity = self.model(torch.lerp(noise, images, time[:, None]), time)
+        loss = functional.mse_loss(velocity, images - noise)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
@@ -153,7 +153,7 @@ class FlowMatching(Generator[Config]):
 
 
 class FloatTime(FlowMatching):
-    """The time is a number."""
+    """The time is a float."""
 
     @classmethod
     def times(cls, _count: int) -> Any:
@@ -161,7 +161,7 @@ class FloatTime(FlowMatching):
 
 
 class IntegerTime(FlowMatching):
-    """The time is an integer, of a thousand."""
+    """The time is an integer from 0 to 999."""
 
     STEPS = 1000
 
@@ -171,7 +171,7 @@ class IntegerTime(FlowMatching):
 
 
 class ScalarTime(FlowMatching):
-    """The time is a tensor of no dimension."""
+    """The time is a zero-dimensional tensor."""
 
     @classmethod
     def times(cls, _count: int) -> Any:
@@ -179,19 +179,20 @@ class ScalarTime(FlowMatching):
 
 
 class Adaptive(FlowMatching):
-    """Steps as long as two orders agree: how many hangs on the weights, and on the batch."""
+    """Adaptive steps (Euler and Heun must agree): their number depends on the weights and the batch."""
 
     @classmethod
     def sample(cls, model: nn.Module, labels: Tensor, generator: torch.Generator) -> Tensor:  # type: ignore[override]
         x = torch.randn(len(labels), PIXELS, generator=generator)
         time, length = 0.0, 0.5
         while time < 1:
-            slope = model(x, time)
-            later = model(x + length * slope, time + length)
-            if length > 0.1 and length * (later - slope).abs().max() > 1e-3:
+            velocity = model(x, time)
+            later = model(x + length * velocity, time + length)
+            if length > 0.1 and length * (later - velocity).abs().max() > 1e-3:
                 length /= 2
                 continue
-            x, time, length = x + length * (slope + later) / 2, time + length, min(2 * length, 1 - time - length)
+            x = x + length * (velocity + later) / 2
+            time, length = time + length, min(2 * length, 1 - time - length)
         return as_bytes(x)
 
 

@@ -1,4 +1,4 @@
-"""Attention, mixers, recurrent and other networks, small, on 3 x 16 x 16 images of 4 classes, with their cost."""
+"""Small attention, mixer, recurrent and other networks, on 3 x 16 x 16 images of 4 classes, with their costs."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ class Tokens(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """nn.MultiheadAttention, in the order of axes that it is built for."""
+    """nn.MultiheadAttention, batch first or sequence first."""
 
     def __init__(self, batch_first: bool, **options: Any) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class SelfAttention(nn.Module):
 
 
 class Heads(nn.Module):
-    """Attention by scaled_dot_product_attention in one of its uses."""
+    """A variant of attention by scaled_dot_product_attention."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()
@@ -76,14 +76,14 @@ class Heads(nn.Module):
 
 
 def heads(key_width: int = 8, value_width: int = 8, out_width: int = 8) -> Counts:
-    """The four projections and two products of ``Heads``."""
+    """Return the costs of ``Heads``: four projections and two products."""
     projections = [linear(8, 8, TOKENS), linear(8, key_width, TOKENS), linear(8, value_width, TOKENS)]
     products = macs(TOKENS * TOKENS * (8 + out_width))
     return total(*projections, linear(out_width, 8, TOKENS), products)
 
 
 class Latents(nn.Module):
-    """Perceiver: three learned queries look at all tokens."""
+    """Perceiver: three learned queries attend to all tokens."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,17 +96,17 @@ class Latents(nn.Module):
 
 
 class Windows(nn.Module):
-    """Swin: attention within windows of four tokens, with a bias for each relative place."""
+    """Swin: attention within windows of four tokens, with a bias per relative position."""
 
     def __init__(self) -> None:
         super().__init__()
         self.qkv, self.out = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
         self.table = nn.Parameter(torch.zeros(7))
-        self.register_buffer("places", torch.arange(4)[:, None] - torch.arange(4) + 3)
+        self.register_buffer("positions", torch.arange(4)[:, None] - torch.arange(4) + 3)
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(x.reshape(-1, 4, WIDTH)).chunk(3, -1)
-        scores = q @ k.mT / WIDTH**0.5 + self.table[self.places]
+        scores = q @ k.mT / WIDTH**0.5 + self.table[self.positions]
         out: Tensor = self.out(scores.softmax(-1) @ v)
         return out.reshape(x.shape)
 
@@ -138,19 +138,19 @@ class Mixer(nn.Module):
 
 
 class SpatialGate(nn.Module):
-    """gMLP."""
+    """The spatial gating unit of gMLP."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.places = nn.Conv1d(TOKENS, TOKENS, 1)
+        self.positions = nn.Conv1d(TOKENS, TOKENS, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         gate, value = x.chunk(2, -1)
-        return torch.cat([self.places(gate) * value] * 2, -1)
+        return torch.cat([self.positions(gate) * value] * 2, -1)
 
 
 class SwiGLU(nn.Module):
-    """With root-mean-square normalisation, and rotary places."""
+    """SwiGLU with root-mean-square normalisation and rotary positions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -167,8 +167,8 @@ class SwiGLU(nn.Module):
         return out
 
 
-class Last(nn.Module):
-    """All states of a recurrent layer."""
+class HiddenStates(nn.Module):
+    """The hidden states of a recurrent layer."""
 
     def __init__(self, layer: nn.RNNBase) -> None:
         super().__init__()
@@ -201,8 +201,8 @@ class SoftExperts(nn.Module):
         self.gate, self.experts = nn.Linear(WIDTH, 3), nn.Parameter(torch.randn(3, WIDTH, WIDTH) / 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        each = torch.einsum("bnd,kde->bnke", x, self.experts)
-        return (each * self.gate(x).softmax(-1)[..., None]).sum(2)
+        outputs = torch.einsum("bnd,kde->bnke", x, self.experts)
+        return (outputs * self.gate(x).softmax(-1)[..., None]).sum(2)
 
 
 class HardExperts(nn.Module):
@@ -217,20 +217,20 @@ class HardExperts(nn.Module):
         weight, chosen = self.gate(flat).softmax(-1).max(-1)
         out = torch.zeros_like(flat)
         for index, expert in enumerate(self.experts):
-            (mine,) = torch.where(chosen == index)
-            out = out.index_add(0, mine, expert(flat[mine]) * weight[mine, None])
+            (assigned,) = torch.where(chosen == index)
+            out = out.index_add(0, assigned, expert(flat[assigned]) * weight[assigned, None])
         return out.reshape(x.shape)
 
 
 class Fourier(nn.Module):
-    """FNet: tokens are mixed by a transform that nothing counts."""
+    """FNet: tokens are mixed by a Fourier transform, which is not counted."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x + torch.fft.fft2(x).real
 
 
 class Complex(nn.Module):
-    """A layer of complex weights between a transform and its inverse (GFNet)."""
+    """A linear layer with complex weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -251,7 +251,7 @@ class Bilinear(nn.Module):
 
 
 class Prototypes(nn.Module):
-    """Minus the distance to each class's prototype."""
+    """The negative distance to the prototype of each class."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -276,7 +276,7 @@ class Coupling(nn.Module):
 
 
 class ActNorm(nn.Module):
-    """A scale and a shift that the first batch sets; they are trained, and so is the flag."""
+    """A scale and a shift, initialised by the first batch and then trained; the flag changes in training too."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -293,7 +293,7 @@ class ActNorm(nn.Module):
 
 
 class Codebook(nn.Module):
-    """Vector quantisation, its codes moved towards the means of what chose them (VQ-VAE with EMA)."""
+    """Vector quantisation; codes are moving averages of the vectors assigned to them (VQ-VAE with EMA)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -312,8 +312,8 @@ class Codebook(nn.Module):
         return x + (coded - x).detach()
 
 
-class Observed(nn.Module):
-    """Quantisation-aware training: the largest activation seen, and numbers rounded to it."""
+class FakeQuantize(nn.Module):
+    """Quantisation-aware training: activations are quantised to the range of the largest one seen."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -326,7 +326,7 @@ class Observed(nn.Module):
 
 
 class Tied(nn.Module):
-    """The same layer three times, and its transpose: weights count once, products each time."""
+    """One layer three times, then its transpose: weights count once, products every time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -339,7 +339,7 @@ class Tied(nn.Module):
 
 
 def sequential() -> dict[str, tuple[nn.Module, Counts]]:
-    """Name -> a network, and what it costs."""
+    """Return name -> a network and its costs."""
     encoder = nn.TransformerEncoderLayer(WIDTH, 2, 16, dropout=0.1, batch_first=True, norm_first=True)
     token_head = linear(WIDTH, 4)
     feed_forward = total(linear(WIDTH, 16, TOKENS), linear(16, WIDTH, TOKENS))
@@ -362,7 +362,7 @@ def sequential() -> dict[str, tuple[nn.Module, Counts]]:
             Tokens(SelfAttention(False, bias=False)),
             tokens(attention(8, TOKENS, bias=False)),
         ),
-        # A key and a value that every token sees.
+        # An additional key and value for every token.
         "attention_extra_key": (
             Tokens(SelfAttention(True, add_bias_kv=True)),
             tokens(attention(8, TOKENS), params(16), macs(2 * TOKENS * WIDTH)),
@@ -389,14 +389,14 @@ def sequential() -> dict[str, tuple[nn.Module, Counts]]:
         "gmlp": (Tokens(SpatialGate()), tokens(Counts(TOKENS**2 + TOKENS, TOKENS**2 * 4))),
         "swiglu": (Tokens(SwiGLU()), tokens(params(8), linear(8, 24, TOKENS), linear(12, 8, TOKENS))),
         "lstm": (
-            Tokens(Last(nn.LSTM(8, 4, bidirectional=True, batch_first=True))),
+            Tokens(HiddenStates(nn.LSTM(8, 4, bidirectional=True, batch_first=True))),
             tokens(recurrent(8, 4, TOKENS, 4), recurrent(8, 4, TOKENS, 4)),
         ),
         "gru": (
-            Tokens(Last(nn.GRU(8, 8, 2, batch_first=True))),
+            Tokens(HiddenStates(nn.GRU(8, 8, 2, batch_first=True))),
             tokens(recurrent(8, 8, TOKENS, 3), recurrent(8, 8, TOKENS, 3)),
         ),
-        "rnn": (Tokens(Last(nn.RNN(8, 8, batch_first=True))), tokens(recurrent(8, 8, TOKENS, 1))),
+        "rnn": (Tokens(HiddenStates(nn.RNN(8, 8, batch_first=True))), tokens(recurrent(8, 8, TOKENS, 1))),
         "lstm_cell": (Tokens(Cells()), tokens(recurrent(8, 8, TOKENS, 4))),
         "soft_experts": (Tokens(SoftExperts()), tokens(linear(8, 3, TOKENS), Counts(192, 192 * TOKENS))),
         "hard_experts": (
@@ -411,7 +411,7 @@ def sequential() -> dict[str, tuple[nn.Module, Counts]]:
         "flow": (Pooled(stem(), Coupling()), total(STEM, conv(8, 8, 1, 64, bias=False), conv(4, 8, 3, 64), HEAD)),
         "actnorm": (Pooled(stem(), ActNorm()), total(STEM, params(16 + 1), HEAD)),
         "vq_ema": (Pooled(stem(), Codebook()), total(STEM, Counts(5 * 8 + 5, 64 * 5 * 8), HEAD)),
-        "observer": (Pooled(stem(), Observed()), total(STEM, params(1), HEAD)),
+        "observer": (Pooled(stem(), FakeQuantize()), total(STEM, params(1), HEAD)),
         "spectral_norm": (normalised(parametrizations.spectral_norm), total(conv_body, macs(72 * 8 + 8), HEAD)),
         "spectral_norm_old": (normalised(nn.utils.spectral_norm), total(conv_body, macs(72 * 8 + 8), HEAD)),
         "weight_norm": (normalised(parametrizations.weight_norm), total(conv_body, params(8), HEAD)),

@@ -1,4 +1,4 @@
-"""Ways to train a classifier, as they are written in the field. Each class is one, a change of ``Plain``."""
+"""Training techniques of the field, as they are usually written. Each class is a variation of ``Plain``."""
 
 import copy
 import random
@@ -20,7 +20,7 @@ from tests.zoo.convolutional import Pooled, Residual, stem
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """What every submission has."""
+    """The fields that every submission has."""
 
     batch_size: int = 8
 
@@ -72,7 +72,7 @@ class OneCycle(Plain):
 
 
 class Plateau(Plain):
-    """A schedule that follows the loss, and milestones, whose state is a Counter."""
+    """A scheduler that follows the loss, and one with milestones, whose state is a Counter."""
 
     def begin(self, budget: Budget) -> None:
         self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(self.optimizer, patience=0)
@@ -86,12 +86,12 @@ class Plateau(Plain):
 
 
 class DecayGroups(Plain):
-    """No decay for biases; lists of registered parameters stay at hand."""
+    """No weight decay for biases; the submission keeps lists of the model's parameters."""
 
     def make_optimizer(self, model: nn.Module) -> Any:
         self.decayed = [p for p in model.parameters() if p.dim() > 1]
-        self.others = {name: p for name, p in model.named_parameters() if p.dim() <= 1}
-        groups = [{"params": self.decayed, "weight_decay": 0.1}, {"params": list(self.others.values())}]
+        self.not_decayed = {name: p for name, p in model.named_parameters() if p.dim() <= 1}
+        groups = [{"params": self.decayed, "weight_decay": 0.1}, {"params": list(self.not_decayed.values())}]
         return AdamW(groups, 1e-3, weight_decay=0.0)
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ class DecayGroups(Plain):
 
 
 class SAMOptimizer(Optimizer):
-    """Foret et al. 2021, as their best-known port has it."""
+    """Foret et al. 2021, as in the best-known port to torch."""
 
     def __init__(self, parameters: Any, base: Any, rho: float, **options: Any) -> None:
         super().__init__(parameters, {"rho": rho, **options})
@@ -132,7 +132,7 @@ class SAMOptimizer(Optimizer):
 
 
 class SAM(Plain):
-    """Around SGD with momentum, whose buffers SAM's own state dict leaves out."""
+    """SAM around SGD with momentum, whose buffers are missing from SAM's state dict."""
 
     def make_optimizer(self, model: nn.Module) -> Any:
         return SAMOptimizer(model.parameters(), SGD, 0.05, lr=0.1, momentum=0.9)
@@ -151,7 +151,7 @@ class SAM(Plain):
 
 
 class Lookahead:
-    """Zhang et al. 2019, around an optimizer; its slow weights are in a dict by parameter, and no state dict."""
+    """Zhang et al. 2019, around an optimizer; slow weights are in a dict by parameter, without a state dict."""
 
     def __init__(self, optimizer: Optimizer, every: int = 2) -> None:
         self.optimizer, self.every, self.count = optimizer, every, 0
@@ -177,7 +177,7 @@ class LookaheadAround(Plain):
 
 
 class MuonOptimizer(Optimizer):
-    """Orthogonalised momentum (Jordan et al. 2024), as it is usually written: with view."""
+    """Orthogonalised momentum (Jordan et al. 2024), as usually written, with view."""
 
     def __init__(self, parameters: Any, lr: float) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": 0.95})
@@ -212,7 +212,7 @@ class Muon(Plain):
 
 
 class LBFGS(Plain):
-    """Several evaluations in one step; it flattens gradients with view."""
+    """Several evaluations per step; torch's LBFGS flattens gradients with view."""
 
     memory_format = torch.contiguous_format
 
@@ -230,7 +230,7 @@ class LBFGS(Plain):
 
 
 class Evolution(Plain):
-    """No gradient: the better of two random changes of the whole vector of parameters."""
+    """No gradient: the better of two random changes of the parameter vector."""
 
     memory_format = torch.contiguous_format
 
@@ -247,7 +247,7 @@ class Evolution(Plain):
 
 
 class ScheduleFreeSGD(Optimizer):
-    """Defazio et al. 2024: weights are other ones while training than for inference."""
+    """Defazio et al. 2024: weights in training differ from those for inference."""
 
     def __init__(self, parameters: Any, lr: float, beta: float = 0.9) -> None:
         super().__init__(parameters, {"lr": lr, "beta": beta, "k": 0, "train_mode": False})
@@ -296,7 +296,7 @@ class ScheduleFree(Plain):
 
 
 class EMA:
-    """Averages of all floating-point state, in an object with a state dict."""
+    """Moving averages of all floating-point state, in an object with a state dict."""
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
@@ -331,7 +331,7 @@ class Averaged(Plain):
 
 
 class SelfDistilled(Plain):
-    """Mean teacher: one's own average is the teacher."""
+    """Mean teacher: the teacher is a moving average of the model."""
 
     def begin(self, budget: Budget) -> None:
         self.teacher = copy.deepcopy(self.model).requires_grad_(False)
@@ -345,12 +345,12 @@ class SelfDistilled(Plain):
     @torch.no_grad()
     def update(self, loss: Tensor, step: int) -> None:
         self.optimizer.step()
-        for mine, theirs in zip(self.teacher.parameters(), self.model.parameters(), strict=True):
-            mine.lerp_(theirs, 0.01)
+        for average, current in zip(self.teacher.parameters(), self.model.parameters(), strict=True):
+            average.lerp_(current, 0.01)
 
 
 class Mixed(Plain):
-    """Mixup and CutMix, with numpy's and Python's random numbers, and smoothed labels."""
+    """Mixup and CutMix with random numbers of numpy and Python, and label smoothing."""
 
     def begin(self, budget: Budget) -> None:
         self.numpy_rng, self.python_rng = np.random.default_rng(0), random.Random(0)
@@ -370,7 +370,7 @@ class Mixed(Plain):
 
 
 class Accumulated(Plain):
-    """A step of the optimizer in every second call: gradients wait in between."""
+    """Gradient accumulation: the optimizer steps in every second call."""
 
     def train_step(self, batch: Batch, step: int) -> dict[str, Tensor]:
         loss = self.loss(batch.images / 255, batch.labels)
@@ -400,7 +400,7 @@ class MixedPrecision(Plain):
 
 
 class Seen(NamedTuple):
-    """How much there was."""
+    """The numbers of images and losses so far."""
 
     images: int
     losses: Tensor
@@ -408,7 +408,7 @@ class Seen(NamedTuple):
 
 @dataclass
 class Memory:
-    """All kinds of things that people keep."""
+    """State in a dataclass."""
 
     best: float = float("inf")
     hits: dict[int, int] = field(default_factory=lambda: defaultdict(int))
@@ -434,14 +434,14 @@ class Keeper(Plain):
         self.array[step % 3] += 1
         self.kinds.add(f"step {step}")
         self.late = self.queue[-1]
-        for group in self.optimizer.param_groups:  # all of it matters
-            held = float(self.mean) + float(self.history.mean()) + float(self.late.sum()) + self.array.sum()
-            group["lr"] = 0.01 / (1 + held + self.seen.images + len(self.queue) + self.memory.hits[0])
+        for group in self.optimizer.param_groups:  # so that all state affects the weights
+            statistics = float(self.mean) + float(self.history.mean()) + float(self.late.sum()) + self.array.sum()
+            group["lr"] = 0.01 / (1 + statistics + self.seen.images + len(self.queue) + self.memory.hits[0])
         self.optimizer.step()
 
 
 class Recomputed(Plain):
-    """Activations are computed again in the backward pass."""
+    """Gradient checkpointing: activations are recomputed in the backward pass."""
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
         features = checkpoint(self.model.body, images, use_reentrant=False)
@@ -449,7 +449,7 @@ class Recomputed(Plain):
 
 
 class Private(Plain):
-    """Each image's own gradient, clipped (DP-SGD), by vmap."""
+    """Clipped per-image gradients (DP-SGD), by vmap."""
 
     def build_model(self, data: DataSpec) -> nn.Module:
         return Pooled(stem(), nn.ReLU())
@@ -461,35 +461,35 @@ class Private(Plain):
             logits = torch.func.functional_call(self.model, weights, (image[None],))
             return functional.cross_entropy(logits, label[None])
 
-        each = torch.func.vmap(torch.func.grad(loss), (None, 0, 0))(weights, batch.images / 255, batch.labels)
+        gradients = torch.func.vmap(torch.func.grad(loss), (None, 0, 0))(weights, batch.images / 255, batch.labels)
         for name, p in self.model.named_parameters():
-            norms = each[name].flatten(1).norm(dim=1).clamp_min(1.0)
-            p.grad = (each[name] / norms.view(-1, *[1] * p.dim())).mean(0)
+            norms = gradients[name].flatten(1).norm(dim=1).clamp_min(1.0)
+            p.grad = (gradients[name] / norms.view(-1, *[1] * p.dim())).mean(0)
         self.optimizer.step()
         return {"loss": loss(weights, batch.images[0] / 255, batch.labels[0])}
 
 
 class Adversarial(Plain):
-    """Virtual adversarial training: a gradient with respect to the image first."""
+    """Adversarial training: a gradient with respect to the images comes first."""
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
         images = images.requires_grad_()
-        (slope,) = torch.autograd.grad(super().loss(images, labels), images)
-        return super().loss(images.detach() + 0.01 * slope.sign(), labels)
+        (gradient,) = torch.autograd.grad(super().loss(images, labels), images)
+        return super().loss(images.detach() + 0.01 * gradient.sign(), labels)
 
 
 class PenalisedGradient(Plain):
-    """A norm of the gradient in the loss: its gradient is a second one."""
+    """The norm of a gradient in the loss, which needs a second-order gradient."""
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
         images = images.requires_grad_()
         loss = super().loss(images, labels)
-        (slope,) = torch.autograd.grad(loss, images, create_graph=True)
-        return loss + slope.square().sum()
+        (gradient,) = torch.autograd.grad(loss, images, create_graph=True)
+        return loss + gradient.square().sum()
 
 
 class Shampoo(Plain):
-    """Roots of matrices by their eigenvalues, which nothing counts."""
+    """Matrix roots by eigendecomposition, which is not counted."""
 
     def begin(self, budget: Budget) -> None:
         self.factor = torch.zeros(8, 8)

@@ -1,4 +1,4 @@
-"""Generators of the field verify with exact counts, whatever their sampler is like."""
+"""Generators of the field verify with exact costs, for every kind of sampler."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from bench.contract.jobs.reports import EvaluationReport, Verification
 from bench.contract.records.record import Cost
 from bench.contract.tracks import Caps
-from bench.harness.results.recording import as_sampled
+from bench.harness.results.observed_cost import as_sampled
 from bench.job.phases.training import Trainer
 from bench.job.phases.verification import Verifier
 from tests.job.making_jobs import make_generator_spec
@@ -20,15 +20,15 @@ from tests.zoo.generators import Config
 class Shown(generators.{name}):
     pass
 """
-REST = {"batch_independent": None, "batch_dependence": None, "seconds": 1.0, "peak_memory_bytes": 1}
+OTHER_FIELDS = {"batch_independent": None, "batch_dependence": None, "seconds": 1.0, "peak_memory_bytes": 1}
 DENOISER = total(linear(PIXELS, 4), linear(4, PIXELS))
-OF_GENERATOR = linear(8, PIXELS)
-# What counts against the cap, and the network evaluations of a sample.
+GENERATOR = linear(8, PIXELS)
+# Costs whose parameters count against the cap, and network evaluations per sample.
 EXPECTED = {
-    "Adversarial": (total(OF_GENERATOR, params(PIXELS + 1)), 1),
-    "GradientPenalty": (total(OF_GENERATOR, params(4 * PIXELS + 4 + 5)), 1),
-    "R1": (total(OF_GENERATOR, params(conv(3, 4, 4, 16).params + 65)), 1),
-    "Spectral": (total(OF_GENERATOR, params(PIXELS + 1)), 1),
+    "Adversarial": (total(GENERATOR, params(PIXELS + 1)), 1),
+    "GradientPenalty": (total(GENERATOR, params(4 * PIXELS + 4 + 5)), 1),
+    "R1": (total(GENERATOR, params(conv(3, 4, 4, 16).params + 65)), 1),
+    "Spectral": (total(GENERATOR, params(PIXELS + 1)), 1),
     "FlowMatching": (DENOISER, 20),
     "FloatTime": (DENOISER, 20),
     "IntegerTime": (DENOISER, 1000),
@@ -40,25 +40,25 @@ EXPECTED = {
 def verify(folder: Path, name: str) -> Verification:
     spec = make_generator_spec(folder)
     (spec.folder / "model.py").write_text(MODEL.format(name=name))
-    free = spec.protocol.model_copy(update={"caps": Caps()})
-    return Verifier(spec.model_copy(update={"protocol": free})).run()
+    uncapped = spec.protocol.model_copy(update={"caps": Caps()})
+    return Verifier(spec.model_copy(update={"protocol": uncapped})).run()
 
 
 @pytest.mark.parametrize("name", [kind.__name__ for kind in GENERATORS])
-def test_it_verifies(tmp_path: Path, name: str) -> None:
-    found = verify(tmp_path, name)
-    assert found.problems == [] and found.warnings == [] and found.cost is not None
+def test_generator_verifies_with_exact_costs(tmp_path: Path, name: str) -> None:
+    report = verify(tmp_path, name)
+    assert report.problems == [] and report.warnings == [] and report.cost is not None
     (count, macs), evaluations = EXPECTED[name]
     if evaluations is None:
-        assert found.cost.evaluations_per_sample > 2
-        evaluations = int(found.cost.evaluations_per_sample)
-    assert (found.cost.params, found.cost.evaluations_per_sample) == (count, evaluations)
-    assert found.cost.macs_per_image == evaluations * macs == found.cost.fvcore_macs_per_image
-    assert found.cost.warnings == [] and found.cost.uncounted_operators == {}
-    assert "bit-identical resume from a checkpoint" in found.tested
+        assert report.cost.evaluations_per_sample > 2
+        evaluations = int(report.cost.evaluations_per_sample)
+    assert (report.cost.params, report.cost.evaluations_per_sample) == (count, evaluations)
+    assert report.cost.macs_per_image == evaluations * macs == report.cost.fvcore_macs_per_image
+    assert report.cost.warnings == [] and report.cost.uncounted_operators == {}
+    assert "bit-identical resume from a checkpoint" in report.tested
 
 
-def test_its_network_is_of_its_own_class_at_the_end_of_training_too(tmp_path: Path) -> None:
+def test_rebuilt_network_has_the_class_that_build_model_returns(tmp_path: Path) -> None:
     spec = make_generator_spec(tmp_path)
     (spec.folder / "model.py").write_text(
         MODEL.format(name="FloatTime").replace(
@@ -69,30 +69,30 @@ def test_its_network_is_of_its_own_class_at_the_end_of_training_too(tmp_path: Pa
             "class Own(generators.Denoiser): pass",
         )
     )
-    free = spec.protocol.model_copy(update={"caps": Caps()})
-    report = Trainer(spec.model_copy(update={"protocol": free})).run()
+    uncapped = spec.protocol.model_copy(update={"caps": Caps()})
+    report = Trainer(spec.model_copy(update={"protocol": uncapped})).run()
     assert report.params_after == DENOISER.params
 
 
-def test_what_a_penalty_costs(tmp_path: Path) -> None:
-    """With the penalty: a forward pass more, its gradient, and a backward pass of both."""
+def test_training_cost_includes_a_gradient_penalty(tmp_path: Path) -> None:
+    """The penalty adds a forward pass, its gradient, and a backward pass through both."""
     (tmp_path / "plain").mkdir()
     plain, penalised = verify(tmp_path / "plain", "Adversarial").cost, verify(tmp_path, "GradientPenalty").cost
     assert plain is not None and penalised is not None
     critic = 8 * 4 * PIXELS  # MACs of the wide layer on a batch
-    # Two forward passes, each with its weight's gradient, and at least three more such products for the slope.
+    # Two forward passes, each with the gradient of its weight, and at least three such products for the penalty.
     assert penalised.training_flops_per_step >= 2 * (4 + 3) * critic
 
 
-def test_evaluations_that_differ_while_sampling_are_what_is_recorded(tmp_path: Path) -> None:
+def test_recorded_evaluations_are_those_of_the_samples(tmp_path: Path) -> None:
     cost = verify(tmp_path, "Adaptive").cost
     assert cost is not None
     verified = cost.evaluations_per_sample
-    report = EvaluationReport(images=40, image_evaluations=int(40 * verified) + 30, **REST)
+    report = EvaluationReport(images=40, image_evaluations=int(40 * verified) + 30, **OTHER_FIELDS)
     sampled = as_sampled(report, cost)
     assert sampled.evaluations_per_sample == verified + 0.75
     assert sampled.macs_per_image == pytest.approx(cost.macs_per_image / verified * (verified + 0.75), abs=1)
     assert sampled.warnings is not None and "MACs are scaled to the first number" in sampled.warnings[0]
     assert Cost.model_validate_json(sampled.model_dump_json()) == sampled
-    same = EvaluationReport(images=40, image_evaluations=int(40 * verified), **REST)
+    same = EvaluationReport(images=40, image_evaluations=int(40 * verified), **OTHER_FIELDS)
     assert as_sampled(same, cost) == cost

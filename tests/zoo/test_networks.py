@@ -1,4 +1,4 @@
-"""Networks of the field verify, and cost what a person would count."""
+"""Networks of the field verify, with the costs of their closed forms."""
 
 import warnings
 from pathlib import Path
@@ -48,20 +48,20 @@ UNCOUNTED = {"fourier": "_fft_c2c"}
 
 
 def networks() -> dict[str, tuple[nn.Module, Counts]]:
-    """All of them, anew; more than fifty."""
+    """Return new instances of all networks, more than fifty."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the old weight_norm is deprecated, and still in use
         return {**convolutional(), **sequential()}
 
 
 @pytest.mark.parametrize("name", networks())
-def test_it_verifies_with_the_counts_of_a_closed_form(tmp_path: Path, name: str) -> None:
+def test_network_verifies_with_the_costs_of_its_closed_form(tmp_path: Path, name: str) -> None:
     spec = make_spec(tmp_path, overrides={"network": name})
     (spec.folder / "model.py").write_text(MODEL)
-    free = spec.protocol.model_copy(update={"caps": Caps()})
-    found = Verifier(spec.model_copy(update={"protocol": free})).run()
-    assert found.problems == [] and found.warnings == [] and found.cost is not None
+    uncapped = spec.protocol.model_copy(update={"caps": Caps()})
+    report = Verifier(spec.model_copy(update={"protocol": uncapped})).run()
+    assert report.problems == [] and report.warnings == [] and report.cost is not None
     expected = networks()[name][1]
-    assert (found.cost.params, found.cost.macs_per_image) == expected
-    assert set(found.cost.uncounted_operators) == ({UNCOUNTED[name]} if name in UNCOUNTED else set())
-    assert "bit-identical resume from a checkpoint" in found.tested and "batch independence" in found.tested
+    assert (report.cost.params, report.cost.macs_per_image) == expected
+    assert set(report.cost.uncounted_operators) == ({UNCOUNTED[name]} if name in UNCOUNTED else set())
+    assert "bit-identical resume from a checkpoint" in report.tested and "batch independence" in report.tested

@@ -24,7 +24,7 @@ class Strict(BaseModel):
 
 
 def with_current_names(content: Any, former: Mapping[str, str]) -> Any:
-    """Rename former field names in ``content`` to the current ones, for ``BeforeValidator``.
+    """Rename former field names in ``content`` to the current ones.
 
     Records are immutable, so a renamed field must still be readable under its former name.
 

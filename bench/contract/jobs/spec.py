@@ -8,9 +8,9 @@ exchanged as safetensors and predictions as raw arrays; the output that a submis
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import SerializerFunctionWrapHandler, model_serializer
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from bench.contract.documents.schema import Strict
+from bench.contract.documents.schema import Strict, with_current_names
 from bench.contract.manifest import AsPublished
 from bench.contract.tracks import Protocol
 
@@ -87,7 +87,12 @@ class JobSpec(Strict):
     runs_ahead: int = 1  # number of trainings that will use the execution mode chosen now
     machine: dict[str, Any] | None = None  # description from the executor; None to detect it
     declared: dict[str, dict[str, Any]] = {}  # section of submission.yaml -> config fields that it sets
-    compiled: Path | None = None  # compiler cache shared between jobs; None for a cache inside ``work``
+    compile_cache: Path | None = None  # shared between jobs; None for a cache inside ``work``
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_former_names(cls, content: Any) -> Any:
+        return with_current_names(content, {"compiled": "compile_cache"})
 
     @property
     def ends(self) -> bool:

@@ -18,7 +18,7 @@ from bench.text import one_line
 MAX_CHARACTERS = 2**24
 
 
-def record_name(identity: Identity, protocol: Protocol) -> str:
+def relative_record_path(identity: Identity, protocol: Protocol) -> str:
     """Return the path of a run's record relative to the results folder."""
     folder = f"runs/{protocol.track}/{identity.submission}/{identity.variant}"
     return f"{folder}/seed{identity.seed}-{identity.hash}.json"
@@ -26,7 +26,7 @@ def record_name(identity: Identity, protocol: Protocol) -> str:
 
 def record_path(results: Path, identity: Identity, protocol: Protocol) -> Path:
     """Return the path of a run's record: ``RESULTS/runs/<track>/<submission>/<variant>/seed<k>-<hash8>.json``."""
-    return results / record_name(identity, protocol)
+    return results / relative_record_path(identity, protocol)
 
 
 def check_record(record: Record) -> bytes:

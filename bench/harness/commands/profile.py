@@ -34,7 +34,7 @@ class ProfileOptions:
     threads: int | None  # None for all cores on a CPU, one thread on a GPU
     precision: Precision
     compile: bool
-    track_file: Path | None
+    track: Path | None
     sandbox: str
     trace: Path | None  # folder for one trace per submission and variant
 
@@ -52,7 +52,7 @@ def profile_steps(options: ProfileOptions) -> Iterator[tuple[str, StepProfile | 
     threads = options.threads or (usable_cores() if device == "cpu" else 1)
     if threads < 1:
         raise UsageError(f"--threads {threads}: give at least 1")
-    submissions, broken = submissions_of(options.paths, options.track_file)
+    submissions, broken = submissions_of(options.paths, options.track)
     for path, error in broken:
         yield path.name, error
     for submission, variant in _entries(submissions, options.variants):

@@ -1,7 +1,6 @@
 """``bench run``: plan, verify and execute the runs of a configuration."""
 
 import importlib.util
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +8,11 @@ from pathlib import Path
 from bench.errors import BenchError, ExitCode, UsageError
 from bench.harness.config import ExecutorName, RunConfig, check_choice
 from bench.harness.executors.remote.base import Cluster
-from bench.harness.planning.plan import Plan, State
+from bench.harness.planning.plan import Plan, Planned
 from bench.harness.planning.planner import make_plan
 from bench.harness.progress.choose import choose_display
-from bench.harness.runner import Runner, check_writable
+from bench.harness.results.recording import check_writable
+from bench.harness.runner import Runner
 from bench.harness.submissions.discovery import SubmissionSource, submissions_of
 
 EXTRAS = {"ray": "ray", "slurm": "submitit"}  # executor, and name of its pip extra -> package
@@ -25,7 +25,7 @@ class RunSummary:
     exit_code: ExitCode
     protocols: set[str]  # hashes of the protocols
     names: set[str]  # of the submissions
-    identities: set[str]  # hashes of the planned runs' identities
+    labels: dict[str, str]  # hash of a planned run's identity -> its name in messages
     problems: list[str]  # why submissions could not be planned
     changes: dict[str, str]  # variant -> description of its change
 
@@ -41,7 +41,7 @@ def run_command(config: RunConfig) -> RunSummary:
         KeyboardInterrupt: After Ctrl-C; checkpoints are kept.
     """
     notices: list[str] = []
-    sources, broken = submissions_of(config.paths, config.track_file, notices.append)
+    sources, broken = submissions_of(config.paths, config.track, notices.append)
     cluster = choose_executor(config, [source.folder for source in sources])
     try:
         plan = plan_of(sources, config, cluster)
@@ -119,27 +119,27 @@ def _execute(
     code = max([ExitCode.OK, *(error.exit_code for error in problems)])
     try:
         for error in problems:
-            display.message(f"✗ {error}")
+            display.problem(str(error))
         for notice in (*notices, *plan.notices):
             display.message(notice)
         if plan.entries:
             display.planned(plan)
-        if plan.jobs(State.TO_DO):
+        if plan.in_state(Planned.TO_DO):
             runner.verify() if plan.config.dry_run else runner.run()
         elif plan.entries:
             display.message("nothing to do: every run of this plan has a record")
+        code = max(code, runner.exit_code)
+        if plan.in_state(Planned.FAILED) and code == ExitCode.OK:
+            code = ExitCode.RUN_FAILED
+            display.message("some runs failed earlier; `--retry failed` repeats them")
     finally:
         display.close()
-    code = max(code, runner.exit_code)
-    if any(job.state is State.FAILED for job in plan.jobs()) and code == ExitCode.OK:
-        code = ExitCode.RUN_FAILED
-        print("some runs failed earlier; `--retry failed` repeats them", file=sys.stderr)
     sources = [entry.source for entry in plan.entries]
     return RunSummary(
         exit_code=code,
         protocols={entry.protocol.hash for entry in plan.entries},
         names={source.name for source in sources},
-        identities={job.identity.hash for job in plan.jobs()},
+        labels={job.identity.hash: job.label for job in plan.jobs},
         problems=[str(error) for error in problems],
         changes={name: variant.what for source in sources for name, variant in source.manifest.ablations.items()},
     )

@@ -20,7 +20,7 @@ from bench.harness.planning.planner import make_plan
 from bench.harness.progress.base import Display
 from bench.harness.progress.choose import choose_display
 from bench.harness.results.packing import unscored
-from bench.harness.results.recording import record_success
+from bench.harness.results.recording import Attempt, record_success
 from bench.harness.submissions.discovery import SubmissionSource, submissions_of
 from bench.locks import locked
 from bench.measure.metrics.weights import ALL, missing
@@ -33,7 +33,7 @@ class ScoreOptions:
     paths: list[Path]
     device: str
     data_root: Path | None
-    track_file: Path | None
+    track: Path | None
     results: Path
     threads: int | None = None  # None for all cores
     log_format: str = "auto"
@@ -52,7 +52,7 @@ def score_command(options: ScoreOptions) -> ExitCode:
     reason = missing(*ALL)
     if reason is not None:
         raise DataError(reason)
-    submissions, broken = submissions_of(options.paths, options.track_file)
+    submissions, broken = submissions_of(options.paths, options.track)
     by_name = {submission.name: submission for submission in submissions}
     device = choose_device(options.device)
     code = max([ExitCode.OK, *(error.exit_code for _, error in broken)])
@@ -63,14 +63,14 @@ def score_command(options: ScoreOptions) -> ExitCode:
     display, executor = choose_display(options.log_format), LocalExecutor(device, 1)
     try:
         for _, error in broken:
-            display.message(f"✗ {error}")
+            display.problem(str(error))
         for folder in folders:
             try:
                 with locked(folder.with_suffix(".lock")):
                     job, config = _job(by_name[folder.parent.parent.name], folder, options)
                     _score(job, replace(config, threads=threads), device, executor, display)
             except (BenchError, OSError) as error:
-                display.message(f"✗ {folder.parent.parent.name} {folder.name}: {error}")
+                display.problem(f"{folder.parent.parent.name} {folder.name}: {error}")
                 code = max(code, getattr(error, "exit_code", ExitCode.RUN_FAILED))
     finally:
         display.close()
@@ -99,7 +99,7 @@ def _job(submission: SubmissionSource, folder: Path, options: ScoreOptions) -> t
     plan = make_plan([submission], config)
     for error in plan.problems:
         raise error
-    (job,) = plan.jobs()
+    (job,) = plan.jobs
     if job.folder != folder:
         raise ResultsError(
             f"{folder}: its samples come from other code, settings or data than the current ones "
@@ -110,8 +110,7 @@ def _job(submission: SubmissionSource, folder: Path, options: ScoreOptions) -> t
 
 def _score(job: Job, config: RunConfig, device: str, executor: Executor, display: Display) -> None:
     context = read_report(job.folder / WORK / RUN_CONTEXT, RunContext)
-    job.entry.verification = context.verification
-    spec = job.spec(config).model_copy(update={"device": device})
+    spec = job.spec(config, context.verification).model_copy(update={"device": device})
     display.started(job)
     request = JobRequest(spec, ("score",), UNLIMITED)
     result = executor.run(request, lambda event: display.progress(job, event), threading.Event())
@@ -129,4 +128,4 @@ def _record(job: Job, config: RunConfig, context: RunContext, result: JobResult)
         jobs_side_by_side=context.jobs_side_by_side,
         sandbox=Sandbox(**context.sandbox),
     )
-    return record_success(job, context.verification, config, context.started_at, combined)
+    return record_success(Attempt(job, config, context.verification, context.started_at), combined)

@@ -9,10 +9,11 @@ from bench.errors import DataError, ExitCode, UsageError
 from bench.harness.config import RunConfig
 from bench.harness.planning.datasets import DatasetResolver, choose_data
 from bench.harness.planning.devices import choose_device
-from bench.harness.planning.plan import Plan, State
+from bench.harness.planning.plan import Plan, Planned
 from bench.harness.planning.planner import real_images_job
 from bench.harness.progress.choose import choose_display
-from bench.harness.runner import Runner, check_writable
+from bench.harness.results.recording import check_writable
+from bench.harness.runner import Runner
 from bench.measure.metrics.weights import ALL, missing
 
 
@@ -56,18 +57,18 @@ def score_real_command(options: ScoreRealOptions) -> ExitCode:
         results=options.results,
         data_root=resolve_root(options.data_root),
         embedded=options.embedded,
-        track_file=chosen.file and chosen.file.resolve(),
+        track=chosen.file and chosen.file.resolve(),
     )
     profile = track.profile(options.profile)
     data = choose_data(track, options.profile, config.data_root, options.embedded)
     dataset = DatasetResolver(config.data_root).resolve(track, profile, data)
     notices: list[str] = []
     job = real_images_job(track, protocol_of(track, options.profile, data), dataset, config, notices.append)
-    if job.state is not State.TO_DO:
+    if job.state is not Planned.TO_DO:
         print(f"nothing to do: {job.path} exists")
         return ExitCode.OK
     display = choose_display(options.log_format)
-    runner = Runner(Plan([], config, [job], notices), display)
+    runner = Runner(Plan((), config, [job], notices), display)
     try:
         for notice in notices:
             display.message(notice)

@@ -19,8 +19,9 @@ from bench.harness.executors.executor import LocalExecutor
 from bench.harness.executors.local import Stopped
 from bench.harness.executors.sandbox import choose_sandbox
 from bench.harness.planning.devices import choose_device, usable_cores
-from bench.harness.runner import VerificationResult, exit_code_of, verify_in_process
+from bench.harness.runner import exit_code_of
 from bench.harness.submissions.discovery import SubmissionSource, submissions_of, variants_of
+from bench.harness.verification import VerificationResult, verify_in_process
 from bench.text import one_line
 
 
@@ -28,7 +29,7 @@ def verify_command(
     paths: list[Path],
     variants: str,
     device: str,
-    track_file: Path | None,
+    track: Path | None,
     sandbox: str = "auto",
     *,
     debug: bool = False,
@@ -50,7 +51,7 @@ def verify_command(
         BenchError: If a path or an option is invalid.
         KeyboardInterrupt: After Ctrl-C, once all processes have ended.
     """
-    submissions, broken = submissions_of(paths, track_file)
+    submissions, broken = submissions_of(paths, track)
     chosen_device = choose_device(device)
     chosen_sandbox = choose_sandbox(sandbox, chosen_device)
     entries = [

@@ -43,7 +43,7 @@ class CertificateOptions:
     submissions: Path
     device: str
     data_root: Path | None
-    track_file: Path | None
+    track: Path | None
     results: Path | None  # results folder for the repeated runs; None for a temporary folder
     seeds: int = 1  # number of seeds to run, the certified one included
     log_format: str = "auto"
@@ -75,7 +75,7 @@ def _submission(certificate: Certificate, options: CertificateOptions) -> Submis
         UsageError: If the submission or variant is missing, or its code differs.
     """
     folder = options.submissions / certificate.identity.submission
-    submissions, broken = submissions_of([folder], options.track_file)
+    submissions, broken = submissions_of([folder], options.track)
     for _, error in broken:
         raise error
     if len(submissions) != 1:
@@ -115,7 +115,7 @@ def _repeat(
             device=options.device,
             data_root=data_root(options.data_root),
             embedded=_embedded(certificate, submission.track),
-            track_file=options.track_file,
+            track=options.track,
             results=results,
             jobs=1,
             retry_failed=True,
@@ -127,7 +127,7 @@ def _repeat(
     )
     records = _records(certificate, results)
     # By the hashes of the planned runs, since a hash depends on the device.
-    repeated = [item for item in records if item.identity.hash in summary.identities]
+    repeated = [item for item in records if item.identity.hash in summary.labels]
     record = next((item for item in repeated if item.identity.seed == identity.seed), None)
     if record is None or record.status != "ok":
         print(f"the run could not be repeated: {record.reason if record else 'it has no record'}")

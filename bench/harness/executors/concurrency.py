@@ -1,6 +1,7 @@
 """Concurrent execution of work items in threads, with a limit on how many run at once."""
 
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -13,7 +14,13 @@ MAX_THREADS = 1024  # of the pool, which starts a thread only when it is needed
 
 @contextmanager
 def _ignore_interrupts() -> Iterator[None]:
-    """Ignore SIGINT and SIGTERM, so that a second Ctrl-C does not interrupt an orderly shutdown."""
+    """Ignore SIGINT and SIGTERM, so that a second Ctrl-C does not interrupt an orderly shutdown.
+
+    Only the main thread receives signals and may set their handlers; in another one there is nothing to ignore.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -40,7 +47,7 @@ def side_by_side(
         slots: Returns how many items may run at once, given how many are not finished.
         rank: Sort key of the waiting items, smallest first; None for the order in which they arrived.
         tick: Called about every ``POLL_SECONDS`` while items run.
-        stop: Called on Ctrl-C or SIGTERM; it must make the running items end soon.
+        stop: Called on Ctrl-C, SIGTERM or an exception of this thread; it must make the running items end soon.
 
     Raises:
         KeyboardInterrupt: After Ctrl-C or SIGTERM, once all running items have ended. Further signals until then
@@ -63,7 +70,7 @@ def side_by_side(
                 if rank is not None:
                     waiting.sort(key=rank)
                 tick()
-        except KeyboardInterrupt:
+        except BaseException:  # KeyboardInterrupt, or what a caller's signal handler raises, such as a timeout
             with _ignore_interrupts():
                 stop()
                 pool.shutdown(wait=True, cancel_futures=True)

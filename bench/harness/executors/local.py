@@ -151,10 +151,10 @@ def _phase_data(data: JobData, phase: Phase) -> JobData:
 
 def _writable(spec: JobSpec) -> list[Path]:
     """Return the folders that a phase may write: its own, and the compiler cache of its submission and variant."""
-    if spec.compiled is None:
+    if spec.compile_cache is None:
         return [spec.work]
-    spec.compiled.mkdir(parents=True, exist_ok=True)
-    return [spec.work, spec.compiled]
+    spec.compile_cache.mkdir(parents=True, exist_ok=True)
+    return [spec.work, spec.compile_cache]
 
 
 def _readable(spec: JobSpec, phase: Phase) -> list[Path]:

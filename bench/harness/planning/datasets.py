@@ -19,7 +19,7 @@ from bench.errors import DataError
 class ResolvedDataset:
     """A data set with the splits of one profile."""
 
-    job: JobData
+    job_data: JobData  # the arrays that a job receives
     used: DataUsed
     fingerprints: dict[str, str]  # split -> sha256
     evaluation_labels: NDArray[np.int64]  # (N,); kept in the parent process only

@@ -48,9 +48,10 @@ def usable_cores() -> int:
 def choose_jobs(wanted: int | None, device: str, runs: int) -> tuple[int, int]:
     """Return the number of parallel runs, and the threads per run.
 
-    On a CPU, one single-threaded run per core: two parallel multi-threaded runs were 6 to 25 times slower, and one
-    run is only about 1.5 times faster with a second core. On a GPU, each run also needs a core, to launch kernels;
-    the number that fits on the GPU is measured later (``runs_that_fit``).
+    On a CPU there are as many parallel runs as cores, with one thread each; fewer runs share the cores. Two runs
+    that each used all cores were 6 to 25 times slower, and one run is only about 1.5 times faster with a second
+    core. On a GPU, each run also needs a core, to launch kernels; the number that fits is measured later
+    (``runs_that_fit``).
 
     Args:
         wanted: The value of ``--jobs``; None to choose.

@@ -1,9 +1,9 @@
-"""The plan of a command: its jobs, their states, and an estimate of the remaining time."""
+"""The plan of a command: its jobs, and whether each has to run. It does not change after it is made."""
 
 import contextlib
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.contract.invocation import Invocation
@@ -19,31 +19,64 @@ from bench.harness.config import RunConfig
 from bench.harness.executors.limits import Limits
 from bench.harness.executors.local import LOG, PhaseEnvironment
 from bench.harness.planning.datasets import ResolvedDataset
-from bench.harness.planning.devices import runs_that_fit
 from bench.harness.submissions.discovery import SubmissionSource
 
 # The default timeout: 20 times the estimate, at least 30 minutes; 7 days without an estimate.
-TIMEOUT_FACTOR, MIN_TIMEOUT_SECONDS, UNKNOWN_SECONDS = 20.0, 1800.0, 7 * 86400.0
-SCORING_SECONDS = 0.2  # per sample on one CPU thread, mostly two Inception passes; for the estimate only
+TIMEOUT_FACTOR, MIN_TIMEOUT_SECONDS, TIMEOUT_WITHOUT_ESTIMATE = 20.0, 1800.0, 7 * 86400.0
 
 
-class State(enum.Enum):
-    """The state of a job: whether it has to run."""
+class Planned(enum.Enum):
+    """Whether a job has to run, when the plan is made."""
 
     TO_DO = "to do"
     DONE = "done"
     FAILED = "failed"  # in an earlier command; `--retry failed` repeats it
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A (submission, variant) under one protocol. It is verified once, for all its jobs.
+
+    Two entries are equal only if they are the same object, as two jobs are: both are keys of dictionaries.
+    """
+
+    source: SubmissionSource
+    variant: str
+    protocol: Protocol
+    steps: int  # per run
+    dataset: ResolvedDataset
+
+    @property
+    def label(self) -> str:
+        """The entry's name in messages."""
+        return label_of(self.source.name, self.variant)
+
+    @property
+    def claims(self) -> Claims:
+        """The paper's claims about this variant."""
+        return self.source.manifest.claims_of(self.variant)
+
+    def seconds_per_job(self, verification: Verification | None) -> float | None:
+        """Estimate the seconds per seed from the verified speeds; None if training speed was not measured."""
+        if verification is None or verification.training_steps_per_s is None:
+            return None
+        seconds = self.steps / verification.training_steps_per_s.median_per_s
+        inference = verification.inference_images_per_s
+        if inference is not None:
+            images = self.protocol.samples or len(self.dataset.evaluation_labels)
+            seconds += images / inference.median_per_s
+        return seconds
+
+
+@dataclass(frozen=True, eq=False)
 class Job:
     """A run of one (submission, variant, seed), with one process per phase and one record."""
 
-    entry: "Entry"
+    entry: Entry
     seed: int
     identity: Identity
     path: Path  # of the record
-    state: State
+    state: Planned
     earlier: Record | None  # the existing record
 
     @property
@@ -67,21 +100,38 @@ class Job:
         return self.path.with_suffix("")
 
     @property
+    def lock(self) -> Path:
+        """The file that a command locks while it runs the job."""
+        return self.path.with_suffix(".lock")
+
+    @property
     def log(self) -> Path:
         """The log of its processes' output, written together with the record."""
         return self.folder / LOG
 
-    def phase_environment(self, config: RunConfig) -> PhaseEnvironment:
-        """Return the limits and the sandbox of its phases."""
+    def phase_environment(self, config: RunConfig, verification: Verification | None) -> PhaseEnvironment:
+        """Return the limits and the sandbox of its phases; the default timeout follows from verified speeds."""
         seconds = config.timeout_seconds
         if seconds is None:
-            estimate = self.entry.seconds_per_job()
-            seconds = UNKNOWN_SECONDS if estimate is None else max(MIN_TIMEOUT_SECONDS, TIMEOUT_FACTOR * estimate)
+            estimate = self.entry.seconds_per_job(verification)
+            seconds = (
+                TIMEOUT_WITHOUT_ESTIMATE
+                if estimate is None
+                else max(MIN_TIMEOUT_SECONDS, TIMEOUT_FACTOR * estimate)
+            )
         memory = config.memory_per_run
         return PhaseEnvironment(Limits(seconds, memory), config.confinement)
 
-    def spec(self, config: RunConfig, compiled: Path | None = None) -> JobSpec:
-        """Return the specification for the job's processes."""
+    def spec(
+        self, config: RunConfig, verification: Verification | None = None, compile_cache: Path | None = None
+    ) -> JobSpec:
+        """Return the specification for the job's processes.
+
+        Args:
+            config: The command's configuration.
+            verification: Of the job's entry, which chose how steps are executed; None before it.
+            compile_cache: Folder of the command's compiler caches, one per entry; None for one per job.
+        """
         source = self.entry.source
         speed_seconds, speed_images = config.speed_measurement
         return JobSpec(
@@ -92,7 +142,7 @@ class Job:
             seed=self.seed,
             protocol=self.entry.protocol,
             steps=self.entry.steps,
-            data=self.entry.dataset.job,
+            data=self.entry.dataset.job_data,
             as_published=source.manifest.as_published,
             device=config.device,
             threads=config.threads_per_run,
@@ -101,10 +151,9 @@ class Job:
             speed_seconds=speed_seconds,
             speed_images=speed_images,
             memory_bytes=config.memory_per_run,
-            execution=self.execution(config),
+            execution=self.execution(config, verification),
             compile=config.compile,
-            runs_ahead=sum(job.state is State.TO_DO for job in self.entry.jobs),
-            compiled=compiled and compiled / source.name / self.entry.variant,
+            compile_cache=compile_cache and compile_cache / source.name / self.entry.variant,
         )
 
     def invocation(self, config: RunConfig) -> Invocation:
@@ -114,84 +163,34 @@ class Job:
             profile=config.profile,
             track=self.entry.protocol.track,
             folder=self.entry.source.folder,
-            track_file=config.track_file,
+            track_file=config.track,
             embedded=config.embedded,
             data_root=None if config.data_root == data_root(None) else config.data_root.resolve(),
         )
 
-    def execution(self, config: RunConfig) -> Execution:
+    def execution(self, config: RunConfig, verification: Verification | None) -> Execution:
         """Return how steps are executed: as in the interrupted run, else the fastest way found by verification."""
-        verification = self.entry.verification
         execution = Execution() if verification is None else verification.execution
         with contextlib.suppress(RunFailed):
             execution = read_report(self.folder / WORK / "train" / SPEC, JobSpec).execution
         return execution.model_copy(update={"precision": config.precision})
 
 
-@dataclass
-class Entry:
-    """A (submission, variant) with its jobs; it is verified once."""
-
-    source: SubmissionSource
-    variant: str
-    protocol: Protocol
-    steps: int  # per run
-    dataset: ResolvedDataset
-    jobs: list[Job] = field(default_factory=list)
-    verification: Verification | None = None
-
-    @property
-    def label(self) -> str:
-        """The entry's name in messages."""
-        return label_of(self.source.name, self.variant)
-
-    @property
-    def claims(self) -> Claims:
-        """The paper's claims about this variant."""
-        return self.source.manifest.claims_of(self.variant)
-
-    def seconds_per_job(self) -> float | None:
-        """Estimate the seconds per seed from the measured speeds; None if training speed was not measured."""
-        if self.verification is None or self.verification.training_steps_per_s is None:
-            return None
-        seconds = self.steps / self.verification.training_steps_per_s.median_per_s
-        inference = self.verification.inference_images_per_s
-        if inference is not None:
-            images = self.protocol.samples or len(self.dataset.evaluation_labels)
-            seconds += images / inference.median_per_s
-        return seconds
-
-
 @dataclass(frozen=True)
 class Plan:
-    """The entries and jobs of a command. The runner updates the jobs' states."""
+    """The jobs of a command, as they are before any of them runs."""
 
-    entries: Sequence[Entry]
+    jobs: Sequence[Job]
     config: RunConfig  # resolved, with ``jobs`` and ``threads`` chosen
     real_images: Sequence[Job] = ()  # jobs that score real images as samples, one per protocol
     notices: Sequence[str] = ()  # about the results folder and missing metric weights
     problems: Sequence[BenchError] = ()  # of submissions that are not in the plan
 
-    def jobs(self, *states: State) -> list[Job]:
-        """Return the jobs in one of ``states``; without arguments, all jobs."""
-        return [job for entry in self.entries for job in entry.jobs if not states or job.state in states]
+    @property
+    def entries(self) -> list[Entry]:
+        """The entries of the jobs, in order."""
+        return list(dict.fromkeys(job.entry for job in self.jobs))
 
-    def runs_that_fit(self) -> int | None:
-        """Return how many parallel runs fit on the GPU, by the loads measured so far; None without any."""
-        verified = [entry.verification for entry in self.entries if entry.verification is not None]
-        loads = [verification.load for verification in verified if verification.load is not None]
-        sizes = [verification.environment.get("device_memory_bytes", 0) for verification in verified]
-        return runs_that_fit(loads, max(sizes, default=0))
-
-    def estimate_seconds(self) -> float | None:
-        """Estimate the wall time of the jobs to do, at the configured parallelism; None before any measurement."""
-        total = 0.0
-        for job in self.jobs(State.TO_DO):
-            seconds = job.entry.seconds_per_job()
-            if seconds is None:
-                return None
-            # Two processes per job start, import torch and read the data: about ten seconds on a slow machine.
-            total += seconds + 10.0
-            if job.generates and self.config.device == "cpu":
-                total += SCORING_SECONDS * (job.entry.protocol.samples or 0)
-        return total / max(1, min(self.config.side_by_side, len(self.jobs(State.TO_DO))))
+    def in_state(self, state: Planned) -> list[Job]:
+        """Return the jobs that were planned in this state."""
+        return [job for job in self.jobs if job.state is state]

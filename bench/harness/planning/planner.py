@@ -10,7 +10,7 @@ from bench.contract.tracks import Protocol, Track, protocol_of
 from bench.errors import BenchError, ResultsError
 from bench.harness.config import RunConfig, parse_seeds
 from bench.harness.planning.datasets import DatasetResolver, ResolvedDataset, choose_data
-from bench.harness.planning.plan import Entry, Job, Plan, State
+from bench.harness.planning.plan import Entry, Job, Plan, Planned
 from bench.harness.submissions.discovery import SubmissionSource, variants_of
 from bench.measure.metrics.weights import ALL, missing
 
@@ -26,35 +26,37 @@ def make_plan(sources: Sequence[SubmissionSource], config: RunConfig, *, remote_
     Raises:
         UsageError: If ``--seeds`` is invalid.
     """
-    parse_seeds(config.seeds, 1)
-    datasets, entries = DatasetResolver(config.data_root), list[Entry]()
+    parse_seeds(config.seeds, 1)  # an invalid option ends the command, before any submission is planned
+    datasets, jobs = DatasetResolver(config.data_root), list[Job]()
     notices, problems = list[str](), list[BenchError]()
     for source in sources:
         try:
-            entries += _entries(source, datasets, config, notices.append)
+            jobs += _jobs(source, datasets, config, notices.append)
         except BenchError as error:
             problems.append(type(error)(f"{source.name}: {error}"))
-    to_do = [job for entry in entries for job in entry.jobs if job.state is State.TO_DO]
-    real_images = _real_images_jobs(to_do, config, notices.append)
-    return Plan(entries, config.with_parallelism(len(to_do), remote_slots), real_images, notices, problems)
+    to_do = [job for job in jobs if job.state is Planned.TO_DO]
+    try:
+        real_images = _real_images_jobs(to_do, config, notices.append)
+    except NewerRecord as error:
+        real_images, problems = [], [*problems, error]
+    return Plan(jobs, config.with_parallelism(len(to_do), remote_slots), real_images, notices, problems)
 
 
-def _entries(
+def _jobs(
     source: SubmissionSource, datasets: DatasetResolver, config: RunConfig, notice: Callable[[str], None]
-) -> list[Entry]:
+) -> list[Job]:
     track = source.track
     profile = track.profile(config.profile)
     data = choose_data(track, config.profile, config.data_root, config.embedded)
     dataset = datasets.resolve(track, profile, data)
     protocol = protocol_of(track, config.profile, data)
-    entries = []
+    seeds = parse_seeds(config.seeds, profile.seeds)
+    jobs = []
     for variant in variants_of(source, config.variants):
         steps = track.steps(config.profile, source.manifest.official_steps(variant))
         entry = Entry(source, variant, protocol, steps, dataset)
-        seeds = parse_seeds(config.seeds, profile.seeds)
-        entry.jobs = [make_job(entry, seed, config, notice) for seed in seeds]
-        entries.append(entry)
-    return entries
+        jobs += [make_job(entry, seed, config, notice) for seed in seeds]
+    return jobs
 
 
 def make_job(entry: Entry, seed: int, config: RunConfig, notice: Callable[[str], None]) -> Job:
@@ -82,13 +84,13 @@ def make_job(entry: Entry, seed: int, config: RunConfig, notice: Callable[[str],
     path = record_path(config.results, identity, entry.protocol)
     earlier = read_existing(path, identity, notice)
     if earlier is None or config.force:
-        state = State.TO_DO
+        state = Planned.TO_DO
     elif earlier.status == "ok":
         # Metrics that are null because weights were missing are measured later, from the stored samples.
         measurable = bool(earlier.not_measured) and missing(*ALL) is None
-        state = State.TO_DO if measurable else State.DONE
+        state = Planned.TO_DO if measurable else Planned.DONE
     else:
-        state = State.TO_DO if config.retry_failed else State.FAILED
+        state = Planned.TO_DO if config.retry_failed else Planned.FAILED
     return Job(entry, seed, identity, path, state, earlier)
 
 
@@ -105,7 +107,7 @@ def _real_images_jobs(to_do: Sequence[Job], config: RunConfig, notice: Callable[
         real_images_job(entry.source.track, entry.protocol, entry.dataset, config, notice)
         for entry in by_protocol.values()
     ]
-    return [job for job in jobs if job.state is State.TO_DO]
+    return [job for job in jobs if job.state is Planned.TO_DO]
 
 
 def real_images_job(
@@ -113,9 +115,7 @@ def real_images_job(
 ) -> Job:
     """Make the job that scores real training images as if they were samples."""
     source = SubmissionSource(REAL_IMAGES, Path(), Manifest(track=track.name), track, {})
-    entry = Entry(source, BASE_VARIANT, protocol, 0, dataset)
-    entry.jobs = [make_job(entry, 0, config, notice)]
-    return entry.jobs[0]
+    return make_job(Entry(source, BASE_VARIANT, protocol, 0, dataset), 0, config, notice)
 
 
 def read_existing(path: Path, identity: Identity, notice: Callable[[str], None]) -> Record | None:

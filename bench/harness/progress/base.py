@@ -3,9 +3,9 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from bench.contract.jobs.reports import Progress
+from bench.contract.jobs.reports import Progress, Verification
 from bench.contract.records.record import Record
-from bench.harness.planning.plan import Entry, Job, Plan, State
+from bench.harness.planning.plan import Entry, Job, Plan, Planned
 
 
 class Display(ABC):
@@ -16,11 +16,11 @@ class Display(ABC):
         """Show the plan, before anything runs."""
 
     @abstractmethod
-    def verified(self, entry: Entry) -> None:
-        """Show the result of a verification, which is in ``entry.verification``."""
+    def verified(self, entry: Entry, verification: Verification) -> None:
+        """Show the result of a verification."""
 
     @abstractmethod
-    def estimated(self, plan: Plan) -> None:
+    def estimated(self, runs: int, seconds: float | None) -> None:
         """Show how many jobs will run and how long they will take, once all entries are verified."""
 
     @abstractmethod
@@ -37,7 +37,11 @@ class Display(ABC):
 
     @abstractmethod
     def message(self, text: str) -> None:
-        """Show one line of text."""
+        """Show a notice, one line of text."""
+
+    def problem(self, text: str) -> None:
+        """Show an error that is in no record, one line of text."""
+        self.message(f"✗ {text}")
 
     @abstractmethod
     def tick(self) -> None:
@@ -79,7 +83,7 @@ def counted(number: int, noun: str) -> str:
 
 def plan_text(plan: Plan) -> str:
     """Summarise a plan: the number of runs, profile, data, device and parallelism."""
-    to_do, done, failed = (len(plan.jobs(state)) for state in State)
+    to_do, done, failed = (len(plan.in_state(state)) for state in Planned)
     counts = [
         counted(to_do, "run") + " to do",
         "and real images to score" if plan.real_images else "",
@@ -94,10 +98,10 @@ def plan_text(plan: Plan) -> str:
     )
 
 
-def verified_text(entry: Entry) -> str:
+def verified_text(entry: Entry, verification: Verification) -> str:
     """Summarise a verification without problems: parameters, compared with the paper's, and MACs."""
-    assert entry.verification is not None and entry.verification.cost is not None
-    cost, claim = entry.verification.cost, entry.claims.params
+    assert verification.cost is not None
+    cost, claim = verification.cost, entry.claims.params
     if claim is None:
         paper = ""
     elif claim == cost.params:
@@ -107,10 +111,9 @@ def verified_text(entry: Entry) -> str:
     return f"{cost.params:,} params{paper}, {cost.bound}{cost.macs_per_image / 1e6:.2f} MMACs"
 
 
-def estimate_text(plan: Plan) -> str:
+def estimate_text(runs: int, seconds: float | None) -> str:
     """Return the number of runs and their estimated duration."""
-    runs = counted(len(plan.jobs(State.TO_DO)), "run")
-    return f"{runs}, about {duration(plan.estimate_seconds())} at the speed just measured"
+    return f"{counted(runs, 'run')}, about {duration(seconds)} at the speed just measured"
 
 
 @dataclass

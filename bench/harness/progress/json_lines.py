@@ -7,9 +7,9 @@ import threading
 import time
 from typing import Any, TextIO
 
-from bench.contract.jobs.reports import Progress
+from bench.contract.jobs.reports import Progress, Verification
 from bench.contract.records.record import Record
-from bench.harness.planning.plan import Entry, Job, Plan, State
+from bench.harness.planning.plan import Entry, Job, Plan, Planned
 from bench.harness.progress.base import Display
 
 INTERVAL_GROWTH = 0.02  # seconds between progress lines per second of a job's run time; about 240 lines in 3 hours
@@ -45,13 +45,12 @@ class JsonLines(Display):
         return {"submission": source.name, "variant": job.entry.variant, "seed": job.seed}
 
     def planned(self, plan: Plan) -> None:
-        counts = {state.value.replace(" ", "_"): len(plan.jobs(state)) for state in State}
+        counts = {state.value.replace(" ", "_"): len(plan.in_state(state)) for state in Planned}
         data = sorted({entry.protocol.data for entry in plan.entries})
         self._emit("plan", profile=plan.config.profile, device=plan.config.device, data=data, **counts)
 
-    def verified(self, entry: Entry) -> None:
-        assert entry.verification is not None
-        cost, problems = entry.verification.cost, entry.verification.problems
+    def verified(self, entry: Entry, verification: Verification) -> None:
+        cost, problems = verification.cost, verification.problems
         self._emit(
             "verified",
             submission=entry.source.name,
@@ -60,8 +59,8 @@ class JsonLines(Display):
             problems=[problem.message for problem in problems],
         )
 
-    def estimated(self, plan: Plan) -> None:
-        self._emit("estimate", runs=len(plan.jobs(State.TO_DO)), seconds=plan.estimate_seconds())
+    def estimated(self, runs: int, seconds: float | None) -> None:
+        self._emit("estimate", runs=runs, seconds=seconds)
 
     def started(self, job: Job) -> None:
         self._emit("started", **self._job(job))

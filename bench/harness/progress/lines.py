@@ -6,9 +6,10 @@ import threading
 import time
 from typing import TextIO
 
-from bench.contract.jobs.reports import Progress
+from bench.contract.jobs.reports import Progress, Verification
+from bench.contract.manifest import REAL_IMAGES
 from bench.contract.records.record import Record
-from bench.harness.planning.plan import Entry, Job, Plan, State
+from bench.harness.planning.plan import Entry, Job, Plan
 from bench.harness.progress.base import Display, Pace, duration, estimate_text, headline, plan_text, verified_text
 
 INTERVAL_GROWTH = 0.05  # seconds between progress lines per second of a job's run time; about 100 lines in 3 hours
@@ -33,17 +34,16 @@ class Lines(Display):
     def planned(self, plan: Plan) -> None:
         self._say(f"Plan: {plan_text(plan)}")
 
-    def verified(self, entry: Entry) -> None:
-        assert entry.verification is not None
-        problems = entry.verification.problems
+    def verified(self, entry: Entry, verification: Verification) -> None:
+        problems = verification.problems
         if problems:
             self._say(f"✗ {entry.label}: {problems[0].message}")
         else:
-            self._say(f"✓ {entry.label}: {verified_text(entry)}")
+            self._say(f"✓ {entry.label}: {verified_text(entry, verification)}")
 
-    def estimated(self, plan: Plan) -> None:
-        self._runs = len(plan.jobs(State.TO_DO)) + len(plan.real_images)
-        self._say(estimate_text(plan))
+    def estimated(self, runs: int, seconds: float | None) -> None:
+        self._runs = runs
+        self._say(estimate_text(runs, seconds))
 
     def started(self, job: Job) -> None:
         with self._lock:
@@ -69,9 +69,10 @@ class Lines(Display):
     def finished(self, job: Job, record: Record) -> None:
         with self._lock:
             self._paces.pop(job.label, None)
-            self._finished += 1
+            is_run = record.identity.submission != REAL_IMAGES
+            self._finished += is_run
             mark = "✓" if record.status == "ok" else "✗"
-            count = f"  ({self._finished} of {self._runs})" if self._finished <= self._runs else ""
+            count = f"  ({self._finished} of {self._runs})" if is_run and self._finished <= self._runs else ""
             self._say(f"{mark} {job.label}: {headline(job, record)}{count}")
 
     def message(self, text: str) -> None:

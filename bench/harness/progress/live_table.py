@@ -10,9 +10,9 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from bench.contract.jobs.reports import Progress
+from bench.contract.jobs.reports import Progress, Verification
 from bench.contract.records.record import Record
-from bench.harness.planning.plan import Entry, Job, Plan, State
+from bench.harness.planning.plan import Entry, Job, Plan, Planned
 from bench.harness.progress.base import Display, Pace, duration, estimate_text, headline, plan_text, verified_text
 from bench.text import harmless
 
@@ -62,21 +62,20 @@ class LiveTable(Display):
         self._console.print(text, highlight=False, soft_wrap=True)
 
     def planned(self, plan: Plan) -> None:
-        if plan.jobs(State.TO_DO):
+        if plan.in_state(Planned.TO_DO):
             self._waiting_text = "verifying: contract, caps, cost and speed, before anything trains ..."
         self._say(f"[bold]Plan[/]: {safe(plan_text(plan))}")
 
-    def verified(self, entry: Entry) -> None:
-        assert entry.verification is not None
-        if entry.verification.problems:
-            self._say(f"[red]✗[/] {safe(entry.label)}: {safe(entry.verification.problems[0].message)}")
+    def verified(self, entry: Entry, verification: Verification) -> None:
+        if verification.problems:
+            self._say(f"[red]✗[/] {safe(entry.label)}: {safe(verification.problems[0].message)}")
             return
-        self._say(f"[green]✓[/] {safe(entry.label)}: {safe(verified_text(entry))}")
+        self._say(f"[green]✓[/] {safe(entry.label)}: {safe(verified_text(entry, verification))}")
 
-    def estimated(self, plan: Plan) -> None:
+    def estimated(self, runs: int, seconds: float | None) -> None:
         self._waiting_text = ""
-        self._remaining = len(plan.jobs(State.TO_DO))
-        self._say(estimate_text(plan))
+        self._remaining = runs
+        self._say(estimate_text(runs, seconds))
 
     def started(self, job: Job) -> None:
         with self._lock:

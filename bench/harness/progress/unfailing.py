@@ -4,7 +4,7 @@ import contextlib
 import sys
 from collections.abc import Callable
 
-from bench.contract.jobs.reports import Progress
+from bench.contract.jobs.reports import Progress, Verification
 from bench.contract.records.record import Record
 from bench.harness.planning.plan import Entry, Job, Plan
 from bench.harness.progress.base import Display
@@ -35,11 +35,11 @@ class Unfailing(Display):
     def planned(self, plan: Plan) -> None:
         self._forward(lambda display: display.planned(plan))
 
-    def verified(self, entry: Entry) -> None:
-        self._forward(lambda display: display.verified(entry))
+    def verified(self, entry: Entry, verification: Verification) -> None:
+        self._forward(lambda display: display.verified(entry, verification))
 
-    def estimated(self, plan: Plan) -> None:
-        self._forward(lambda display: display.estimated(plan))
+    def estimated(self, runs: int, seconds: float | None) -> None:
+        self._forward(lambda display: display.estimated(runs, seconds))
 
     def started(self, job: Job) -> None:
         self._forward(lambda display: display.started(job))
@@ -52,6 +52,9 @@ class Unfailing(Display):
 
     def message(self, text: str) -> None:
         self._forward(lambda display: display.message(text))
+
+    def problem(self, text: str) -> None:
+        self._forward(lambda display: display.problem(text))
 
     def tick(self) -> None:
         self._forward(lambda display: display.tick())

@@ -2,15 +2,13 @@
 
 import contextlib
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bench.contract.documents.checksum import write_document
-from bench.contract.jobs.files import CHECKPOINT, PICTURES, PROGRESS_FOLDER, REPORT, WEIGHTS, WORK
+from bench.contract.jobs.files import REPORT, WORK
 from bench.contract.jobs.reports import (
     EvaluationReport,
     Failure,
@@ -21,15 +19,16 @@ from bench.contract.jobs.reports import (
 )
 from bench.contract.records.eligibility import reasons_against_ranking
 from bench.contract.records.files import check_record, write_record
-from bench.contract.records.record import Cost, Record, Timing, Training
+from bench.contract.records.record import Record, Timing, Training
 from bench.errors import ContractError, ResultsError, RunFailed
 from bench.files import write_bytes
 from bench.harness.config import RunConfig
 from bench.harness.executors.executor import JobResult
-from bench.harness.executors.local import LOG, read_log, tail_of
+from bench.harness.executors.local import read_log, tail_of
 from bench.harness.planning.plan import Job
-from bench.harness.results.evaluation import classification_metrics, generation_metrics, load_array
-from bench.pictures import save_sheet
+from bench.harness.results.artifacts import copy_artifacts
+from bench.harness.results.evaluation import classification_metrics, generation_metrics
+from bench.harness.results.observed_cost import as_sampled, as_trained
 
 
 def now() -> str:
@@ -37,28 +36,32 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def record_success(
-    job: Job,
-    verification: Verification,
-    config: RunConfig,
-    started_at: str,
-    result: JobResult,
-) -> Record:
-    """Score a finished job, write its record, and clear its work folder.
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt to run a job: what was known when its first phase started."""
+
+    job: Job
+    config: RunConfig
+    verification: Verification | None  # of its entry; None for real images, which need none
+    started_at: str  # UTC, ISO 8601
+
+
+def record_success(attempt: Attempt, result: JobResult) -> Record:
+    """Write the record of a finished job, and clear its work folder, unless metrics remain to be measured.
+
+    A classifier's predictions are scored here; a generator's samples were scored by a phase of the job.
 
     Args:
-        job: The job that was run.
-        verification: The verification of its entry.
-        config: The command's configuration.
-        started_at: When its first phase started.
+        attempt: The attempt, whose entry was verified.
         result: The outcome of its phases as measured by the harness, which a submission cannot influence.
 
     Raises:
-        RunFailed: If the predictions have a wrong shape or dtype.
+        RunFailed: If a phase left no report, or the predictions have a wrong shape or dtype.
         ContractError: If training reports another number of steps than required, or more time than has passed.
         ResultsError: If the results folder cannot be written.
     """
-    assert verification.cost is not None  # jobs without a cost are not trained
+    job, verification = attempt.job, attempt.verification
+    assert verification is not None and verification.cost is not None  # jobs without a cost are not trained
     work = job.folder / WORK
     training = read_report(work / "train" / REPORT["train"], TrainingReport)
     report = read_report(work / "evaluate" / REPORT["evaluate"], EvaluationReport)
@@ -67,7 +70,7 @@ def record_success(
     check_training(training, job.entry.steps, result.train_seconds)
     scores = read_report(work / "score" / REPORT["score"], Scores) if job.generates else None
     evaluation = classification_metrics(job, report) if scores is None else generation_metrics(scores)
-    _copy_artifacts(job, work)
+    copy_artifacts(job, work)
     training_record = Training(**training.model_dump(include=set(Training.model_fields)))
     record = _record(
         job,
@@ -83,12 +86,12 @@ def record_success(
         environment={
             **training.environment,
             **result.environment,
-            **_execution_environment(job, config, result),
+            **_execution_environment(attempt, result),
         },
         timing=Timing(
-            started_at=started_at,
+            started_at=attempt.started_at,
             finished_at=now(),
-            attempt=_attempt(job),
+            attempt=_attempt_number(job),
             resumes=training.resumes,
             training_seconds=training.seconds,
             train_phase_seconds=result.train_seconds,
@@ -113,13 +116,14 @@ def record_success(
     return record
 
 
-def record_real_images(job: Job, started_at: str, result: JobResult) -> Record:
+def record_real_images(attempt: Attempt, result: JobResult) -> Record:
     """Write the record of real images that were scored like samples.
 
     Raises:
         RunFailed: If the process left no scores.
         ResultsError: If the results folder cannot be written.
     """
+    job = attempt.job
     work = job.folder / WORK
     scores = read_report(work / "score_real" / REPORT["score_real"], Scores)
     record = _record(
@@ -132,9 +136,9 @@ def record_real_images(job: Job, started_at: str, result: JobResult) -> Record:
         unranked_because=["real images"],
         environment={**scores.environment, **result.environment, "jobs_side_by_side": 1},
         timing=Timing(
-            started_at=started_at,
+            started_at=attempt.started_at,
             finished_at=now(),
-            attempt=_attempt(job),
+            attempt=_attempt_number(job),
             resumes=0,
             scoring_seconds=scores.seconds,
             peak_memory_bytes=scores.peak_memory_bytes,
@@ -145,28 +149,19 @@ def record_real_images(job: Job, started_at: str, result: JobResult) -> Record:
     return record
 
 
-def record_failure(
-    job: Job,
-    config: RunConfig,
-    failure: Failure,
-    started_at: str,
-    result: JobResult,
-    log: str | None = None,
-) -> Record:
+def record_failure(attempt: Attempt, failure: Failure, result: JobResult, log: str | None = None) -> Record:
     """Write the record of a failed job. Its work folder stays, for inspection or to resume from.
 
     Args:
-        job: The failed job, which may not have been started.
-        config: The command's configuration.
+        attempt: The failed attempt; it may have ended before the first phase started.
         failure: The reason of the failure.
-        started_at: When its first phase started.
         result: The outcome of its phases.
         log: The log of its verification, if that failed; None to read the log in the work folder.
 
     Raises:
         ResultsError: If the results folder cannot be written.
     """
-    verification = job.entry.verification
+    job, verification = attempt.job, attempt.verification
     environment = {} if verification is None else verification.environment
     log = read_log(job.folder / WORK) if log is None else log
     log = log.replace(str(job.entry.source.folder), job.entry.source.name)  # records are published: no local paths
@@ -179,8 +174,8 @@ def record_failure(
         reason=failure.reason,
         log_tail=tail_of(log),
         unranked_because=[f"failed: {failure.status}"],
-        environment={**environment, **result.environment, **_execution_environment(job, config, result)},
-        timing=Timing(started_at=started_at, finished_at=now(), attempt=_attempt(job), resumes=0),
+        environment={**environment, **result.environment, **_execution_environment(attempt, result)},
+        timing=Timing(started_at=attempt.started_at, finished_at=now(), attempt=_attempt_number(job), resumes=0),
     )
     try:
         _write(job, record)
@@ -188,7 +183,7 @@ def record_failure(
         reduced = {
             "config": {},
             "cost": None,
-            "environment": {**result.environment},
+            "environment": dict(result.environment),
             "reason": f"{failure.reason}; {error}",
         }
         record = record.model_copy(update=reduced)
@@ -196,11 +191,11 @@ def record_failure(
     return record
 
 
-def _execution_environment(job: Job, config: RunConfig, result: JobResult) -> dict[str, Any]:
+def _execution_environment(attempt: Attempt, result: JobResult) -> dict[str, Any]:
     return {
         "jobs_side_by_side": result.jobs_side_by_side,
         "sandbox": asdict(result.sandbox),
-        "execution": job.execution(config).model_dump(),
+        "execution": attempt.job.execution(attempt.config, attempt.verification).model_dump(),
     }
 
 
@@ -221,7 +216,7 @@ def _record(job: Job, verification: Verification | None, **fields: Any) -> Recor
     )
 
 
-def _attempt(job: Job) -> int:
+def _attempt_number(job: Job) -> int:
     return 1 if job.earlier is None else job.earlier.timing.attempt + 1
 
 
@@ -250,42 +245,6 @@ def _sampling_times(report: EvaluationReport) -> dict[str, float]:
     return {"sampling_images_per_s": rate, "seconds_per_10000_samples": 10_000 / rate}
 
 
-def as_trained(training: TrainingReport, cost: Cost) -> Cost:
-    """Add buffers that training changed only after its first two steps to the cost's parameter count."""
-    late = training.params_after - cost.params
-    if late <= 0:
-        return cost
-    warning = f"{late:,} scalars in buffers changed only after the first training steps; they count as parameters"
-    return cost.model_copy(
-        update={
-            "params": training.params_after,
-            "params_by_module": {**cost.params_by_module, "buffers found after training": late},
-            "warnings": [*(cost.warnings or []), warning],
-        }
-    )
-
-
-def as_sampled(report: EvaluationReport, cost: Cost) -> Cost:
-    """Scale the cost to the counted network evaluations of sampling, if they differ from the verified number."""
-    evaluations = report.image_evaluations
-    if evaluations is None or evaluations == cost.evaluations_per_sample * report.images:
-        return cost
-    mean = evaluations / report.images
-    ratio = mean / cost.evaluations_per_sample
-    warning = (
-        f"sample evaluated the network {mean:,.2f} times per image, but {cost.evaluations_per_sample:,} times "
-        "during verification; MACs are scaled to the first number"
-    )
-    return cost.model_copy(
-        update={
-            "evaluations_per_sample": mean,
-            "macs_per_image": round(cost.macs_per_image * ratio),
-            "macs_by_operator": {name: round(macs * ratio) for name, macs in cost.macs_by_operator.items()},
-            "warnings": [*(cost.warnings or []), warning],
-        }
-    )
-
-
 def check_training(training: TrainingReport, steps: int, phase_seconds: float | None) -> None:
     """Raise ContractError if the reported steps differ, or the reported time exceeds that of the process."""
     if training.steps != steps:
@@ -296,21 +255,15 @@ def check_training(training: TrainingReport, steps: int, phase_seconds: float | 
         )
 
 
-def _copy_artifacts(job: Job, work: Path) -> None:
-    """Copy artifacts out of the work folder, not move them: a crash before the record must lose nothing."""
-    for path in (work / "train" / WEIGHTS, work / LOG):
-        with contextlib.suppress(FileNotFoundError):
-            shutil.copyfile(path, job.folder / path.name)
-    for picture in PICTURES:
-        for path in (work / phase / picture.array for phase in ("evaluate", "score")):
-            if not path.exists():
-                continue
-            images = load_array(path)
-            if images.shape[1:] != job.entry.dataset.used.image_shape or images.dtype != np.uint8:
-                raise RunFailed(
-                    f"{picture.array}: found {images.shape} {images.dtype}, not uint8 in the data set's shape"
-                )
-            save_sheet(images, job.folder / picture.png, picture.columns)
-    with contextlib.suppress(FileNotFoundError):
-        shutil.copytree(work / "train" / PROGRESS_FOLDER, job.folder / PROGRESS_FOLDER, dirs_exist_ok=True)
-    (work / "train" / CHECKPOINT).unlink(missing_ok=True)
+def check_writable(results: Path) -> None:
+    """Check, before any work, that records can be written.
+
+    Raises:
+        ResultsError: If the folder is not writable; the message names it and the system's reason.
+    """
+    probe = results / "runs" / ".writable"
+    try:
+        write_bytes(probe, b"")
+        probe.unlink(missing_ok=True)  # another command may have removed it already
+    except OSError as error:
+        raise ResultsError(f"{results}: cannot be written ({error.strerror}); choose another --results") from None

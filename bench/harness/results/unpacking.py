@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.contract.jobs.files import CHECKPOINT, WEIGHTS, WORK
-from bench.contract.records.files import MAX_CHARACTERS, parse_record, record_name
+from bench.contract.records.files import MAX_CHARACTERS, parse_record, relative_record_path
 from bench.contract.records.origin import ANY, mark_unpacked
 from bench.contract.records.record import Record
 from bench.errors import ExitCode, ResultsError
@@ -144,7 +144,7 @@ def _unpack_record(tar: tarfile.TarFile, folder: Path, member: tarfile.TarInfo, 
     except ResultsError as error:
         report.refused.append(str(error))
         return False
-    expected = record_name(record.identity, record.protocol)
+    expected = relative_record_path(record.identity, record.protocol)
     if expected != member.name:
         report.refused.append(f"{member.name}: the record belongs at {expected}; skipped")
         return False

@@ -133,6 +133,8 @@ def variants_of(submission: SubmissionSource, selection: str) -> list[str]:
     if selection == "all":
         return variants
     names = list(dict.fromkeys(name.strip() for name in selection.split(",") if name.strip()))
+    if not names:
+        raise UsageError(f"--variants {selection!r}: give base, all, or names separated by commas")
     for name in names:
         if name not in variants:
             raise UsageError(f"{submission.name}: no variant {name!r}; it has {', '.join(variants)}")

@@ -13,7 +13,7 @@ from bench.harness.executors.concurrency import side_by_side
 from bench.harness.executors.executor import Executor, LocalExecutor
 from bench.harness.planning.datasets import DatasetResolver, choose_data
 from bench.harness.progress.choose import choose_display
-from bench.harness.runner import check_writable
+from bench.harness.results.recording import check_writable
 from bench.harness.submissions.discovery import SubmissionSource, submissions_of
 from bench.locks import InUse, locked
 from bench.measure.metrics.weights import INCEPTION, missing
@@ -78,7 +78,7 @@ def require_optuna() -> None:
 
 def _submission(config: RunConfig) -> tuple[SubmissionSource, Search]:
     """Return the one submission and its search."""
-    sources, broken = submissions_of(config.paths, config.track_file)
+    sources, broken = submissions_of(config.paths, config.track)
     for _, error in broken:
         raise error
     if len(sources) != 1:

@@ -24,14 +24,14 @@ from bench.harness.config import RunConfig
 from bench.harness.executors.executor import Executor, JobRequest, JobResult, failure_of
 from bench.harness.executors.local import Stopped
 from bench.harness.planning.datasets import ResolvedDataset
-from bench.harness.planning.plan import Entry, Job, State
+from bench.harness.planning.plan import Entry, Job, Planned
 from bench.harness.planning.planner import make_job
 from bench.harness.progress.base import Display
 from bench.harness.results.evaluation import evaluation_of
-from bench.harness.results.recording import now, record_failure, record_success
-from bench.harness.runner import verify_in_process
+from bench.harness.results.recording import Attempt, now, record_failure, record_success
 from bench.harness.submissions.discovery import SubmissionSource
 from bench.harness.tuning.study import draw
+from bench.harness.verification import verify_in_process
 from bench.locks import locked
 
 RUNGS = "rungs.json"  # in the work folder: step -> objective
@@ -73,14 +73,17 @@ class Trials:
             # Concurrent trials may draw the same values from a small space.
             with locked(job.path.with_suffix(".lock")):
                 job = self._job(values)
-                value = self._run_trial(trial, job)
+                outcome = self._run_trial(trial, job)
         except Stopped:
             return  # the trial stays `running` in the study, and is requeued next time
         except (BenchError, OSError) as error:  # the record could not be written
-            self.display.message(f"{job.label}: {error}")
-            value = None
+            self.display.problem(f"{job.label}: {error}")
+            outcome = TrialState.FAIL
         with study_errors(file):
-            self.study.tell(trial, value, state=None if value is not None else self._end_state(job))
+            if isinstance(outcome, TrialState):
+                self.study.tell(trial, state=outcome)
+            else:
+                self.study.tell(trial, outcome)
 
     def ask(self) -> tuple[Trial, dict[str, Any]]:
         """Create a trial and draw its values. If drawing fails, mark the trial as failed: it cannot be resumed."""
@@ -91,11 +94,6 @@ class Trials:
             self.study.tell(trial, state=TrialState.FAIL)
             raise
 
-    def _end_state(self, job: Job) -> TrialState:
-        """Return the state of a trial that has no value."""
-        is_pruned = job.earlier is not None and job.earlier.status == "pruned"
-        return TrialState.PRUNED if is_pruned else TrialState.FAIL
-
     def _job(self, values: dict[str, Any]) -> Job:
         """Create the job of drawn values: a variant of the submission that exists only in this study."""
         values = {**self.search.set, **values}
@@ -105,65 +103,61 @@ class Trials:
         extended = manifest.model_copy(update={"ablations": ablations, "as_published": None})
         steps = self.source.track.steps(self.config.profile, manifest.steps)
         entry = Entry(replace(self.source, manifest=extended), variant, self.protocol, steps, self.dataset)
-        entry.jobs = [make_job(entry, 0, self.config, self.display.message)]
-        return entry.jobs[0]
+        return make_job(entry, 0, self.config, self.display.message)
 
-    def _run_trial(self, trial: Trial, job: Job) -> float | None:
-        """Run a trial. Return its objective after the last step; None if it fails or is pruned."""
-        if job.state is State.DONE and job.earlier is not None and job.earlier.evaluation is not None:
-            return job.earlier.evaluation.metrics.get(self.objective)  # an earlier trial had the same values
+    def _run_trial(self, trial: Trial, job: Job) -> float | TrialState:
+        """Run a trial. Return its objective after the last step; its state if it fails or is pruned."""
+        if job.state is Planned.DONE and job.earlier is not None and job.earlier.evaluation is not None:
+            return self._objective_of(job.earlier)  # an earlier trial had the same values
         started_at = now()
         write_invocation(job.folder, job.invocation(self.config))
         verified = verify_in_process(self.executor, job.spec(self.config), self.stop, self.config.confinement)
         verification, result = verified.verification, verified.result
-        job.entry.verification = verification
+        attempt = Attempt(job, self.config, verification, started_at)
         problem = _problem(verification)
         if problem is not None:
-            self._fail(job, problem, result, started_at, verified.log)
-            return None
+            return self._fail(attempt, problem, result, verified.log)
         self.display.started(job)
         for number, step in enumerate(self._rungs(job)):
             value = self._rung_scores(job).get(str(step))
             if value is None:
-                result = self._train(job, step)
+                result = self._train(attempt, step)
                 if result.failure is not None:
-                    self._fail(job, result.failure, result, started_at)
-                    return None
+                    return self._fail(attempt, result.failure, result)
                 value = self._score(job)
                 self._save_rung_score(job, step, value)
             # The pruner places rung n at step ``factor`` ** n.
             trial.report(value, self.search.rungs.factor**number)
             if trial.should_prune():
                 reason = f"pruned after {step:,} of {job.entry.steps:,} steps with {self.objective} {value:.4g}"
-                self._fail(job, Failure(status="pruned", reason=reason), result, started_at)
+                self._fail(attempt, Failure(status="pruned", reason=reason), result)
                 shutil.rmtree(job.folder / WORK, ignore_errors=True)
-                return None
-        result = self._train(job, None)
+                return TrialState.PRUNED
+        result = self._train(attempt, None)
         if result.failure is not None:
-            self._fail(job, result.failure, result, started_at)
-            return None
+            return self._fail(attempt, result.failure, result)
         try:
-            record = record_success(job, verification, self.config, started_at, result)
+            record = record_success(attempt, result)
         except (RunFailed, ContractError) as error:
-            self._fail(job, failure_of(error), result, started_at)
-            return None
-        self._finish(job, record)
+            return self._fail(attempt, failure_of(error), result)
+        self.display.finished(job, record)
         return self._objective_of(record)
 
     def _rungs(self, job: Job) -> list[int]:
         """Return the steps at which trials are compared; none without a scheduler."""
         return self.search.rungs.steps(job.entry.steps) if self.pruned else []
 
-    def _train(self, job: Job, until: int | None) -> JobResult:
+    def _train(self, attempt: Attempt, until: int | None) -> JobResult:
         """Train from the last checkpoint to step ``until``, or to the end if it is None, and evaluate."""
+        job, verification = attempt.job, attempt.verification
         work = job.folder / WORK
         if not (work / "train" / REPORT["train"]).exists() or until is not None or self._rung_scores(job):
             for phase in ("evaluate", "score"):
                 shutil.rmtree(work / phase, ignore_errors=True)
             for name in (REPORT["train"], WEIGHTS):
                 (work / "train" / name).unlink(missing_ok=True)
-        spec = job.spec(self.config).model_copy(update={"until": until})
-        request = JobRequest(spec, job.phases, job.phase_environment(self.config))
+        spec = job.spec(self.config, verification).model_copy(update={"until": until})
+        request = JobRequest(spec, job.phases, job.phase_environment(self.config, verification))
         return self.executor.run(request, lambda event: self.display.progress(job, event), self.stop)
 
     def _score(self, job: Job) -> float:
@@ -177,9 +171,10 @@ class Trials:
             raise RunFailed(f"{job.label}: {self.objective} is not measured")
         return value
 
-    def _objective_of(self, record: Record) -> float | None:
-        """Return the objective in a record; None if it was not measured."""
-        return None if record.evaluation is None else record.evaluation.metrics.get(self.objective)
+    def _objective_of(self, record: Record) -> float | TrialState:
+        """Return the objective in a record; the state of a failed trial if it was not measured."""
+        value = None if record.evaluation is None else record.evaluation.metrics.get(self.objective)
+        return TrialState.FAIL if value is None else value
 
     def _rung_scores(self, job: Job) -> dict[str, float]:
         """Read the objectives at the rungs that the trial has passed, also in an earlier command."""
@@ -193,14 +188,10 @@ class Trials:
     def _save_rung_score(self, job: Job, step: int, value: float) -> None:
         write_bytes(job.folder / WORK / RUNGS, json.dumps({**self._rung_scores(job), str(step): value}).encode())
 
-    def _fail(
-        self, job: Job, failure: Failure, result: JobResult, started_at: str, log: str | None = None
-    ) -> None:
-        self._finish(job, record_failure(job, self.config, failure, started_at, result, log))
-
-    def _finish(self, job: Job, record: Record) -> None:
-        job.earlier = record
-        self.display.finished(job, record)
+    def _fail(self, attempt: Attempt, failure: Failure, result: JobResult, log: str | None = None) -> TrialState:
+        """Write the record of a failed or pruned trial."""
+        self.display.finished(attempt.job, record_failure(attempt, failure, result, log))
+        return TrialState.FAIL
 
 
 def _problem(verification: Verification) -> Failure | None:

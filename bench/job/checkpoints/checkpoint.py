@@ -56,7 +56,7 @@ def _to(device: torch.device) -> Callable[[Any, str], Any]:
 # Fields of a specification that do not identify a run: paths, and settings that affect only speed or safety.
 NOT_IN_RUN_ID = (
     "work", "folder", "threads", "checkpoint_seconds", "speed_seconds", "speed_images",
-    "memory_bytes", "file_bytes", "execution", "compile", "runs_ahead", "until", "machine", "compiled",
+    "memory_bytes", "file_bytes", "execution", "compile", "runs_ahead", "until", "machine", "compile_cache",
 )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ from bench.measure.machine.environment import capture_environment, peak_memory_b
 from bench.pictures import save_sheet
 from bench.seeding import derive_seed
 
-DRY_IMAGES = 16  # images on which the trained and the rebuilt network are compared
+COMPARED_IMAGES = 16  # images on which the trained and the rebuilt network are compared
 
 
 @dataclass
@@ -49,7 +49,7 @@ class TrainingProgress:
     seconds: float = 0.0
     resumes: int = 0
     updates: dict[str, int] = field(default_factory=dict)  # optimizer -> steps taken
-    parts: list[dict[str, Any]] = field(default_factory=list)  # see bench/job/checkpoints/segments.py
+    segments: list[dict[str, Any]] = field(default_factory=list)  # see bench/job/checkpoints/segments.py
 
 
 class Trainer:
@@ -71,7 +71,7 @@ class Trainer:
             train_images=len(self.labels),
         )
         self.batches = BatchStream(self.images, self.labels, batch_size=self.budget.batch_size, seed=spec.seed)
-        self.last_step = spec.steps if spec.until is None else min(spec.until, spec.steps)  # of this process
+        self.end_step = spec.steps if spec.until is None else min(spec.until, spec.steps)  # of this process
         self.log = CurveLog(self.budget.steps)
         self.progress = TrainingProgress()
         self.channel = Channel()
@@ -79,7 +79,7 @@ class Trainer:
         divisors = (16, 8, 4, 2) if isinstance(self.submission, Generator) else ()
         self.grid_steps = {self.budget.steps // divisor for divisor in divisors}
         self.environment = capture_environment(spec.device, spec.machine)
-        self.kinds: dict[str, str] = {}  # attribute path -> class or function after init_training
+        self.initial_kinds: dict[str, str] = {}  # attribute path -> class or function after init_training
 
     def run(self) -> TrainingReport:
         """Train and write the final weights to the work folder.
@@ -91,28 +91,28 @@ class Trainer:
         model = start_training(self.submission, self.spec, self.budget, self.device)
         params_before = ParameterCounter(self.submission, model).count().total
         buffers = TrainedBuffers(model)
-        self.kinds = capture_state(self.submission, model)["kinds"]
+        self.initial_kinds = capture_state(self.submission, model)["kinds"]
         self._resume(model)
         ParameterCounter(self.submission, model).count_updates(self.progress.updates)
         self._begin_segment()
         self._train(model)
-        state = ParameterCounter(self.submission, model)
-        state.check_hidden_parameters()
+        counter = ParameterCounter(self.submission, model)
+        counter.check_hidden_parameters()
         self.detector.check_unchanged()
-        params_after = state.count().total
+        params_after = counter.count().total
         if params_after != params_before:
             raise ContractError(
                 f"the parameter count changed during training: {params_before:,} before, {params_after:,} after; "
                 "create all parameters in build_model or init_training"
             )
         weights = final_weights(self.submission, model)
-        if self.last_step == self.budget.steps:
+        if self.end_step == self.budget.steps:
             self._check_same_network(model, weights)
         return self._report(weights, params_after + sum(buffers.trained_buffers(weights).values()))
 
     def _check_same_network(self, model: nn.Module, weights: dict[str, Tensor]) -> None:
         """Refuse state of the trained network that the weights omit: the evaluated network would lack it."""
-        images, labels = self.images[:DRY_IMAGES], self.labels[:DRY_IMAGES]
+        images, labels = self.images[:COMPARED_IMAGES], self.labels[:COMPARED_IMAGES]
         rebuilt = RebuiltNetwork(self.submission, self.spec, weights, images, labels)
         # Eager, because compiling for this single call would take a minute.
         context = torch.compiler.set_stance("force_eager") if self.spec.execution.compiled else nullcontext()
@@ -120,8 +120,8 @@ class Trainer:
             rebuilt.check_same_network(model, exactly=False)
 
     def _train(self, model: nn.Module) -> None:
-        take_step = stepper(self.submission, model, self.batches, self.spec, self.progress.updates)
-        steps, started = self.last_step, time.perf_counter()
+        take_step = step_function(self.submission, model, self.batches, self.spec, self.progress.updates)
+        steps, started = self.end_step, time.perf_counter()
         saved = started
         before = self.progress.seconds
         for step in range(self.progress.step, steps):
@@ -152,7 +152,7 @@ class Trainer:
 
     def _checkpoint(self, model: nn.Module) -> None:
         state = capture_state(self.submission, model)
-        check_kinds_unchanged(self.kinds, state)
+        check_kinds_unchanged(self.initial_kinds, state)
         content: dict[str, Any] = {"progress": vars(self.progress), "log": self.log.state(), "state": state}
         save_checkpoint(self.spec.work / CHECKPOINT, self.run_id, content)
 
@@ -162,19 +162,19 @@ class Trainer:
             return
         restore_state(self.submission, model, content["state"])
         self.log.restore(content["log"])
-        self.progress = TrainingProgress(**content["progress"])
+        self.progress = TrainingProgress(**_current_names(content["progress"]))
         self.progress.resumes += 1
 
     def _begin_segment(self) -> None:
         conditions = {**self.environment, "execution": self.spec.execution.model_dump()}
-        self.progress.parts = with_segment(self.progress.parts, self.progress.step, conditions)
+        self.progress.segments = with_segment(self.progress.segments, self.progress.step, conditions)
 
     def _report(self, weights: dict[str, Tensor], params: int) -> TrainingReport:
         path = self.spec.work / WEIGHTS
         with atomic_path(path) as partial:
             save_file(weights, partial)
         return TrainingReport(
-            steps=self.last_step,
+            steps=self.end_step,
             batch_size=self.budget.batch_size,
             epochs=self.budget.epochs,
             params_after=params,
@@ -189,8 +189,13 @@ class Trainer:
 
     def _earlier_segments(self) -> dict[str, Any]:
         """Return the segments of the training that ran under other conditions than the last, if there are any."""
-        earlier = earlier_segments(self.progress.parts)
+        earlier = earlier_segments(self.progress.segments)
         return {"earlier_segments": earlier} if earlier else {}
+
+
+def _current_names(progress: dict[str, Any]) -> dict[str, Any]:
+    """Return saved progress with current field names: older checkpoints call the segments ``parts``."""
+    return {"segments" if name == "parts" else name: value for name, value in progress.items()}
 
 
 def start_training(submission: AnySubmission, spec: JobSpec, budget: Budget, device: torch.device) -> nn.Module:
@@ -224,7 +229,7 @@ def train_one_step(submission: AnySubmission, batches: BatchStream, spec: JobSpe
     return values
 
 
-def stepper(
+def step_function(
     submission: AnySubmission, model: nn.Module, batches: BatchStream, spec: JobSpec, updates: dict[str, int]
 ) -> TakeStep:
     """Return a function that takes the training step with a given number, eagerly or as a CUDA graph.

@@ -9,7 +9,7 @@ from bench.contract.jobs.files import REPORT
 from bench.contract.jobs.reports import Problem, Verification
 from bench.contract.jobs.spec import JobSpec
 from bench.contract.manifest import BASE_VARIANT
-from bench.contract.records.eligibility import over_caps
+from bench.contract.records.caps import over_caps
 from bench.contract.records.record import Cost
 from bench.contract.submission import Classifier
 from bench.errors import ContractError
@@ -23,7 +23,7 @@ from bench.job.checks.resumption import check_resumption
 from bench.job.checks.trained_buffers import TrainedBuffers
 from bench.job.inference.prediction import batch_dependence
 from bench.job.loading import config_values, override_errors
-from bench.job.phases.training import DRY_IMAGES, train_one_step
+from bench.job.phases.training import COMPARED_IMAGES, train_one_step
 from bench.job.steps.curves import check_step_values
 from bench.job.steps.final_weights import final_weights, safetensors_round_trip
 from bench.job.steps.numerics import deterministic_kernels
@@ -183,7 +183,7 @@ class Verifier:
 
     def _check_rebuilt(self, model: nn.Module, weights: dict[str, Tensor]) -> None:
         """Check the network rebuilt from the final weights: same outputs, batch independence, interpolation."""
-        images, labels = self.work.images[:DRY_IMAGES], self.work.labels[:DRY_IMAGES]
+        images, labels = self.work.images[:COMPARED_IMAGES], self.work.labels[:COMPARED_IMAGES]
         rebuilt = RebuiltNetwork(self.submission, self.spec, weights, images, labels)
         rebuilt.check_same_network(model, exactly=not rebuilt.nondeterministic)
         if rebuilt.nondeterministic:

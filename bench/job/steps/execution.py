@@ -45,7 +45,7 @@ def compile_modules(submission: AnySubmission, model: nn.Module, spec: JobSpec) 
 
     On a GPU kernel launches are recorded as CUDA graphs. Random numbers are the same as in eager mode.
     """
-    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(spec.compiled or spec.work / COMPILED)
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(spec.compile_cache or spec.work / COMPILED)
     from torch._inductor import config
 
     config.fallback_random = True

@@ -13,7 +13,7 @@ from bench.data.batches import BatchStream
 from bench.job.checks.counted_parameters import ParameterCounter
 from bench.job.inference.prediction import predict, sample
 from bench.job.loading import AnySubmission, load_submission
-from bench.job.phases.training import DRY_IMAGES, graphed_step, start_training, stepper
+from bench.job.phases.training import COMPARED_IMAGES, graphed_step, start_training, step_function
 from bench.job.steps.cuda_graph import CudaRecorder, StepGraph, TakeStep, differs_from_eager
 from bench.job.steps.execution import ExecutionChoice, Step, choose_execution
 from bench.job.steps.numerics import deterministic_kernels
@@ -45,7 +45,7 @@ class Workload:
         self.budget = Budget(steps=spec.steps, batch_size=self.submission.config.batch_size, train_images=50_000)
         generator = torch.Generator().manual_seed(0)
         shape, classes = spec.data.image_shape, spec.data.num_classes
-        count = max(DRY_IMAGES, self.budget.batch_size)
+        count = max(COMPARED_IMAGES, self.budget.batch_size)
         images = torch.randint(0, 256, (count, *shape), generator=generator, dtype=torch.uint8)
         labels = torch.randint(0, classes, (count,), generator=generator)
         self.images, self.labels = images.to(self.device), labels.to(self.device)
@@ -71,7 +71,10 @@ class Workload:
         """
         spec = self.spec.model_copy(update={"execution": execution})
         submission, model, updates = self._begin(spec, replace(self.budget, steps=UNLIMITED_STEPS))
-        take_step, step = stepper(submission, model, self.batches, spec, updates), iter(range(UNLIMITED_STEPS))
+        take_step, step = (
+            step_function(submission, model, self.batches, spec, updates),
+            iter(range(UNLIMITED_STEPS)),
+        )
         return lambda: take_step(next(step))
 
     def _begin(self, spec: JobSpec, budget: Budget) -> tuple[AnySubmission, nn.Module, dict[str, int]]:

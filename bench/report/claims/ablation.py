@@ -35,7 +35,7 @@ class AblationChange:
 
 def values_by_seed(row: Row, *, as_published: bool) -> dict[int, float]:
     """Map each seed to the score of its finished run, by the harness's evaluation or as published."""
-    metric = row.published_score if as_published else row.score
+    metric = row.published_score if as_published else row.ranking_metric
     return row.by_seed(metric.name, as_published=as_published)
 
 
@@ -86,7 +86,7 @@ def paper_difference(row: Row, base: Row) -> float | None:
 
 
 def _claim(row: Row) -> Claim | None:
-    claim: Claim | None = getattr(row.claims, row.score.key)
+    claim: Claim | None = getattr(row.claims, row.ranking_metric.key)
     return claim
 
 
@@ -105,7 +105,7 @@ def _notes(row: Row) -> str:
     return ", ".join(notes)
 
 
-def ablation_text(rows: Sequence[Row], texts: dict[str, str], *, table: str = "simple") -> str:
+def ablation_text(rows: Sequence[Row], texts: dict[str, str], *, table_format: str = "simple") -> str:
     """Return the table of one submission's variants under one protocol.
 
     Args:
@@ -116,13 +116,13 @@ def ablation_text(rows: Sequence[Row], texts: dict[str, str], *, table: str = "s
     Raises:
         UsageError: If the base has no record, or the format is unknown.
     """
-    check_format(table)
+    check_format(table_format)
     base, rows = ordered_variants(rows, texts)
-    if table == "json":
+    if table_format == "json":
         return json.dumps(_data(rows, base), indent=1)
     titles, cells = ablation_cells(base, rows, texts)
-    text = grid(titles, cells, table)
-    return f"{heading(_title(base), table)}\n\n{text}\n\n{ablation_legend(base, rows)}"
+    text = grid(titles, cells, table_format)
+    return f"{heading(_title(base), table_format)}\n\n{text}\n\n{ablation_legend(base, rows)}"
 
 
 def ablation_cells(base: Row, rows: Sequence[Row], texts: dict[str, str]) -> tuple[list[str], list[list[str]]]:
@@ -133,7 +133,7 @@ def ablation_cells(base: Row, rows: Sequence[Row], texts: dict[str, str]) -> tup
         *(changes_against(base, rows, as_published=evaluation) for evaluation in evaluations), strict=True
     )
     cells = [_cells(row, base, texts, row_changes) for row, row_changes in zip(rows, changes, strict=True)]
-    titles = ["change", "params", "steps", base.score.title, "difference [95 %]"]
+    titles = ["change", "params", "steps", base.ranking_metric.title, "difference [95 %]"]
     if published:
         titles += ["as published", "difference [95 %]"]
     titles += ["paper", "difference"]
@@ -149,7 +149,7 @@ def _has_published(rows: Sequence[Row]) -> bool:
 
 
 def _cells(row: Row, base: Row, texts: dict[str, str], changes: Sequence[AblationChange]) -> list[str]:
-    cost, score = row.representative.cost, base.score
+    cost, score = row.representative.cost, base.ranking_metric
     cells = [_change(row, base, texts), f"{cost.params:,}" if cost else MISSING, f"{row.steps:,}"]
     for change in changes:
         star = " *" if change.significant else ""
@@ -194,7 +194,7 @@ def _data(rows: Sequence[Row], base: Row) -> dict[str, Any]:
     return {
         "submission": base.representative.identity.submission,
         "protocol": base.representative.protocol.model_dump(mode="json"),
-        "measure": base.score.name,
+        "measure": base.ranking_metric.name,
         "rows": [_row_data(row, base, row_changes) for row, *row_changes in zip(rows, *changes, strict=True)],
     }
 

@@ -27,10 +27,10 @@ def joules(record: Record) -> float | None:
     return None if measured is None else measured / record.environment.get("jobs_side_by_side", 1)
 
 
-def cost_grid(rows: Sequence[Row], table: str) -> str:
+def cost_grid(rows: Sequence[Row], table_format: str) -> str:
     """Return the table with one line per row that has a finished training."""
     lines = [_cells(row) for row in rows if any(r.timing.training_seconds is not None for r in row.finished)]
-    return grid(TITLES, lines, table)
+    return grid(TITLES, lines, table_format)
 
 
 def _cells(row: Row) -> list[str]:

@@ -170,9 +170,12 @@ def _claim_cells(line: ClaimLine) -> list[str]:
 
 def _harness_score(line: ClaimLine) -> str:
     """Return the score of the same runs by the harness's evaluation, if the claim is compared as published."""
-    if line.row is None or line.claim.protocol != "as-published" or line.metric.key != line.row.score.key:
+    if line.row is None or line.claim.protocol != "as-published" or line.metric.key != line.row.ranking_metric.key:
         return MISSING
-    return spread_text(line.row.metric(line.row.score.name), line.row.score, with_n=False) + line.metric.unit
+    return (
+        spread_text(line.row.metric(line.row.ranking_metric.name), line.row.ranking_metric, with_n=False)
+        + line.metric.unit
+    )
 
 
 def _ablation(entry: PaperEntry, rows: Sequence[Row]) -> Iterator[str]:

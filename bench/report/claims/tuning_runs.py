@@ -33,12 +33,12 @@ def tried_rows(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row.representative.protocol.profile == TRIED and row.finished]
 
 
-def tried_grid(rows: Sequence[Row], table: str) -> str:
+def tried_grid(rows: Sequence[Row], table_format: str) -> str:
     """Return the table of one submission's experiments: the config fields that differ, and the results.
 
     Train accuracy and loss are means over the last 10 % of the steps. Empty columns are omitted.
     """
-    score, published = rows[0].score, rows[0].published_score
+    score, published = rows[0].ranking_metric, rows[0].published_score
     columns: dict[str, list[str]] = {"variant": [row.setting for row in rows]}
     for field in _varying(rows):
         columns[field] = [_value(row, field) for row in rows]
@@ -50,7 +50,7 @@ def tried_grid(rows: Sequence[Row], table: str) -> str:
     for curve in CURVES:
         columns[curve.title] = [spread_text(row.end_of_curve(curve.name), curve, with_n=False) for row in rows]
     shown = {title: cells for title, cells in columns.items() if set(cells) != {MISSING}}
-    return grid(list(shown), list(zip(*shown.values(), strict=True)), table)
+    return grid(list(shown), list(zip(*shown.values(), strict=True)), table_format)
 
 
 def _varying(rows: Sequence[Row]) -> list[str]:

@@ -14,7 +14,7 @@ from bench.contract.records.record import Record
 from bench.contract.tracks import OFFICIAL
 from bench.report.records.aggregate import Row
 from bench.report.tables.text import MISSING, data_text, difference_text, interval_text, value_text, with_unit
-from bench.stats.claims import Outcome, PublishedFigure, judge_claim
+from bench.stats.claims import Outcome, PublishedValue, judge_claim
 from bench.stats.pairs import PairedDifference
 from bench.stats.spreads import Spread
 
@@ -103,8 +103,12 @@ def verdicts(rows: Iterable[Row]) -> Iterator[Verdict]:
 
 def score_verdict(row: Row) -> Verdict | None:
     """Return the verdict on the ranking metric; None without a claim, or if the run is not comparable with it."""
-    claim: Claim | None = getattr(row.claims, row.score.key)
-    return _verdict(row, row.score.key, claim) if claim is not None and row.representative.beside_paper else None
+    claim: Claim | None = getattr(row.claims, row.ranking_metric.key)
+    return (
+        _verdict(row, row.ranking_metric.key, claim)
+        if claim is not None and row.representative.comparable_with_paper
+        else None
+    )
 
 
 def _count_verdict(row: Row, claimed: int) -> Verdict:
@@ -126,7 +130,7 @@ def _measured(row: Row, metric: Metric, claim: Claim) -> Spread | None:
         return row.end_of_curve(metric.name)
     if metric == LPIPS_VGG:
         return row.as_published("lpips_real_images") if published else row.metric(metric.name)
-    return row.as_published(row.published_score.name) if published else row.metric(row.score.name)
+    return row.as_published(row.published_score.name) if published else row.metric(row.ranking_metric.name)
 
 
 def _verdict(row: Row, name: str, claim: Claim) -> Verdict:
@@ -161,8 +165,8 @@ def _verdict(row: Row, name: str, claim: Claim) -> Verdict:
     )
 
 
-def _published_figure(claim: Claim, metric: Metric) -> PublishedFigure:
-    return PublishedFigure(
+def _published_figure(claim: Claim, metric: Metric) -> PublishedValue:
+    return PublishedValue(
         claim.mean,
         runs=claim.runs,
         std=claim.std,
@@ -173,7 +177,7 @@ def _published_figure(claim: Claim, metric: Metric) -> PublishedFigure:
 
 def _incomparable(record: Record, claim: Claim) -> str:
     """Return why the run is not comparable with the claim; empty if it is."""
-    if not record.beside_paper:
+    if not record.comparable_with_paper:
         return f"on {data_text(record)}"
     if record.identity.precision != "fp32":
         return f"trained at {record.identity.precision}; claims are tested at fp32"

@@ -30,28 +30,28 @@ CAPTION = "Claims and the verdicts of the official records"
 OPTIONAL = ("expected [95 %]", "reason", "rests on")
 
 
-def verdict_text(rows: list[Row], *, table: str = "simple") -> str:
+def verdict_text(rows: list[Row], *, table_format: str = "simple") -> str:
     """Return the verdicts as a table with its legend.
 
     Raises:
         UsageError: If the format is unknown.
         NothingToDo: If no record has a claim.
     """
-    check_format(table)
+    check_format(table_format)
     claims = list(verdicts(rows))
     if not claims:
         raise NothingToDo("no official record has a claim; run a submission of a paper with `bench run`")
-    if table == "json":
+    if table_format == "json":
         return json.dumps([asdict(item) for item in claims], indent=1)
-    title = heading(CAPTION, table)
-    return f"{title}\n\n{verdict_grid(claims, table)}\n\n{tally(claims)}\n\n{LEGEND}"
+    title = heading(CAPTION, table_format)
+    return f"{title}\n\n{verdict_grid(claims, table_format)}\n\n{tally(claims)}\n\n{LEGEND}"
 
 
-def verdict_grid(claims: list[Verdict], table: str) -> str:
+def verdict_grid(claims: list[Verdict], table_format: str) -> str:
     """Return the table alone, without empty optional columns."""
     cells = [item.cells() for item in claims]
     titles = titles_of(cells)
-    return grid(titles, [[row[title] for title in titles] for row in cells], table)
+    return grid(titles, [[row[title] for title in titles] for row in cells], table_format)
 
 
 def titles_of(cells: Sequence[dict[str, str]]) -> list[str]:
@@ -61,7 +61,7 @@ def titles_of(cells: Sequence[dict[str, str]]) -> list[str]:
     ]
 
 
-def verdict_command(results: Path, submissions: Path, *, table: str, strict: bool) -> ExitCode:
+def verdict_command(results: Path, submissions: Path, *, table_format: str, strict: bool) -> ExitCode:
     """Print the verdicts; with ``strict`` the exit code is 1 if a claim is not reproduced.
 
     Args:
@@ -78,7 +78,7 @@ def verdict_command(results: Path, submissions: Path, *, table: str, strict: boo
     records, more = with_current_claims(records, submissions)
     warn_unreadable([*problems, *more])
     rows = summarize(records)
-    print(verdict_text(rows, table=table))
+    print(verdict_text(rows, table_format=table_format))
     if strict and any(item.verdict == "not reproduced" for item in verdicts(rows)):
         return ExitCode.REGRESSION
     return ExitCode.USAGE if problems or more else ExitCode.OK

@@ -21,7 +21,7 @@ def ablation_figure(rows: Sequence[Row], texts: dict[str, str] | None = None) ->
         UsageError: If there is no base, or no variant that shares a seed with it.
     """
     base, rows = ordered_variants(rows, texts or {})
-    score = base.score
+    score = base.ranking_metric
     variants = [row for row in rows if row is not base]
     drawn = list(zip(variants, changes_against(base, variants, as_published=False), strict=True))
     drawn = [(row, change) for row, change in drawn if change.difference is not None]

@@ -27,7 +27,7 @@ class Selection:
     track: str | None
     profile: str
     values: Sequence[str]  # names of logged curves; empty for the default ones
-    price: str  # cost on the x-axis of ``pareto``, a key of PRICES
+    cost: str  # cost on the x-axis of ``pareto``, a key of COSTS
 
 
 def plot_command(
@@ -84,7 +84,7 @@ def _figures(kind: str, rows: list[Row], results: Path, selection: Selection) ->
             problems.append(str(error))
             continue
         drawn += 1
-        yield f"{name}-{selection.price}" if kind == "pareto" else name, figure
+        yield f"{name}-{selection.cost}" if kind == "pareto" else name, figure
     if not drawn:
         raise UsageError("; ".join(dict.fromkeys(problems)))
 
@@ -103,7 +103,7 @@ def _drawer(kind: str, results: Path, selection: Selection) -> Callable[[list[Ro
     if kind == "pareto":
         from bench.report.plots.pareto import pareto_figure
 
-        return lambda rows: pareto_figure(rows, selection.price)
+        return lambda rows: pareto_figure(rows, selection.cost)
     if kind == "samples":
         from bench.report.plots.samples import samples_figure
 

@@ -24,7 +24,7 @@ LABEL_OFFSETS = (
 
 
 @dataclass(frozen=True)
-class Price:
+class CostAxis:
     """A cost on the x-axis."""
 
     key: str
@@ -38,16 +38,16 @@ def _training_seconds(row: Row) -> float | None:
     return seconds.mean if seconds else None
 
 
-PRICES = {
-    "params": Price(
+COSTS = {
+    "params": CostAxis(
         "params", "parameters", lambda row: row.representative.cost.params if row.representative.cost else None
     ),
-    "macs": Price(
+    "macs": CostAxis(
         "macs",
         "multiply-accumulates per image, all network evaluations",
         lambda row: row.representative.cost.macs_per_image if row.representative.cost else None,
     ),
-    "training": Price("training", "training time in seconds", _training_seconds, depends_on_device=True),
+    "training": CostAxis("training", "training time in seconds", _training_seconds, depends_on_device=True),
 }
 
 
@@ -56,20 +56,20 @@ class Point:
     """One row of the plot."""
 
     row: Row
-    price: float
+    cost: float
     score: float  # percent of an accuracy
     std: float | None
 
 
-def points_of(rows: Sequence[Row], price: Price) -> list[Point]:
+def points_of(rows: Sequence[Row], cost: CostAxis) -> list[Point]:
     """Return the rows that have both a score and the cost; for times, only those on the most frequent device."""
-    scale, points = rows[0].score.scale, []
+    scale, points = rows[0].ranking_metric.scale, []
     for row in rows:
-        value, score = price.of(row), row.metric(row.score.name)
+        value, score = cost.of(row), row.metric(row.ranking_metric.name)
         if value is not None and score is not None and row.representative.identity.submission != REAL_IMAGES:
             std = None if score.std is None else scale * score.std
             points.append(Point(row, value, scale * score.mean, std))
-    if price.depends_on_device and points:
+    if cost.depends_on_device and points:
         devices = [device_of(point.row) for point in points]
         most_frequent = max(devices, key=devices.count)
         points = [point for point in points if device_of(point.row) == most_frequent]
@@ -80,7 +80,7 @@ def pareto_front(points: Sequence[Point], *, higher_is_better: bool) -> list[Poi
     """Return the points within the caps that no other point dominates, sorted by cost."""
     undominated: list[Point] = []
     sign = -1 if higher_is_better else 1
-    for point in sorted(points, key=lambda p: (p.price, sign * p.score)):
+    for point in sorted(points, key=lambda p: (p.cost, sign * p.score)):
         improves = not undominated or sign * point.score < sign * undominated[-1].score
         if not point.row.cap_violations and improves:
             undominated.append(point)
@@ -92,27 +92,27 @@ def pareto_figure(rows: Sequence[Row], key: str) -> Figure:
 
     Args:
         rows: Rows of one protocol.
-        key: A key of ``PRICES``.
+        key: A key of ``COSTS``.
 
     Raises:
         UsageError: If the key is unknown, or no row has both the cost and a score.
     """
-    if key not in PRICES:
-        raise UsageError(f"--price {key!r}: give {', '.join(PRICES)}")
-    price = PRICES[key]
-    points = points_of(rows, price)
+    if key not in COSTS:
+        raise UsageError(f"--cost {key!r}: give {', '.join(COSTS)}")
+    cost = COSTS[key]
+    points = points_of(rows, cost)
     if not points:
-        raise UsageError(f"no run has both a score and its {price.title}")
+        raise UsageError(f"no run has both a score and its {cost.title}")
     with settings():
         figure, (axes,) = new_figure()
-        front = pareto_front(points, higher_is_better=rows[0].score.better == "higher")
+        front = pareto_front(points, higher_is_better=rows[0].ranking_metric.better == "higher")
         _draw_front(axes, front)
         named = points if len(points) <= MOST_NAMED else front[-MOST_NAMED:]
         _draw_unlabelled(axes, [point for point in points if point not in named])
         for index, point in enumerate(named):
             _draw_point(axes, index, point)
         _draw_bounds(axes, rows, key)
-        _label(axes, rows[0], price, points)
+        _label(axes, rows[0], cost, points)
         _name_points(figure, axes, named, points)
     return figure
 
@@ -120,16 +120,16 @@ def pareto_figure(rows: Sequence[Row], key: str) -> Figure:
 def _draw_unlabelled(axes: Axes, points: Sequence[Point]) -> None:
     """Draw points without a label, for plots with too many points to label all."""
     if points:
-        prices, scores = [point.price for point in points], [point.score for point in points]
-        axes.scatter(prices, scores, s=9, color=INK, alpha=FAINT, linewidths=0, zorder=2)
+        costs, scores = [point.cost for point in points], [point.score for point in points]
+        axes.scatter(costs, scores, s=9, color=INK, alpha=FAINT, linewidths=0, zorder=2)
 
 
 def _draw_point(axes: Axes, index: int, point: Point) -> None:
     within_caps = not point.row.cap_violations
     if point.std is not None:
-        axes.errorbar(point.price, point.score, point.std, color=colour(index), capsize=3, linewidth=1, zorder=2)
+        axes.errorbar(point.cost, point.score, point.std, color=colour(index), capsize=3, linewidth=1, zorder=2)
     axes.scatter(
-        [point.price], [point.score], s=42, marker=marker(index), zorder=3, edgecolors=colour(index),
+        [point.cost], [point.score], s=42, marker=marker(index), zorder=3, edgecolors=colour(index),
         facecolors=colour(index) if within_caps else PAPER,
     )  # fmt: skip
 
@@ -137,9 +137,9 @@ def _draw_point(axes: Axes, index: int, point: Point) -> None:
 def _draw_front(axes: Axes, front: Sequence[Point]) -> None:
     """Draw the best score for at most each cost, as a step function."""
     if front:
-        prices, scores = [p.price for p in front], [p.score for p in front]
+        costs, scores = [p.cost for p in front], [p.score for p in front]
         axes.step(
-            prices, scores, where="post", color=INK, alpha=FAINT, linewidth=1, zorder=1,
+            costs, scores, where="post", color=INK, alpha=FAINT, linewidth=1, zorder=1,
             label="Pareto front",
         )  # fmt: skip
         axes.legend(fontsize="small", loc="lower right", bbox_to_anchor=(1, 0.99))
@@ -155,7 +155,9 @@ def _draw_bounds(axes: Axes, rows: Sequence[Row], key: str) -> None:
             "cap", (cap, 1), (-3, -9), xycoords=("data", "axes fraction"), textcoords="offset points", ha="right"
         )
     for row in rows:
-        real_images = row.metric(row.score.name) if row.representative.identity.submission == REAL_IMAGES else None
+        real_images = (
+            row.metric(row.ranking_metric.name) if row.representative.identity.submission == REAL_IMAGES else None
+        )
         if real_images is not None:
             axes.axhline(real_images.mean, color=INK, linestyle=":", linewidth=1)
             axes.annotate(
@@ -167,16 +169,16 @@ def _draw_bounds(axes: Axes, rows: Sequence[Row], key: str) -> None:
             )
 
 
-def _label(axes: Axes, row: Row, price: Price, points: Sequence[Point]) -> None:
+def _label(axes: Axes, row: Row, cost: CostAxis, points: Sequence[Point]) -> None:
     protocol = row.representative.protocol
-    name = row.score.title + (", lower is better" if row.score.better == "lower" else "")
-    device = f", {device_of(points[0].row)}" if price.depends_on_device else ""
-    values = [point.price for point in points]
+    name = row.ranking_metric.title + (", lower is better" if row.ranking_metric.better == "lower" else "")
+    device = f", {device_of(points[0].row)}" if cost.depends_on_device else ""
+    values = [point.cost for point in points]
     if max(values) > 20 * min(values):
         axes.set_xscale("log")
-    elif not price.depends_on_device:
+    elif not cost.depends_on_device:
         axes.xaxis.set_major_formatter(EngFormatter(sep="\N{NO-BREAK SPACE}"))  # 85 k
-    axes.set(xlabel=price.title + device, ylabel=f"{name} ({protocol.evaluate})")
+    axes.set(xlabel=cost.title + device, ylabel=f"{name} ({protocol.evaluate})")
     axes.set_title(f"{protocol.track}, {protocol.profile}")
 
 
@@ -185,12 +187,12 @@ def _name_points(figure: Figure, axes: Axes, named: Sequence[Point], points: Seq
     figure.draw_without_rendering()  # pixel coordinates are known only after the layout
     occupied = [
         Bbox.from_bounds(x - 5, y - 5, 10, 10)
-        for x, y in axes.transData.transform([(p.price, p.score) for p in points])
+        for x, y in axes.transData.transform([(p.cost, p.score) for p in points])
     ]
     for point in named:
         for attempt, (x, y, alignment) in enumerate(LABEL_OFFSETS):
             text = axes.annotate(
-                point.row.label, (point.price, point.score), (x, y), textcoords="offset points", ha=alignment,
+                point.row.label, (point.cost, point.score), (x, y), textcoords="offset points", ha=alignment,
                 fontsize="small",
             )  # fmt: skip
             text.set_in_layout(False)

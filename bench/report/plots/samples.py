@@ -44,6 +44,6 @@ def samples_figure(rows: Sequence[Row], results: Path) -> Figure:
         for axes, (row, sheet) in zip(panels, sheets, strict=False):
             with Image.open(sheet) as image:
                 axes.imshow(image.convert("RGB"), interpolation="nearest")
-            score = row.metric(row.score.name)
+            score = row.metric(row.ranking_metric.name)
             axes.set_title(row.label + (f", FID {score.mean:.1f}" if score else ""), fontsize="small")
     return figure

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from bench.contract.manifest import BASE_VARIANT, REAL_IMAGES, Claims, label_of
 from bench.contract.metrics import PRIMARY, Metric
-from bench.contract.records.eligibility import exceeded
+from bench.contract.records.caps import exceeded
 from bench.contract.records.record import Record, Throughput
 from bench.contract.tracks import load_tracks
 from bench.files import canonical_json
@@ -73,7 +73,7 @@ class Row:
         return [record for record in self.records if record.status == "ok"]
 
     @cached_property
-    def score(self) -> Metric:
+    def ranking_metric(self) -> Metric:
         """The metric that submissions are ranked by."""
         return self.representative.protocol.metric
 
@@ -169,7 +169,7 @@ class Row:
     @cached_property
     def noisy(self) -> bool:
         """Whether every speed was measured under background load."""
-        return any(rate.noisy for rate in self.speeds)
+        return bool(self.speeds) and all(rate.noisy for rate in self.speeds)
 
     @property
     def _remarks(self) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.contract.records.files import read_record, record_name, record_paths
+from bench.contract.records.files import read_record, record_paths, relative_record_path
 from bench.contract.records.origin import unpacked, with_origin
 from bench.contract.records.record import Record
 from bench.errors import ResultsError
@@ -47,7 +47,7 @@ def _read(results: Path, paths: list[Path], read: Callable[[Path], Record]) -> t
             except ResultsError as error:
                 problems.append(one_line(str(error)))  # a path may contain control characters
                 continue
-            expected = record_name(record.identity, record.protocol)
+            expected = relative_record_path(record.identity, record.protocol)
             if path == results / expected:
                 records.append(with_origin(record, path, marks))
             else:
@@ -57,12 +57,11 @@ def _read(results: Path, paths: list[Path], read: Callable[[Path], Record]) -> t
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Disable garbage collection while records are read, and freeze them: collecting them would free nothing."""
+    """Disable garbage collection while records are read: it would free nothing, and slow it down."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
         if was_enabled:
             gc.enable()

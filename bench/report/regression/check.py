@@ -55,7 +55,7 @@ def findings(before: list[Row], now: list[Row], limits: dict[str, RegressionChec
             continue
         if "params" in limits:
             yield from _counts(name, old, new, limits["params"])
-        quality = "accuracy" if old.score == TOP1 else old.score.key
+        quality = "accuracy" if old.ranking_metric == TOP1 else old.ranking_metric.key
         if quality in limits:
             yield _quality(name, quality, old, new, limits[quality])
         if "throughput" in limits:
@@ -75,7 +75,7 @@ def _counts(name: str, old: Row, new: Row, limit: RegressionCheck) -> Iterator[F
 
 def _quality(name: str, metric: str, old: Row, new: Row, limit: RegressionCheck) -> Finding:
     """Compare the score, paired by seed: shown to be within the limit, shown to be beyond it, or open."""
-    before, now = (row.by_seed(row.score.name) for row in (old, new))
+    before, now = (row.by_seed(row.ranking_metric.name) for row in (old, new))
     seeds = sorted(before.keys() & now.keys())
     failed, missing = len(new.records) - len(new.finished), sorted(before.keys() - now.keys())
     if not seeds or failed:
@@ -90,21 +90,21 @@ def _quality(name: str, metric: str, old: Row, new: Row, limit: RegressionCheck)
     return Finding(
         name,
         metric,
-        value_text(means[0], old.score),
-        f"{value_text(means[1], old.score)} (n={len(seeds)})",
-        difference_text(difference, old.score, with_n=False),
+        value_text(means[0], old.ranking_metric),
+        f"{value_text(means[1], old.ranking_metric)} (n={len(seeds)})",
+        difference_text(difference, old.ranking_metric, with_n=False),
         outcome,
         reason,
     )
 
 
 def _quality_outcome(old: Row, new: Row, seeds: Sequence[int], limit: RegressionCheck) -> tuple[str, str]:
-    before, now = (row.by_seed(row.score.name) for row in (old, new))
+    before, now = (row.by_seed(row.ranking_metric.name) for row in (old, new))
     if _weights(old, seeds) == _weights(new, seeds) and all(before[seed] == now[seed] for seed in seeds):
         return PASS, "identical weights"
     if len(seeds) < 2:
         return OPEN, "one seed has no standard deviation"
-    worse = {seed: old.score.sign * (before[seed] - now[seed]) for seed in seeds}
+    worse = {seed: old.ranking_metric.sign * (before[seed] - now[seed]) for seed in seeds}
     outcome = OUTCOMES[worsening_within(worse, {seed: limit.allowed(before[seed]) for seed in seeds})]
     return outcome, f"{len(seeds)} seeds are too few to decide" if outcome == OPEN else ""
 

@@ -13,7 +13,7 @@ from bench import __version__
 from bench.contract.records.files import record_path
 from bench.contract.records.record import Record
 from bench.report.records.current_claims import read_manifests
-from bench.report.site.drawings import pictures_of
+from bench.report.site.figures import pictures_of
 from bench.report.site.pages import SiteData, index_sections, track_sections
 from bench.report.site.run import run_sections
 from bench.report.site.submission import submission_sections

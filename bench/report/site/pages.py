@@ -12,7 +12,7 @@ from bench.contract.tracks import OFFICIAL, Track, load_tracks
 from bench.report.claims.verdict import tally, verdicts
 from bench.report.claims.verdict_command import CAPTION, LEGEND, titles_of
 from bench.report.records.aggregate import Row, summarize
-from bench.report.site.drawings import pareto_drawings, protocol_curves
+from bench.report.site.figures import pareto_figures, protocol_curves
 from bench.report.site.views import (
     Link,
     Section,
@@ -162,7 +162,7 @@ def track_sections(source: SiteData, track: str) -> Iterator[Section]:
         official = item.protocol.profile == OFFICIAL
         title = "Ranking" if official else f"Profile {item.protocol.profile} (unranked)"
         yield Section(title, text=[_rules(item)], tables=[_comparison(item)])
-        figures = [*pareto_drawings(item), *protocol_curves(item)]
+        figures = [*pareto_figures(item), *protocol_curves(item)]
         if figures:
             yield Section(f"{'Ranking' if official else item.protocol.profile}: plots", figures=figures)
     failed = failed_runs([record for record in source.records if record.protocol.track == track])

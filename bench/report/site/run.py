@@ -7,7 +7,7 @@ from bench.contract.invocation import CommandPaths, rerun_command
 from bench.contract.records.record import Record
 from bench.report.records.aggregate import Row
 from bench.report.records.naming import run_name
-from bench.report.site.drawings import damaged_pictures, pictures_of, row_curves
+from bench.report.site.figures import damaged_pictures, pictures_of, row_curves
 from bench.report.site.pages import SiteData
 from bench.report.site.views import Section, record_copy
 from bench.report.tables.table import Cell, Table

@@ -11,7 +11,7 @@ from bench.report.claims.ablation import ablation_cells, ablation_legend, ordere
 from bench.report.claims.papers import SOURCES
 from bench.report.plots.classes import class_accuracies, extremes
 from bench.report.records.aggregate import Row
-from bench.report.site.drawings import ablation_drawing, class_drawing, first_pictures, row_curves
+from bench.report.site.figures import ablation_figure_of, class_figure, first_pictures, row_curves
 from bench.report.site.pages import SiteData, claims_table
 from bench.report.site.views import Section, runs_table
 from bench.report.tables.comparison import Comparison
@@ -66,7 +66,7 @@ def _protocol_sections(
     if base.representative.cost is not None:
         section.tables.append(_cost_table(base.representative))
     if source.draws_rows:
-        section.figures += [*row_curves(base, f"curves-{key}"), *class_drawing(base, f"classes-{key}")]
+        section.figures += [*row_curves(base, f"curves-{key}"), *class_figure(base, f"classes-{key}")]
     if class_accuracies(base) is not None:
         section.tables.append(_classes_table(base))
     section.pictures = first_pictures(base, source.results)
@@ -134,7 +134,7 @@ def _ablation(rows: list[Row], manifest: Manifest | None, protocol_name: str, ke
     titles, cells = ablation_cells(base, rows, texts)
     legend = ablation_legend(base, rows)
     table = Table.of_text(titles, cells, caption=f"Variants: {protocol_name}", legend=legend)
-    figures = list(ablation_drawing(rows, texts, f"ablation-{key}"))
+    figures = list(ablation_figure_of(rows, texts, f"ablation-{key}"))
     yield Section(f"Ablation: {protocol_name}", tables=[table], figures=figures)
 
 

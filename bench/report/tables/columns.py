@@ -54,7 +54,7 @@ def common_conditions(rows: Iterable[Row]) -> str | None:
 def claim_of(row: Row) -> Claim | None:
     """Return the paper's value of the ranking metric; None if the run is not comparable with the paper."""
     record = row.representative
-    claim: Claim | None = getattr(record.claims, row.score.key) if record.beside_paper else None
+    claim: Claim | None = getattr(record.claims, row.ranking_metric.key) if record.comparable_with_paper else None
     return claim
 
 
@@ -66,7 +66,7 @@ def columns_of(rows: Sequence[Row], keys: Sequence[str] | None = None) -> list[C
         keys: The columns, in order; None for the default ones. A key that names no column is a metric (``nll``)
             or the path of a field in the record (``config.batch_size``); its cells are empty if no row has it.
     """
-    named = {column.key: column for column in _named(rows)}
+    named = {column.key: column for column in _default_columns(rows)}
     if keys is None:
         return list(named.values())
     return [named[key] if key in named else _field(key) for key in keys]
@@ -82,7 +82,7 @@ def check_keys(groups: Sequence[Sequence[Row]], keys: Iterable[str]) -> None:
     Raises:
         UsageError: If no row has a column, a metric or a field of that name.
     """
-    known = list(dict.fromkeys(column.key for rows in groups for column in _named(rows)))
+    known = list(dict.fromkeys(column.key for rows in groups for column in _default_columns(rows)))
     rows = [row for group in groups for row in group]
     for key in keys:
         if key not in known and not any(_values(row, key) for row in rows):
@@ -95,9 +95,9 @@ def check_keys(groups: Sequence[Sequence[Row]], keys: Iterable[str]) -> None:
             )
 
 
-def _named(rows: Sequence[Row]) -> tuple[Column, ...]:
+def _default_columns(rows: Sequence[Row]) -> tuple[Column, ...]:
     """Return the default columns of a table of one protocol, in order."""
-    score, protocol = rows[0].score, rows[0].representative.protocol
+    score, protocol = rows[0].ranking_metric, rows[0].representative.protocol
     samples = [] if protocol.samples is None else [_metric(m.at(protocol.samples)) for m in OF_SAMPLES]
     return (
         Column("submission", "submission", lambda row: row.label, lambda row: row.label),
@@ -160,7 +160,7 @@ def _params(row: Row) -> str:
 
 
 def _speed(shared: str | None) -> Callable[[Row], str]:
-    """Return the formatter of images per second; it appends the conditions that the title does not state."""
+    """Return the formatter of images per second, with the row's conditions if the title does not have them."""
 
     def text(row: Row) -> str:
         if row.images_per_s is None:
@@ -172,7 +172,7 @@ def _speed(shared: str | None) -> Callable[[Row], str]:
 
 
 def _paper(row: Row) -> str:
-    claim, score = claim_of(row), row.score
+    claim, score = claim_of(row), row.ranking_metric
     if claim is None:
         return MISSING
     text = f"{score.scale * claim.mean:.4g}" if score.unit else f"{score.label} {claim.mean:g}"

@@ -46,9 +46,10 @@ class Comparison:
 
     @property
     def title(self) -> str:
-        """The subject, followed by the device if all speeds were measured on the same one."""
+        """The subject, followed by the device if the table has speeds and all were measured on the same one."""
         device = common_conditions(item.row for item in self.rows)
-        return self.subject + ("" if device is None else f"; images/s on {device}")
+        has_speed = any(column.key == "images_per_s" for column in self.columns)
+        return self.subject + (f"; images/s on {device}" if has_speed and device is not None else "")
 
     @property
     def has_best(self) -> bool:
@@ -67,7 +68,7 @@ def comparisons(
     *,
     keys: Sequence[str] | None = None,
     sort: str = "score",
-    more: Sequence[MakeColumns] = (),
+    extra_columns: Sequence[MakeColumns] = (),
 ) -> list[Comparison]:
     """Return one table per protocol, sorted by track, the official profile first.
 
@@ -77,7 +78,7 @@ def comparisons(
         rows: In any order.
         keys: The columns, in order; None for the default ones.
         sort: The column to sort by, the best first; prefix ``-`` to reverse.
-        more: Functions that return additional columns, such as differences.
+        extra_columns: Functions that return additional columns, such as differences.
 
     Raises:
         UsageError: If no row has a column of that name.
@@ -86,7 +87,10 @@ def comparisons(
     groups = [list(group) for _, group in groupby(ordered, key=_protocol_key)]
     check_keys(groups, [*(keys or ()), sort.removeprefix("-")])
     data_sets = Counter(group[0].key.protocol for group in groups)
-    return [_comparison(group, keys, sort, more, by_data=data_sets[group[0].key.protocol] > 1) for group in groups]
+    return [
+        _comparison(group, keys, sort, extra_columns, by_data=data_sets[group[0].key.protocol] > 1)
+        for group in groups
+    ]
 
 
 def _protocol_key(row: Row) -> tuple[Any, ...]:
@@ -95,17 +99,19 @@ def _protocol_key(row: Row) -> tuple[Any, ...]:
 
 
 def _comparison(
-    group: list[Row], keys: Sequence[str] | None, sort: str, more: Sequence[MakeColumns], *, by_data: bool
+    group: list[Row], keys: Sequence[str] | None, sort: str, extra_columns: Sequence[MakeColumns], *, by_data: bool
 ) -> Comparison:
     columns = columns_of(group, keys)
     # Next to the paper's value, or after the requested columns.
     position = len(columns) if keys is not None else [column.key for column in columns].index("steps")
-    columns[position:position] = [column for make in more for column in make(group)]
+    columns[position:position] = [column for make in extra_columns for column in make(group)]
     (sort_column,) = columns_of(group, [sort.removeprefix("-")])
     rows = [ComparedRow(row, {column.key: cell_of(column, row) for column in columns}) for row in group]
     rows = _sorted(rows, sort_column, reverse=sort.startswith("-"))
     columns = [c for c in columns if not c.optional or any(item.cells[c.key].text != MISSING for item in rows)]
-    fingerprints = ", ".join(f"{split} {print_[:8]}" for split, print_ in group[0].key.data) if by_data else ""
+    fingerprints = (
+        ", ".join(f"{split} {fingerprint[:8]}" for split, fingerprint in group[0].key.data) if by_data else ""
+    )
     best = {column.key: best_rows(column, [item.row for item in rows]) for column in columns}
     return Comparison([_with_best(item, columns, best) for item in rows], columns, fingerprints)
 
@@ -129,7 +135,9 @@ def _sorted(rows: list[ComparedRow], column: Column, *, reverse: bool) -> list[C
 
     def order(pair: tuple[Cell, ComparedRow]) -> tuple[Any, ...]:
         cell, item = pair
-        return (cell.value if cell.number is None else sign * cell.number, item.row.label)
+        # Numbers before texts, which a field of the config may have in other rows.
+        key = (1, str(cell.value)) if cell.number is None else (0, sign * cell.number)
+        return (*key, item.row.label)
 
     with_value = sorted((pair for pair in keyed if pair[0].value is not None), key=order, reverse=reverse)
     without = sorted((pair for pair in keyed if pair[0].value is None), key=lambda pair: pair[1].row.label)

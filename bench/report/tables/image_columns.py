@@ -56,7 +56,7 @@ def interval_columns(rows: Sequence[Row]) -> list[Column]:
 
 
 def _are_classifiers(rows: Sequence[Row]) -> bool:
-    return rows[0].score == TOP1
+    return rows[0].ranking_metric == TOP1
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,10 @@ def ranks(item: Comparison) -> dict[RowKey, int]:
     (devices, precisions), the worst one counts: repeating its runs on another device cannot improve its rank.
     """
     scores: dict[str, tuple[float, RowKey]] = {}
-    for row in (compared.row for compared in item.rows if _ranks(compared.row)):
-        score = row.metric(row.score.name)
+    for row in (compared.row for compared in item.rows if _is_ranked(compared.row)):
+        score = row.metric(row.ranking_metric.name)
         if score is not None:
-            entry = (row.score.sign * score.mean, row.key)
+            entry = (row.ranking_metric.sign * score.mean, row.key)
             scores[row.key.submission] = min(scores.get(row.key.submission, entry), entry)
     return {
         key: 1 + sum(other - score > 8 * ROUNDING * abs(score) for other, _ in scores.values())
@@ -36,10 +36,10 @@ def ranks(item: Comparison) -> dict[RowKey, int]:
     }
 
 
-def _ranks(row: Row) -> bool:
+def _is_ranked(row: Row) -> bool:
     """Return whether the row is ranked."""
     base = row.representative.identity.variant == BASE_VARIANT
-    complete = len(row.by_seed(row.score.name)) == len(row.records)
+    complete = len(row.by_seed(row.ranking_metric.name)) == len(row.records)
     seeds = not row.seeds_missing and not row.seeds_skipped
     return base and complete and seeds and is_eligible(row) and not any(map(_against_ranking, row.records))
 

@@ -51,11 +51,11 @@ def record_columns(reference: str, results: Path) -> tuple[MakeColumns, list[str
     before = {row.key: row for row in summarize(records)}
 
     def columns(rows: Sequence[Row]) -> list[Column]:
-        score = rows[0].score
+        score = rows[0].ranking_metric
 
         def old_score(row: Row) -> Spread | None:
             old = before.get(row.key)
-            return None if old is None else old.metric(old.score.name)
+            return None if old is None else old.metric(old.ranking_metric.name)
 
         def difference(row: Row) -> PairedDifference | None:
             old = before.get(row.key)
@@ -76,4 +76,4 @@ def record_columns(reference: str, results: Path) -> tuple[MakeColumns, list[str
 
 def paired(row: Row, old: Row) -> PairedDifference | None:
     """Return the difference of a row's score from an earlier one, over their common seeds."""
-    return paired_by_seed(row.by_seed(row.score.name), old.by_seed(old.score.name))
+    return paired_by_seed(row.by_seed(row.ranking_metric.name), old.by_seed(old.ranking_metric.name))

@@ -19,20 +19,22 @@ BEST = (
 )
 
 
-def render(tables: Sequence[Comparison], table: str) -> str:
+def render(tables: Sequence[Comparison], table_format: str) -> str:
     """Return all tables in one of ``FORMATS``."""
-    if table == "json":
+    if table_format == "json":
         return json.dumps([comparison_data(item) for item in tables], indent=1)
-    if table == "csv":
+    if table_format == "csv":
         return _csv(tables)
-    text = "\n\n".join(titled(item, table) for item in tables)
-    sign = "*" if table == "simple" else "Bold"
-    return f"{text}\n\n{remark(f'{sign}: {BEST}', table)}" if any(item.has_best for item in tables) else text
+    text = "\n\n".join(titled(item, table_format) for item in tables)
+    sign = "*" if table_format == "simple" else "Bold"
+    return (
+        f"{text}\n\n{remark(f'{sign}: {BEST}', table_format)}" if any(item.has_best for item in tables) else text
+    )
 
 
-def titled(item: Comparison, table: str) -> str:
+def titled(item: Comparison, table_format: str) -> str:
     """Return one table below its title."""
-    return f"{heading(item.title, table)}\n\n{table_text(item.table(), table)}"
+    return f"{heading(item.title, table_format)}\n\n{table_text(item.table(), table_format)}"
 
 
 def _csv(tables: Sequence[Comparison]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bench.contract.manifest import REAL_IMAGES
 from bench.report.records.aggregate import Row, RowKey
 from bench.report.tables.columns import Column
-from bench.stats.firsts import not_shown_to_be_worse
+from bench.stats.first_places import not_shown_to_be_worse
 
 
 def is_eligible(row: Row) -> bool:
@@ -24,7 +24,7 @@ def best_rows(column: Column, rows: Sequence[Row]) -> set[RowKey]:
     if column.better is None or column.by_seed is None:
         return set()
     eligible = [row for row in rows if is_eligible(row)]
-    # A reason that applies to the whole table, such as a short profile, excludes no row from being the best.
+    # A reason that all rows share, such as a short profile, is ignored.
     reasons = [frozenset(reason for r in row.records for reason in r.unranked_because) for row in eligible]
     shared = frozenset.intersection(*reasons) if reasons else frozenset()
     values = {

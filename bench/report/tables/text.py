@@ -41,14 +41,14 @@ BOLD = {
 LATEX = {"±": r"$\pm$", "∞": r"$\infty$", "×": r"$\times$", "–": "--", "−": "$-$"}
 
 
-def check_format(table: str) -> None:
+def check_format(table_format: str) -> None:
     """Check, before any work, that a table with a legend can be written in a format.
 
     Raises:
         UsageError: If the format is csv, or unknown.
     """
-    if table not in FORMATS or table == "csv":
-        raise UsageError(f"--table {table!r}: give {', '.join(name for name in FORMATS if name != 'csv')}")
+    if table_format not in FORMATS or table_format == "csv":
+        raise UsageError(f"--table {table_format!r}: give {', '.join(name for name in FORMATS if name != 'csv')}")
 
 
 def value_text(value: float, metric: Metric, *, sign: bool = False) -> str:
@@ -91,26 +91,26 @@ def data_text(record: Record) -> str:
     return record.protocol.data + (f" in place of {stand_in}" if stand_in else "")
 
 
-def heading(title: str, table: str) -> str:
+def heading(title: str, table_format: str) -> str:
     """Return a table's title as a heading of the format."""
     title = one_line(title)
-    headings = {"latex": f"% {title}", "html": f"<h2>{escape(title)}</h2>", "simple": title}
-    return headings.get(table, f"### {in_markdown(title)}")
+    headings = {"latex": f"% {title}", "html": f"<p><strong>{escape(title)}</strong></p>", "simple": title}
+    return headings.get(table_format, f"### {in_markdown(title)}")
 
 
-def remark(text: str, table: str) -> str:
+def remark(text: str, table_format: str) -> str:
     """Return a sentence below a table as a paragraph or comment of the format."""
     text = harmless(text)
     in_latex = "\n".join(f"% {line}" for line in text.splitlines())
-    return {"latex": in_latex, "html": f"<p>{escape(text)}</p>"}.get(table, text)
+    return {"latex": in_latex, "html": f"<p>{escape(text)}</p>"}.get(table_format, text)
 
 
-def _cell(text: str, table: str, *, best: bool = False) -> str:
+def _cell(text: str, table_format: str, *, best: bool = False) -> str:
     """Return a cell's text on one line, escaped for Markdown; tabulate escapes HTML and LaTeX."""
     for mark in (BOLD_ON[0], BOLD_OFF[0]):
         text = text.replace(mark, "")
     plain = cut(harmless(" ".join(text.split("\n"))), LONGEST_CELL)
-    plain = in_markdown(plain) if table in ("markdown", "github") else plain
+    plain = in_markdown(plain) if table_format in ("markdown", "github") else plain
     return f"{BOLD_ON}{plain}{BOLD_OFF}" if best else plain
 
 
@@ -124,7 +124,7 @@ def markdown_row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(_cell(cell, 'github') for cell in cells)} |"
 
 
-def table_text(content: Table, table: str) -> str:
+def table_text(table: Table, table_format: str) -> str:
     """Return a table without its caption, the best cells per column in bold.
 
     Every cell is one line and escaped: its content cannot become markup.
@@ -133,19 +133,19 @@ def table_text(content: Table, table: str) -> str:
         content: The table.
         table: One of ``FORMATS`` except csv and json.
     """
-    lines = [[_cell(cell.text, table, best=cell.best) for cell in row] for row in content.rows]
-    headers = [_cell(title, table) for title in content.titles]
-    text = str(tabulate(lines, headers=headers, tablefmt=FORMATS[table], disable_numparse=True))
-    on, off = BOLD.get(table, ("", ""))
-    if table == "latex":
+    lines = [[_cell(cell.text, table_format, best=cell.best) for cell in row] for row in table.rows]
+    headers = [_cell(title, table_format) for title in table.titles]
+    text = str(tabulate(lines, headers=headers, tablefmt=FORMATS[table_format], disable_numparse=True))
+    on, off = BOLD.get(table_format, ("", ""))
+    if table_format == "latex":
         for sign, command in LATEX.items():
             text = text.replace(sign, command)
-    if table == "simple":
+    if table_format == "simple":
         # One star at the end: two blanks compensate for the removed mark in front.
         text = text.replace(BOLD_ON, "").replace(BOLD_OFF, " *  ")
     return text.replace(BOLD_ON, on).replace(BOLD_OFF, off)
 
 
-def grid(titles: Sequence[str], rows: Sequence[Sequence[str]], table: str) -> str:
+def grid(titles: Sequence[str], rows: Sequence[Sequence[str]], table_format: str) -> str:
     """Return ``table_text`` of a table of plain text."""
-    return table_text(Table.of_text(titles, rows), table)
+    return table_text(Table.of_text(titles, rows), table_format)

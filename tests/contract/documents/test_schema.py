@@ -1,4 +1,4 @@
-"""What crosses a file comes back as it was, or does not go in."""
+"""JSON documents: a value survives writing and reading unchanged, or is refused."""
 
 import json
 import math
@@ -22,16 +22,16 @@ VALUES = st.recursive(
 
 
 @given(value=VALUES)
-def test_what_is_let_through_comes_back_from_json(value: Any) -> None:
+def test_accepted_values_survive_a_json_round_trip(value: Any) -> None:
     if json_problem(value) is None:
-        back = parse_json(json.dumps(value))
-        assert back == value and repr(back) == repr(value)  # repr: 1 is not 1.0, and 0.0 not -0.0
+        decoded = parse_json(json.dumps(value))
+        assert decoded == value and repr(decoded) == repr(value)  # repr: 1 is not 1.0, and 0.0 not -0.0
 
 
 @pytest.mark.parametrize(
     "value", [0, -5, 10**17, 0.1, 1e-300, -0.0, "", "ä", None, True, [1, [2.5, "x"]], {"a": {"b": [None]}}]
 )
-def test_ordinary_values_are_let_through(value: Any) -> None:
+def test_ordinary_values_are_accepted(value: Any) -> None:
     assert json_problem(value) is None
 
 
@@ -39,26 +39,26 @@ def test_ordinary_values_are_let_through(value: Any) -> None:
     "text",
     ["[NaN]", "[Infinity]", "[-Infinity]", '{"a": ' + "9" * 400 + "}", r'["\ud800"]', "[" * 100_000, "{", ""],
 )
-def test_json_that_is_none_by_the_letter(text: str) -> None:
+def test_invalid_json_is_refused(text: str) -> None:
     for content in (text, text.encode()):
         with pytest.raises(ValueError, match="."):
             parse_json(content)
 
 
-def test_pairs_of_surrogates_are_text() -> None:
+def test_surrogate_pairs_are_decoded() -> None:
     assert parse_json(r'["\ud83d\ude00"]') == ["😀"]
 
 
 NUMBERS = (".inf", "-.inf", ".nan", "1" + "0" * 30, "1" + "0" * 5000)
-ANY = [  # where a large number is absurd, and no trouble
+LARGE_NUMBERS_ALLOWED = [  # fields of type float, in which 1e30 is absurd but valid
     "claims: {top1_accuracy: VALUE}",
     "claims: {fid: {mean: 1, std: VALUE}}",
     "claims: {fid: {mean: 1, margin: VALUE}}",
     "ablations: {wide: {set: {a: 1}, reports: {lpips: VALUE}}}",
     "search: {space: {a: {uniform: [0, VALUE]}}}",
 ]
-PLACES = [
-    *ANY,
+FIELDS = [
+    *LARGE_NUMBERS_ALLOWED,
     "claims: {params: VALUE}",
     "claims: {params_by_module: {a: VALUE}}",
     "claims: {fid: {mean: 1, runs: VALUE}}",
@@ -75,20 +75,25 @@ PLACES = [
     "steps: VALUE",
     "paper: {title: a, year: VALUE}",
 ]
-CASES = [(place, value) for place in PLACES for value in NUMBERS if place not in ANY or value != NUMBERS[3]]
+CASES = [
+    (field, value)
+    for field in FIELDS
+    for value in NUMBERS
+    if field not in LARGE_NUMBERS_ALLOWED or value != NUMBERS[3]
+]
 
 
-@pytest.mark.parametrize(("place", "value"), CASES, ids=lambda text: text[:50])
-def test_no_number_that_a_record_cannot_hold_gets_into_a_manifest(tmp_path: Path, place: str, value: str) -> None:
+@pytest.mark.parametrize(("field", "value"), CASES, ids=lambda text: text[:50])
+def test_manifest_with_a_non_finite_or_huge_number_is_refused(tmp_path: Path, field: str, value: str) -> None:
     path = tmp_path / "submission.yaml"
-    path.write_text("track: t\n" + place.replace("VALUE", value))
+    path.write_text("track: t\n" + field.replace("VALUE", value))
     with pytest.raises(ManifestError) as raised:
         load_manifest(path)
     assert str(path) in str(raised.value) and "\n" not in str(raised.value) and len(str(raised.value)) < 5_000
 
 
 @pytest.mark.parametrize("value", ["2020-01-01", "!!binary aGk=", "!!set {a}", "{1: 2}"])
-def test_values_that_would_come_back_as_something_else(tmp_path: Path, value: str) -> None:
+def test_yaml_values_that_json_would_change_are_refused(tmp_path: Path, value: str) -> None:
     path = tmp_path / "submission.yaml"
     path.write_text(f"track: t\nablations: {{wide: {{set: {{clip: {value}}}}}}}")
     if value == "2020-01-01":  # text, by YAML 1.2
@@ -98,7 +103,7 @@ def test_values_that_would_come_back_as_something_else(tmp_path: Path, value: st
         load_manifest(path)
 
 
-def test_what_processes_tell_one_another_keeps_its_numbers() -> None:
+def test_messages_between_processes_keep_nan_and_infinity() -> None:
     progress = Progress(phase="train", done=1, total=2, loss=math.nan)
     assert math.isnan(Progress.model_validate_json(progress.model_dump_json()).loss)  # type: ignore[arg-type]
     scores = Scores(
@@ -108,6 +113,6 @@ def test_what_processes_tell_one_another_keeps_its_numbers() -> None:
     assert Scores.model_validate_json(scores.model_dump_json()) == scores
 
 
-def test_a_reason_is_one_line_of_limited_length() -> None:
+def test_failure_reason_is_one_line_of_limited_length() -> None:
     reason = Failure(status="error", reason="a\x1b[31m\nb\ud800" + "x" * 100_000).reason
     assert "\n" not in reason and "\x1b" not in reason and len(reason) <= 1_000 and reason.encode()

@@ -1,4 +1,4 @@
-"""A record that was written by hand, and sealed, is refused where it contradicts itself."""
+"""A forged record with a valid checksum is refused if its fields contradict each other."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,11 +17,11 @@ from tests.report.committed import committed_records
 from tests.report.making_contest import contest
 from tests.report.making_records import make_record
 
-RIGHT = np.arange(10_000) % 2 == 0  # half of them
+CORRECT = np.arange(10_000) % 2 == 0  # every other image
 
 
-def with_fields(part: str, **fields: Any) -> Callable[[Record], Record]:
-    return lambda record: record.model_copy(update={part: getattr(record, part).model_copy(update=fields)})
+def with_fields(section: str, **fields: Any) -> Callable[[Record], Record]:
+    return lambda record: record.model_copy(update={section: getattr(record, section).model_copy(update=fields)})
 
 
 def with_metric(name: str, value: float) -> Callable[[Record], Record]:
@@ -60,9 +60,9 @@ FORGED = [
     (with_metric("top1_accuracy", 1.2), "top1_accuracy 1.2, which is out of range"),
     (with_metric("top5_accuracy", 0.4), "top-5 accuracy below top-1"),
     (with_fields("evaluation", intervals={"nll": (1.6, 1.7)}), "nll 1.5, outside of its interval"),
-    (with_fields("evaluation", correct=pack_bits(~RIGHT & (np.arange(10_000) < 10))), "5 of 10,000 images"),
+    (with_fields("evaluation", correct=pack_bits(~CORRECT & (np.arange(10_000) < 10))), "5 of 10,000 images"),
     (
-        with_fields("evaluation", correct=pack_bits(RIGHT[:5_000])),
+        with_fields("evaluation", correct=pack_bits(CORRECT[:5_000])),
         "`correct` has 5,000 bits, for 10,000 images",
     ),
     (with_fields("evaluation", correct="*"), "not base64"),
@@ -70,50 +70,50 @@ FORGED = [
 ]
 
 
-@pytest.mark.parametrize(("forge", "words"), FORGED, ids=[words for _, words in FORGED])
-def test_what_cannot_be_true_is_refused(tmp_path: Path, forge: Callable[[Record], Record], words: str) -> None:
-    record = with_fields("evaluation", correct=pack_bits(RIGHT))(make_record("net", 0, 0.5))
+@pytest.mark.parametrize(("forge", "message"), FORGED, ids=[message for _, message in FORGED])
+def test_contradictory_record_is_refused(tmp_path: Path, forge: Callable[[Record], Record], message: str) -> None:
+    record = with_fields("evaluation", correct=pack_bits(CORRECT))(make_record("net", 0, 0.5))
     path = record_path(tmp_path, record.identity, record.protocol)
     write_record(path, record)
     assert read_record(path).evaluation == record.evaluation
     path.write_bytes(checksummed_bytes(forge(record)))
     with pytest.raises(ResultsError, match="contradicts itself") as raised:
         read_record(path)
-    assert words in str(raised.value)
+    assert message in str(raised.value)
 
 
-def test_honest_records_that_look_odd_are_not_refused() -> None:
+def test_unusual_but_valid_records_are_accepted() -> None:
     record = make_record("net", 0, 0.5)
-    # A part of a set has not as many images of each class.
-    some = record.protocol.model_copy(update={"evaluation_images": 1_000})
+    # A subset may have different numbers of images per class.
+    subset = record.protocol.model_copy(update={"evaluation_images": 1_000})
     uneven = record.model_copy(
-        update={"protocol": some, "identity": record.identity.model_copy(update={"protocol_hash": some.hash})}
+        update={"protocol": subset, "identity": record.identity.model_copy(update={"protocol_hash": subset.hash})}
     )
     assert list(contradictions(with_fields("evaluation", per_class_accuracy=[0.4, 0.7])(uneven))) == []
-    # Operators' MACs are rounded each, where images took different numbers of evaluations.
-    parts = {"conv": 1_000_001, "linear": 1_000_007, "attention": 999_995}
+    # MACs per operator are rounded separately if images needed different numbers of evaluations.
+    operators = {"conv": 1_000_001, "linear": 1_000_007, "attention": 999_995}
     assert (
-        list(contradictions(with_fields("cost", macs_by_operator=parts, macs_per_image=3_000_001)(record))) == []
+        list(contradictions(with_fields("cost", macs_by_operator=operators, macs_per_image=3_000_001)(record)))
+        == []
     )
-    # A clock may be set back.
+    # A clock may have been set back.
     assert list(contradictions(with_fields("timing", started_at="2026-01-01T00:00:02+00:00")(record))) == []
 
 
-@pytest.mark.parametrize("odd", ['"nll": 1.5', '"batch_size": 128'])
-def test_numbers_that_are_none_or_too_large_are_named(tmp_path: Path, odd: str) -> None:
+@pytest.mark.parametrize("original", ['"nll": 1.5', '"batch_size": 128'])
+def test_infinite_or_huge_numbers_are_refused(tmp_path: Path, original: str) -> None:
     record = make_record("net", 0, 0.5)
     path = record_path(tmp_path, record.identity, record.protocol)
     write_record(path, record)
     text = path.read_text()
-    assert odd in text
-    path.write_text(
-        text.replace(odd, odd.split(":", maxsplit=1)[0] + (": Infinity" if "nll" in odd else ": 1" + "0" * 400), 1)
-    )
+    assert original in text
+    invalid = "Infinity" if "nll" in original else "1" + "0" * 400
+    path.write_text(text.replace(original, f"{original.split(':', maxsplit=1)[0]}: {invalid}", 1))
     with pytest.raises(ResultsError):
         read_record(path)
 
 
-def test_other_sets_need_not_have_as_many_images_of_each_class() -> None:
+def test_unbalanced_data_set_may_have_another_mean_accuracy() -> None:
     record = with_metric("top1_accuracy", 0.6)(with_fields("data", name="addnist")(make_record("net", 0, 0.5)))
     assert list(contradictions(record)) == []
     best = with_metric("top1_accuracy", 0.999)(with_fields("evaluation", per_class_accuracy=[0.1, 0.9])(record))
@@ -121,7 +121,7 @@ def test_other_sets_need_not_have_as_many_images_of_each_class() -> None:
 
 
 @pytest.mark.parametrize("folder", ["results/runs", "results/tuning"])
-def test_what_runs_wrote_does_not_contradict_itself(folder: str) -> None:
+def test_committed_records_are_consistent(folder: str) -> None:
     records = committed_records(folder)
     assert records and [line for record in records for line in contradictions(record)] == []
     assert [line for record in contest() for line in contradictions(record)] == []

@@ -1,4 +1,4 @@
-"""The verification as text: every count, and every difference from the paper by module."""
+"""The report of ``bench verify``: parameter counts, differences from the paper by module, and failures."""
 
 from pathlib import Path
 
@@ -10,20 +10,20 @@ from tests.making import bench, write_generator, write_generator_track, write_su
 
 
 def report(folder: Path, manifest: str) -> str:
-    ((found,), _) = discover(
+    ((source,), _) = discover(
         [write_submission(folder, "net", manifest=manifest)], load_tracks(write_track(folder))
     )
-    return report_text(found, "base", Verifier(verification_spec(found, "base", "cpu")).run())
+    return report_text(source, "base", Verifier(verification_spec(source, "base", "cpu")).run())
 
 
-def test_an_equal_count(tmp_path: Path) -> None:
+def test_count_equal_to_the_paper_is_reported(tmp_path: Path) -> None:
     text = report(tmp_path, "track: tiny\nclaims: {params: 276}\n")
     assert "276 params, cap 2,000: within, paper 276: equal" in text
     assert "model.conv" in text and "model.head" in text and text.count("276") >= 3
     assert "✓ two training steps" in text
 
 
-def test_a_difference_is_named_by_module(tmp_path: Path) -> None:
+def test_differing_count_is_reported_by_module(tmp_path: Path) -> None:
     claims = "{params: 270, params_by_module: {model.conv: 218, model.bn: 16, model.head: 36, model: 270}}"
     text = report(tmp_path, f"track: tiny\nclaims: {claims}\n")
     assert "paper 270: +6" in text
@@ -31,20 +31,23 @@ def test_a_difference_is_named_by_module(tmp_path: Path) -> None:
     assert "model.bn: " not in text and "model.head: " not in text
 
 
-def test_the_summary_sets_counts_beside_the_papers(tmp_path: Path) -> None:
+def test_summary_compares_counts_with_the_paper_and_the_cap(tmp_path: Path) -> None:
     manifest = (
         "track: tiny\nclaims: {params: 276}\nablations: {wide: {set: {width: 80}, reports: {params: 2700}}}\n"
     )
-    ((found,), _) = discover(
+    ((source,), _) = discover(
         [write_submission(tmp_path, "net", manifest=manifest)], load_tracks(write_track(tmp_path))
     )
-    verified = [(found, v, Verifier(verification_spec(found, v, "cpu")).run()) for v in ("base", "wide")]
+    verified = [
+        (source, variant, Verifier(verification_spec(source, variant, "cpu")).run())
+        for variant in ("base", "wide")
+    ]
     rows = [line.split() for line in summary_text(verified).splitlines()[2:]]
     assert rows == [
         ["net", "276", "276", "equal", "2,000", "✓"],
         ["net/wide", "2,724", "2,700", "+24", "2,000", "over,", "unranked"],
     ]
-    text = report_text(found, "wide", verified[1][2])
+    text = report_text(source, "wide", verified[1][2])
     assert (
         "! over the cap or budget, so it is measured but never ranked: 2,724 params, cap 2,000; the largest"
         in text
@@ -52,8 +55,8 @@ def test_the_summary_sets_counts_beside_the_papers(tmp_path: Path) -> None:
     assert "✗" not in text
 
 
-def test_only_what_was_tested_is_said_to_have_been(tmp_path: Path) -> None:
-    said = {
+def test_report_lists_only_the_checks_that_were_made(tmp_path: Path) -> None:
+    reports = {
         kind: bench("verify", submission, "--track", track, "--device", "cpu").stdout
         for kind, submission, track in (
             ("classifier", write_submission(tmp_path, "net"), write_track(tmp_path)),
@@ -61,41 +64,41 @@ def test_only_what_was_tested_is_said_to_have_been(tmp_path: Path) -> None:
         )
     }
     assert (
-        "batch independence" in said["classifier"]
-        and "the same predictions from a network rebuilt" in said["classifier"]
+        "batch independence" in reports["classifier"]
+        and "the same predictions from a network rebuilt" in reports["classifier"]
     )
     assert (
-        "batch independence" not in said["generator"]
-        and "the same samples from a network rebuilt" in said["generator"]
+        "batch independence" not in reports["generator"]
+        and "the same samples from a network rebuilt" in reports["generator"]
     )
     assert (
-        "the same images from decode(latent(...)) and sample" in said["generator"]
-        and "latent" not in said["classifier"]
+        "the same images from decode(latent(...)) and sample" in reports["generator"]
+        and "latent" not in reports["classifier"]
     )
-    assert all(text.strip().endswith("1 verified") for text in said.values())
+    assert all(text.strip().endswith("1 verified") for text in reports.values())
 
 
-def test_those_that_fail_are_not_counted_as_verified_and_debug_shows_why(tmp_path: Path) -> None:
+def test_failures_are_counted_and_debug_shows_their_output(tmp_path: Path) -> None:
     loud = {"init": "print('my layers')", "loss": "raise KeyError('my mistake')"}
     paths = [write_submission(tmp_path, "good"), write_submission(tmp_path, "loud", loud)]
     command = ("verify", *paths, "--track", write_track(tmp_path), "--device", "cpu")
-    plain, debug = bench(*command), bench(*command, "--debug")
-    assert plain.returncode == debug.returncode == 3
-    assert plain.stdout.strip().endswith("1 verified, 1 failed; --debug shows their output and tracebacks")
-    assert "my layers" not in plain.stdout and "Traceback" not in plain.stdout
+    default, debug = bench(*command), bench(*command, "--debug")
+    assert default.returncode == debug.returncode == 3
+    assert default.stdout.strip().endswith("1 verified, 1 failed; --debug shows their output and tracebacks")
+    assert "my layers" not in default.stdout and "Traceback" not in default.stdout
     assert "  | my layers" in debug.stdout and "  | Traceback (most recent call last):" in debug.stdout
     assert debug.stdout.strip().endswith("1 verified, 1 failed")
-    assert "(nothing was printed)" in debug.stdout  # by the good one
+    assert "(nothing was printed)" in debug.stdout  # the valid submission has no output
 
 
-def test_a_failed_runs_line_names_its_log(tmp_path: Path) -> None:
+def test_failed_run_names_its_log_file(tmp_path: Path) -> None:
     at_once = write_submission(tmp_path, "at_once", {"loss": "print('here'); raise OSError(5)"})
     later = "if step == 7 and self.schedule.total_steps == 12: print('there'); raise OSError(5)"
     options = ("--track", write_track(tmp_path), "--results", tmp_path / "r", "--device", "cpu", "--threads", 1)
     paths = (at_once, write_submission(tmp_path, "later", {"loss": later}))
-    done = bench("run", *paths, *options, "--profile", "quick", "--seeds", 1, BENCH_LOG_FORMAT="lines")
-    assert done.returncode == 3
-    for name, word in (("at_once", "here"), ("later", "there")):
-        (line,) = [line for line in done.stderr.splitlines() if f"✗ {name} seed 0" in line]
+    result = bench("run", *paths, *options, "--profile", "quick", "--seeds", 1, BENCH_LOG_FORMAT="lines")
+    assert result.returncode == 3
+    for name, text in (("at_once", "here"), ("later", "there")):
+        (line,) = [line for line in result.stderr.splitlines() if f"✗ {name} seed 0" in line]
         log = Path(line.partition("; log: ")[2].partition("  (")[0])
-        assert log.is_file() and word in log.read_text() and "OSError" in log.read_text()
+        assert log.is_file() and text in log.read_text() and "OSError" in log.read_text()

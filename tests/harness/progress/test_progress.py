@@ -1,4 +1,4 @@
-"""What is shown while a command works: a live table on a terminal, lines elsewhere, JSON on request."""
+"""Progress displays: a live table on a terminal, otherwise lines, and JSON on request."""
 
 import io
 import itertools
@@ -23,28 +23,29 @@ from bench.contract.jobs.reports import Progress, Verification
 from bench.errors import UsageError
 from bench.harness.config import RunConfig
 from bench.harness.executors.local import _events
-from bench.harness.planning.plan import State
+from bench.harness.planning.plan import Planned
 from bench.harness.progress.base import Display, duration
 from bench.harness.progress.choose import choose_display
 from bench.harness.progress.json_lines import JsonLines
 from bench.harness.progress.lines import Lines
 from bench.harness.progress.live_table import LiveTable
+from bench.harness.progress.quiet import Quiet
 from bench.harness.progress.unfailing import Unfailing
-from tests.fuzz.changing import PLAIN, changed
+from tests.fuzz.mutations import PLAIN, mutated
 from tests.report.making_records import make_record
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(None, "–"), (0, "0:00"), (59.6, "1:00"), (75, "1:15"), (4000, "1:06:40"), (-3, "0:00")]
 )
-def test_duration(seconds: float | None, text: str) -> None:
+def test_durations_are_formatted(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
 
 
 def play(
     display: Display, tick: Any = None, *, name: str = "net", reason: str = "OSError: 5", loss: float = 1.25
 ) -> None:
-    """One run that works and one that fails."""
+    """Send the events of one successful and one failed run to ``display``."""
     record = make_record("net", 0, 0.5, params=10)
     entry: Any = SimpleNamespace(
         source=SimpleNamespace(name=name, track=SimpleNamespace(data="cifar100")),
@@ -53,7 +54,7 @@ def play(
         claims=record.claims,
         protocol=record.protocol,
     )
-    entry.verification = Verification(config={}, cost=record.cost, problems=[], environment={})
+    verification = Verification(config={}, cost=record.cost, problems=[], environment={})
     jobs: list[Any] = [
         SimpleNamespace(
             entry=entry, seed=n, label=f"{name} seed {n}", path=f"seed{n}.json", log=f"seed{n}/log.txt"
@@ -64,12 +65,11 @@ def play(
         entries=[entry],
         config=RunConfig(profile="quick", device="cpu", jobs=2, threads=1),
         real_images=[],
-        jobs=lambda *states: jobs if State.TO_DO in states or not states else [],
-        estimate_seconds=lambda: 75.0,
+        in_state=lambda state: jobs if state is Planned.TO_DO else [],
     )
     display.planned(plan)
-    display.verified(entry)
-    display.estimated(plan)
+    display.verified(entry, verification)
+    display.estimated(2, 75.0)
     for job in jobs:
         display.started(job)
         display.progress(job, Progress(phase="train", done=1, total=1000))
@@ -101,8 +101,8 @@ def play_lines(**options: Any) -> list[str]:
     return stream.getvalue().splitlines()
 
 
-def test_lines_are_for_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
-    seconds = itertools.count(0.0, 10.0)  # ten pass whenever somebody looks
+def test_lines_show_plan_progress_and_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = itertools.count(0.0, 10.0)  # each call of the clock advances it by 10 s
     monkeypatch.setattr("bench.harness.progress.lines.time.monotonic", lambda: next(seconds))
     lines = play_lines(interval=0.0)
     assert all(re.match(r"\d\d:\d\d:\d\d  \S", line) for line in lines)
@@ -110,7 +110,7 @@ def test_lines_are_for_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
     assert texts[0].startswith("Plan: 2 runs to do; profile quick, data ")
     assert texts[1:3] == ["✓ net: 10 params, 2.85 MMACs", "2 runs, about 1:15 at the speed just measured"]
     assert texts[3:5] == ["net seed 0  started", "net seed 0  step 1/1,000"]
-    # Of 1,000 steps 499 in ten seconds: as many again are left.
+    # 499 of 1,000 steps took 10 s, so about 10 s remain.
     assert texts[5] == "net seed 0  step 500/1,000  loss 1.25  49.9 steps/s  0:10 left"
     assert texts[-3:] == [
         "✓ net seed 0: ok, top-1 50.00% on test  (1 of 2)",
@@ -120,7 +120,7 @@ def test_lines_are_for_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not any(line.startswith("{") for line in texts)
 
 
-def test_a_short_run_has_no_lines_but_its_first_and_last() -> None:
+def test_short_run_prints_only_start_and_result() -> None:
     assert [line[10:].split("  ")[0] for line in play_lines()[3:]] == [
         *("net seed 0", "net seed 1"),
         *("✓ net seed 0: ok, top-1 50.00% on test", "✗ net seed 1: error: OSError: 5; log: seed1/log.txt"),
@@ -128,8 +128,8 @@ def test_a_short_run_has_no_lines_but_its_first_and_last() -> None:
     ]
 
 
-def test_a_format_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    for terminal, words, kind in (
+def test_display_follows_log_format_and_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for terminal, log_format, display_class in (
         (False, "auto", Lines),
         (False, "json", JsonLines),
         (True, "auto", LiveTable),
@@ -137,50 +137,51 @@ def test_a_format_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
         (True, "json", JsonLines),
     ):
         monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal, raising=False)
-        display = choose_display(words)
-        assert isinstance(display, Unfailing) and type(display.display) is kind
-    with pytest.raises(UsageError, match="--log-format 'xml': give auto, lines or json"):
+        display = choose_display(log_format)
+        assert isinstance(display, Unfailing) and type(display.display) is display_class
+    with pytest.raises(UsageError, match="--log-format 'xml': give auto, lines, json or quiet"):
         choose_display("xml")
 
 
-def test_progress_is_thinned_out() -> None:
+def test_progress_events_keep_the_minimum_interval() -> None:
     stream = io.StringIO()
     play(JsonLines(stream, interval=1000.0))
     assert stream.getvalue().count('"progress"') == 2  # the first of each job
 
 
-def steps_told(text: str) -> list[int]:
+def reported_steps(text: str) -> list[int]:
     return [int(match.replace(",", "")) for match in re.findall(r"step ([\d,]+)/", text)]
 
 
-def test_lines_of_a_long_run_become_rarer(monkeypatch: pytest.MonkeyPatch) -> None:
-    seconds, stream = itertools.count(0.0, 0.5), io.StringIO()  # half a second passes whenever somebody looks
+def test_lines_of_a_long_run_become_less_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds, stream = itertools.count(0.0, 0.5), io.StringIO()  # each call of the clock advances it by 0.5 s
     monkeypatch.setattr("bench.harness.progress.lines.time.monotonic", lambda: next(seconds))
     job, display = SimpleNamespace(label="net seed 0"), Lines(stream)
-    for done in range(10_000):  # three hours, of which the display looks twice a second
+    for done in range(10_000):  # three hours of progress
         display.progress(job, Progress(phase="train", done=done, total=10_000))  # type: ignore[arg-type]
-    at = steps_told(stream.getvalue())
-    gaps = [later - earlier for earlier, later in itertools.pairwise(at)]
-    assert gaps == sorted(gaps) and at[0] <= 20 and 50 < len(at) < 120
-    assert gaps[-1] == pytest.approx(0.05 * at[-2], rel=0.05)
+    reported = reported_steps(stream.getvalue())
+    gaps = [later - earlier for earlier, later in itertools.pairwise(reported)]
+    assert gaps == sorted(gaps) and reported[0] <= 20 and 50 < len(reported) < 120
+    assert gaps[-1] == pytest.approx(0.05 * reported[-2], rel=0.05)
 
 
-def test_json_lines_of_a_long_run_become_rarer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_lines_of_a_long_run_become_less_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter(range(10_000))
     monkeypatch.setattr("bench.harness.progress.json_lines.time.monotonic", lambda: float(next(seconds)))
-    stream, found = io.StringIO(), SimpleNamespace(name="net")
-    job: Any = SimpleNamespace(entry=SimpleNamespace(source=found, variant="base"), seed=0, label="net seed 0")
+    stream, source = io.StringIO(), SimpleNamespace(name="net")
+    job: Any = SimpleNamespace(entry=SimpleNamespace(source=source, variant="base"), seed=0, label="net seed 0")
     display = JsonLines(stream)
     for done in range(10_000):
         display.progress(job, Progress(phase="train", done=done, total=9_999))
-    at = [json.loads(line)["done"] for line in stream.getvalue().splitlines()]
-    assert at[:4] == [0, 5, 10, 15] and at[-1] == 9_999
-    gaps = [later - earlier for earlier, later in itertools.pairwise(at[:-1])]
-    assert gaps == sorted(gaps) and 150 < len(at) < 300  # 5 s at first, a fiftieth of what has passed at last
-    assert gaps[-1] == pytest.approx(0.02 * at[-2], abs=1.5)
+    reported = [json.loads(line)["done"] for line in stream.getvalue().splitlines()]
+    assert reported[:4] == [0, 5, 10, 15] and reported[-1] == 9_999
+    gaps = [later - earlier for earlier, later in itertools.pairwise(reported[:-1])]
+    # Every 5 s at first, later every 2 % of the elapsed time.
+    assert gaps == sorted(gaps) and 150 < len(reported) < 300
+    assert gaps[-1] == pytest.approx(0.02 * reported[-2], abs=1.5)
 
 
-def test_the_table_shows_entry_seed_steps_rate_loss_and_what_is_left() -> None:
+def test_live_table_shows_steps_rate_loss_and_remaining_runs() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
     display = LiveTable(console)
     shown: list[str] = []
@@ -191,9 +192,9 @@ def test_the_table_shows_entry_seed_steps_rate_loss_and_what_is_left() -> None:
         shown.append(table.file.getvalue())  # type: ignore[attr-defined]
 
     play(display, tick)
-    for word in ("entry", "seed", "step/s", "loss", "ETA", "net", "500/1,000", "1.250", "2 runs left"):
-        assert word in shown[0]
-    said = console.file.getvalue()  # type: ignore[attr-defined]
+    for text in ("entry", "seed", "step/s", "loss", "ETA", "net", "500/1,000", "1.250", "2 runs left"):
+        assert text in shown[0]
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
     for text in (
         "2 runs to do",
         "10 params, 2.85 MMACs",
@@ -201,12 +202,12 @@ def test_the_table_shows_entry_seed_steps_rate_loss_and_what_is_left() -> None:
         "top-1 50.00% on test",
         "error: OSError: 5",
     ):
-        assert text in said
-    assert "[one] line" in said  # what comes from outside is not markup
+        assert text in printed
+    assert "[one] line" in printed  # brackets are not interpreted as markup
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
-def test_a_loss_that_is_no_number_is_null_in_json(loss: float) -> None:
+def test_non_finite_loss_is_null_in_json(loss: float) -> None:
     stream = io.StringIO()
     play(JsonLines(stream, interval=0.0), loss=loss)
     lines = [parse_json(line) for line in stream.getvalue().splitlines()]
@@ -217,22 +218,22 @@ EVIL = "[red]x[/] [/nothing] \x1b[2J\x1b]0;title\x07 \u202e \ud800 [bold"
 
 
 @pytest.mark.parametrize("loss", [math.nan, 1e308])
-def test_whatever_a_submission_says_is_only_text(loss: float) -> None:
+def test_markup_and_escapes_from_a_submission_are_shown_as_text(loss: float) -> None:
     terminal = io.StringIO()
     live = LiveTable(Console(file=terminal, force_terminal=True, width=200, color_system=None))
     play(live, live.tick, name=EVIL, reason=EVIL, loss=loss)
     shown = terminal.getvalue()
     assert "[red]x[/] [/nothing]" in shown and r"\x1b[2J" in shown
-    # What rich itself sends: the cursor hidden and shown, lines erased, the cursor moved up.
+    # Only the sequences of rich itself: hide and show the cursor, erase a line, move up.
     assert set(re.findall(r"\x1b.{0,3}", shown)) <= {"\x1b[?2", "\x1b[2K", "\x1b[1A"}
     assert "\x07" not in shown and "\u202e" not in shown and shown.encode()
     play(Lines(Stream(io.StringIO())), name=EVIL, reason=EVIL, loss=loss)  # type: ignore[arg-type]
 
 
 @settings(max_examples=200, deadline=None)
-@given(content=changed({"phase": "train", "done": 1, "total": 10, "loss": 0.5}) | PLAIN)
-def test_any_line_on_the_channel(content: Any) -> None:
-    """A submission can write there too: what is no progress is passed over, and what is can be shown."""
+@given(content=mutated({"phase": "train", "done": 1, "total": 10, "loss": 0.5}) | PLAIN)
+def test_any_event_from_a_submission_can_be_shown_or_is_skipped(content: Any) -> None:
+    """A submission can write to the event pipe: invalid events are skipped, valid ones can be shown."""
     try:
         event = Progress.model_validate_json(json.dumps(content))
     except ValidationError:
@@ -250,8 +251,8 @@ def test_any_line_on_the_channel(content: Any) -> None:
     assert all(parse_json(line) for line in lines.getvalue().splitlines())
 
 
-def test_a_flood_on_the_channel_is_heard_as_one_word_at_a_time(tmp_path: Path) -> None:
-    """Of what comes at once the last is taken."""
+def test_only_the_latest_of_many_pending_events_is_reported(tmp_path: Path) -> None:
+    """Of 500 events that arrive together the last is reported."""
     reader, writer = os.pipe()
     line = Progress(phase="train", done=7, total=10).model_dump_json().encode() + b"\n"
     process = subprocess.Popen([sys.executable, "-c", ""], stdin=subprocess.DEVNULL)
@@ -260,3 +261,24 @@ def test_a_flood_on_the_channel_is_heard_as_one_word_at_a_time(tmp_path: Path) -
     events = list(_events(reader, process, lambda: False))
     process.wait()
     assert 1 <= len(events) <= 3 and events[-1].done == 7
+
+
+def test_quiet_shows_nothing_but_problems_without_a_record(capsys: pytest.CaptureFixture[str]) -> None:
+    play(Quiet())
+    assert capsys.readouterr() == ("", "")
+    display = choose_display("quiet")
+    display.problem("net: no such profile")
+    assert capsys.readouterr() == ("", "net: no such profile\n")
+    stream = io.StringIO()
+    Lines(stream).problem("net: no such profile")
+    assert stream.getvalue().endswith("  ✗ net: no such profile\n")
+
+
+def test_progress_is_quiet_without_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = io.StringIO()
+    closed.close()
+    for stream in (None, closed):
+        monkeypatch.setattr(sys, "stderr", stream)
+        display = choose_display("auto")
+        assert isinstance(display, Unfailing) and type(display.display) is Quiet
+        display.problem("net: no such profile")

@@ -1,4 +1,4 @@
-"""What is made of predictions: which images were right, and accuracies without some of them."""
+"""Metrics from predictions: correctly classified images, and accuracies without duplicates."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,15 +39,15 @@ REPORT = EvaluationReport(
 )
 
 
-def test_an_official_run_says_which_images_were_right(tmp_path: Path) -> None:
+def test_official_run_records_correct_images_and_deduplicated_accuracies(tmp_path: Path) -> None:
     near = np.arange(40) % 5 == 0
-    found = classification_metrics(job(tmp_path, "official", near), REPORT)
-    assert found.correct is not None and np.array_equal(unpack_bits(found.correct, 40), RIGHT)
-    assert found.metrics["top1_accuracy"] == RIGHT.mean()
-    assert found.metrics["top1_accuracy_without_train_duplicates"] == pytest.approx(RIGHT[2:].mean())
-    assert found.metrics["top1_accuracy_without_near_duplicates"] == pytest.approx(RIGHT[~near].mean())
+    evaluation = classification_metrics(job(tmp_path, "official", near), REPORT)
+    assert evaluation.correct is not None and np.array_equal(unpack_bits(evaluation.correct, 40), RIGHT)
+    assert evaluation.metrics["top1_accuracy"] == RIGHT.mean()
+    assert evaluation.metrics["top1_accuracy_without_train_duplicates"] == pytest.approx(RIGHT[2:].mean())
+    assert evaluation.metrics["top1_accuracy_without_near_duplicates"] == pytest.approx(RIGHT[~near].mean())
 
 
-def test_others_do_not_and_without_a_list_nothing_is_said(tmp_path: Path) -> None:
-    found = classification_metrics(job(tmp_path, "quick", None), REPORT)
-    assert found.correct is None and "top1_accuracy_without_near_duplicates" not in found.metrics
+def test_other_profiles_record_no_correct_images(tmp_path: Path) -> None:
+    evaluation = classification_metrics(job(tmp_path, "quick", None), REPORT)
+    assert evaluation.correct is None and "top1_accuracy_without_near_duplicates" not in evaluation.metrics

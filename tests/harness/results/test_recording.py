@@ -1,4 +1,4 @@
-"""What a process says of training has to be possible."""
+"""A training report is checked for plausible steps and times."""
 
 import pytest
 
@@ -24,16 +24,16 @@ def report(steps: int = 12, seconds: float = 5.0, resumes: int = 0) -> TrainingR
     )
 
 
-def test_the_steps_that_it_was_given_in_the_time_that_has_passed() -> None:
+def test_plausible_training_reports_are_accepted() -> None:
     check_training(report(), 12, 6.0)
-    check_training(report(seconds=50.0, resumes=1), 12, 6.0)  # most of it in an earlier process
-    check_training(report(seconds=50.0), 12, None)  # all of it in an earlier command
+    check_training(report(seconds=50.0, resumes=1), 12, 6.0)  # resumed: most of the time was in an earlier process
+    check_training(report(seconds=50.0), 12, None)  # trained by an earlier command: no time to compare with
 
 
 @pytest.mark.parametrize(
-    ("found", "message"),
+    ("implausible", "message"),
     [(report(steps=11), "11 steps, expected 12"), (report(seconds=7.0), "7.0 s, but its process took only 6.0 s")],
 )
-def test_what_cannot_be(found: TrainingReport, message: str) -> None:
+def test_impossible_training_reports_are_refused(implausible: TrainingReport, message: str) -> None:
     with pytest.raises(ContractError, match=message):
-        check_training(found, 12, 6.0)
+        check_training(implausible, 12, 6.0)

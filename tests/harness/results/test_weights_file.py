@@ -1,4 +1,4 @@
-"""What training hands over: read by safetensors' own writer, and refused with anything beside tensors."""
+"""The weights file of a training: written by safetensors, and refused if it contains more than tensors."""
 
 import struct
 from collections.abc import Callable
@@ -25,11 +25,11 @@ def with_metadata(path: Path) -> None:
     save_file(TENSORS, path, metadata={"hidden": "0.1 0.2 0.3"})
 
 
-def with_a_tail(path: Path) -> None:
+def with_trailing_bytes(path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"hidden")
 
 
-def with_blanks(path: Path) -> None:
+def with_padded_header(path: Path) -> None:
     content = path.read_bytes()
     (length,) = struct.unpack("<Q", content[:8])
     path.write_bytes(struct.pack("<Q", length + 64) + content[8 : 8 + length] + b" " * 64 + content[8 + length :])
@@ -39,7 +39,7 @@ def with_another_tensor(path: Path) -> None:
     save_file({**TENSORS, "more": torch.ones(2)}, path)
 
 
-def test_tensors_alone(weights: Path) -> None:
+def test_valid_weights_file_is_accepted(weights: Path) -> None:
     check_weights(weights, hash_file(weights))
 
 
@@ -47,21 +47,23 @@ def test_tensors_alone(weights: Path) -> None:
     ("change", "message"),
     [
         (with_metadata, "header of the weights file holds more than tensors"),
-        (with_blanks, "header of the weights file holds more than tensors"),
-        (with_a_tail, "extra bytes after the tensors"),
+        (with_padded_header, "header of the weights file holds more than tensors"),
+        (with_trailing_bytes, "extra bytes after the tensors"),
         (lambda path: path.write_bytes(b"{}"), "not a safetensors file"),
         (lambda path: path.write_bytes(b"\xff" * 100), "not a safetensors file"),
         (lambda path: path.unlink(), "not a safetensors file"),
     ],
 )
-def test_anything_more(weights: Path, change: Callable[[Path], object], message: str) -> None:
+def test_weights_file_with_additional_content_is_refused(
+    weights: Path, change: Callable[[Path], object], message: str
+) -> None:
     change(weights)
     digest = hash_file(weights) if weights.exists() else ""
     with pytest.raises(ContractError, match=message):
         check_weights(weights, digest)
 
 
-def test_another_file_than_was_reported(weights: Path) -> None:
+def test_weights_file_changed_after_its_report_is_refused(weights: Path) -> None:
     digest = hash_file(weights)
     with_another_tensor(weights)
     with pytest.raises(ContractError, match="changed after training reported its hash"):

@@ -1,4 +1,4 @@
-"""The seam to Optuna: draws keep to the space, and what a killed search was at is done again, once."""
+"""Studies in Optuna: draws from the search space, pruning, interrupted trials, and invalid study files."""
 
 import math
 import sqlite3
@@ -45,59 +45,60 @@ def study(folder: Path, sampler: Sampler = "random", scheduler: Scheduler = "ash
 
 
 @pytest.mark.parametrize("sampler", ["random", "optuna"])
-def test_draws_keep_to_the_space(sampler: Sampler, tmp_path: Path) -> None:
-    found = study(tmp_path, sampler)
+def test_draws_stay_within_the_search_space(sampler: Sampler, tmp_path: Path) -> None:
+    opened = study(tmp_path, sampler)
     drawn = []
     for _ in range(60):
-        trial = found.ask()
+        trial = opened.ask()
         drawn.append(draw(trial, SEARCH))
-        found.tell(trial, drawn[-1]["width"])
+        opened.tell(trial, drawn[-1]["width"])
     for values in drawn:
         assert set(values) == {"kind", "width", "rate" if values["kind"] == "sgd" else "beta"}
         assert values["width"] in (3, 4, 5)
     rates = [values["rate"] for values in drawn if "rate" in values]
     assert all(1e-5 <= rate <= 1e-1 for rate in rates)
-    if sampler == "random":  # of a logarithm that is uniform over four decades, two lie below 1e-3
+    if sampler == "random":  # log-uniform over four decades: half of the draws are below 1e-3
         assert 0.2 < sum(rate < 1e-3 for rate in rates) / len(rates) < 0.8
         assert math.log10(max(rates) / min(rates)) > 2
 
 
-def test_a_search_that_goes_on_draws_anew(tmp_path: Path) -> None:
-    first = [draw(study(tmp_path).ask(), SEARCH) for _ in range(3)]  # opened three times, as by three commands
-    assert len({str(values) for values in first}) == 3
+def test_continued_search_does_not_repeat_its_draws(tmp_path: Path) -> None:
+    # The study is opened anew for each draw, as by separate commands.
+    draws = [draw(study(tmp_path).ask(), SEARCH) for _ in range(3)]
+    assert len({str(values) for values in draws}) == 3
 
 
-def test_a_trial_that_was_running_is_run_again_with_its_values_and_counted_once(tmp_path: Path) -> None:
+def test_interrupted_trial_is_repeated_with_the_same_values(tmp_path: Path) -> None:
     before = study(tmp_path)
-    done, lost = before.ask(), before.ask()
-    before.tell(done, draw(done, SEARCH)["width"])
-    values = draw(lost, SEARCH)
-    assert count_remaining(before, 5) == 4  # the lost one is not over
+    finished, interrupted = before.ask(), before.ask()
+    before.tell(finished, draw(finished, SEARCH)["width"])
+    values = draw(interrupted, SEARCH)
+    assert count_remaining(before, 5) == 4  # the interrupted trial does not count as finished
     after = study(tmp_path)
     assert requeue_interrupted(after) == 1 and count_remaining(after, 5) == 4
-    again = after.ask()
-    assert draw(again, SEARCH) == values
-    after.tell(again, 1.0)
+    repeated = after.ask()
+    assert draw(repeated, SEARCH) == values
+    after.tell(repeated, 1.0)
     assert count_remaining(after, 5) == 3 and requeue_interrupted(after) == 0
 
 
-def test_halving_ends_the_poorer_half_at_a_rung(tmp_path: Path) -> None:
-    found = study(tmp_path)
+def test_successive_halving_prunes_the_worse_half_at_a_rung(tmp_path: Path) -> None:
+    opened = study(tmp_path)
     pruned = []
     for value in (0.9, 0.1, 0.8, 0.2, 0.95):
-        trial = found.ask()
+        trial = opened.ask()
         trial.report(value, 1)
         pruned.append(trial.should_prune())
-        found.tell(trial, None if pruned[-1] else value, state=TrialState.PRUNED if pruned[-1] else None)
-    assert pruned == [False, True, True, True, False]  # 0.8 came while only the best of three went on
-    everything = study(tmp_path / "none", scheduler="none")
+        opened.tell(trial, None if pruned[-1] else value, state=TrialState.PRUNED if pruned[-1] else None)
+    assert pruned == [False, True, True, True, False]  # 0.8 was pruned because only the best of three continues
+    unpruned = study(tmp_path / "none", scheduler="none")
     for value in (0.9, 0.1):
-        trial = everything.ask()
+        trial = unpruned.ask()
         trial.report(value, 1)
         assert not trial.should_prune()
 
 
-def test_another_aim_and_a_damaged_file_are_named(tmp_path: Path) -> None:
+def test_other_direction_and_damaged_study_file_are_errors(tmp_path: Path) -> None:
     study(tmp_path)
     with pytest.raises(UsageError, match="the study is set to maximize, not minimize; move the file away"):
         open_study(tmp_path, maximise=False, sampler="random", scheduler="none", rungs=Rungs())
@@ -107,7 +108,7 @@ def test_another_aim_and_a_damaged_file_are_named(tmp_path: Path) -> None:
         study(tmp_path / "other")
 
 
-def changed(**space: object) -> Search:
+def changed_space(**space: object) -> Search:
     return Search.model_validate({"space": {**SEARCH.model_dump(exclude_defaults=True)["space"], **space}})
 
 
@@ -122,46 +123,47 @@ def changed(**space: object) -> Search:
     ],
     ids=str,
 )
-def test_a_space_that_changed_is_named_before_any_trial(tmp_path: Path, space: dict[str, object]) -> None:
-    found = study(tmp_path)
-    for _ in range(20):  # both kinds of it
-        trial = found.ask()
-        found.tell(trial, draw(trial, SEARCH)["width"])
-    check_space(found, SEARCH, tmp_path)
-    check_space(found, changed(width={"integer": [1, 50]}, more={"choice": [1]}), tmp_path)  # wider, and one more
+def test_changed_search_space_is_refused_before_any_trial(tmp_path: Path, space: dict[str, object]) -> None:
+    opened = study(tmp_path)
+    for _ in range(20):  # enough to draw both values of `kind`
+        trial = opened.ask()
+        opened.tell(trial, draw(trial, SEARCH)["width"])
+    check_space(opened, SEARCH, tmp_path)
+    wider_range_and_new_field = changed_space(width={"integer": [1, 50]}, more={"choice": [1]})
+    check_space(opened, wider_range_and_new_field, tmp_path)
     with pytest.raises(UsageError, match=r"earlier trials drew .*, but submission\.yaml has changed it"):
-        check_space(found, changed(**space), tmp_path)
+        check_space(opened, changed_space(**space), tmp_path)
 
 
-def test_a_draw_that_fails_leaves_no_trial_running(tmp_path: Path) -> None:
-    found = study(tmp_path)
-    trial = found.ask()
+def test_failed_draw_leaves_no_running_trial(tmp_path: Path) -> None:
+    opened = study(tmp_path)
+    trial = opened.ask()
     draw(trial, SEARCH)
-    found.tell(trial, 1)
+    opened.tell(trial, 1)
     with pytest.raises(ValueError, match="dynamic value space"):
-        Trials.ask(SimpleNamespace(study=found, search=changed(kind={"choice": ["x"]})))  # type: ignore[arg-type]
-    assert not found.get_trials(states=(TrialState.RUNNING,))
+        Trials.ask(SimpleNamespace(study=opened, search=changed_space(kind={"choice": ["x"]})))  # type: ignore[arg-type]
+    assert not opened.get_trials(states=(TrialState.RUNNING,))
 
 
 @pytest.mark.parametrize("name", ["a?b", "a#b", "a%41b", "a b'\"", "ü&=;", "file:x?mode=memory", ":memory:"])
-def test_a_folder_of_any_name_holds_its_own_study(tmp_path: Path, name: str) -> None:
+def test_study_file_works_in_folders_with_special_characters(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
-    found = study(folder)
-    found.tell(found.ask(), 1)
+    opened = study(folder)
+    opened.tell(opened.ask(), 1)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (folder / STUDY).stat().st_size > 0 and len(study(folder).trials) == 1
 
 
 def databases(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Files that are no study of this Optuna: foreign, of another version, altered, damaged."""
-    own = study(folder / "own")
-    own.tell(own.ask(), 1)
-    whole = (folder / "own" / STUDY).read_bytes()
+    """Yield the name and content of invalid study files: foreign, of another version, altered, damaged."""
+    valid = study(folder / "own")
+    valid.tell(valid.ask(), 1)
+    content = (folder / "own" / STUDY).read_bytes()
     yield "text", b"no database"
-    yield "truncated", whole[: len(whole) // 3]
-    for place in range(100, len(whole), len(whole) // 7):
-        changed_bytes = bytes(byte ^ 0xFF for byte in whole[place : place + 600])
-        yield f"changed from {place}", whole[:place] + changed_bytes + whole[place + 600 :]
+    yield "truncated", content[: len(content) // 3]
+    for offset in range(100, len(content), len(content) // 7):
+        changed_bytes = bytes(byte ^ 0xFF for byte in content[offset : offset + 600])
+        yield f"changed from byte {offset}", content[:offset] + changed_bytes + content[offset + 600 :]
     for name, statements in {
         "foreign": ["CREATE TABLE customers (name TEXT)"],
         "of another version": ["UPDATE alembic_version SET version_num = 'v99.0.0.a'"],
@@ -171,7 +173,7 @@ def databases(folder: Path) -> Iterator[tuple[str, bytes]]:
     }.items():
         path = folder / f"{name}.db"
         if name != "foreign":
-            path.write_bytes(whole)
+            path.write_bytes(content)
         with closing(sqlite3.connect(path)) as connection:
             for statement in statements:
                 connection.execute(statement)
@@ -179,7 +181,7 @@ def databases(folder: Path) -> Iterator[tuple[str, bytes]]:
         yield name, path.read_bytes()
 
 
-def test_what_is_no_study_is_named_and_left_as_it_is(tmp_path: Path) -> None:
+def test_invalid_study_file_is_reported_and_not_changed(tmp_path: Path) -> None:
     for name, content in databases(tmp_path / "made"):
         folder = study_folder(tmp_path / name, "net", "tuning")
         folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Trials side by side: each drawn once, whatever the threads do."""
+"""Trials in parallel threads: each is drawn once."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,9 +17,11 @@ from bench.harness.tuning.trials import Trials
 SEARCH = Search.model_validate({"space": {"rate": {"uniform": [0.0, 1.0]}}})
 
 
-def test_trials_that_are_begun_again_are_each_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requeued_trials_run_once_each_in_parallel_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     study = open_study(tmp_path, maximise=True, sampler="random", scheduler="none", rungs=Rungs())
-    for _ in range(12):  # all lost by a command that was killed
+    for _ in range(12):  # all running when their command was killed
         study.ask().suggest_float("rate", 0.0, 1.0)
     assert requeue_interrupted(study) == 12
     ran: list[float] = []
@@ -28,16 +30,16 @@ def test_trials_that_are_begun_again_are_each_run_once(tmp_path: Path, monkeypat
         path = tmp_path / "runs" / f"{hash_json(values)[:8]}.json"
         return SimpleNamespace(path=path, entry=SimpleNamespace(variant=path.stem), label="", rate=values["rate"])
 
-    def value(self: Trials, trial: object, made: SimpleNamespace) -> float:
-        ran.append(made.rate)
-        return float(made.rate)
+    def value(self: Trials, trial: object, job: SimpleNamespace) -> float:
+        ran.append(job.rate)
+        return float(job.rate)
 
     monkeypatch.setattr(Trials, "_job", job)
     monkeypatch.setattr(Trials, "_run_trial", value)
-    nothing: Any = None
-    place: Any = SimpleNamespace(results=tmp_path)
-    trials = Trials(study, SEARCH, *[nothing] * 3, place, *[nothing] * 2, pruned=False)
+    unused: Any = None
+    config: Any = SimpleNamespace(results=tmp_path)
+    trials = Trials(study, SEARCH, *[unused] * 3, config, *[unused] * 2, pruned=False)
     with ThreadPoolExecutor(6) as pool:
-        for done in [pool.submit(trials.run) for _ in range(12)]:
-            done.result()
+        for future in [pool.submit(trials.run) for _ in range(12)]:
+            future.result()
     assert len(ran) == len(set(ran)) == 12 and count_remaining(study, 12) == 0

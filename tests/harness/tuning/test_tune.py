@@ -1,4 +1,4 @@
-"""``bench tune`` as a user meets it: on validation, from rung to rung, resumed, and never among the results."""
+"""``bench tune`` from the command line: validation only, rungs, resuming, and records apart from the results."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def records(folder: Path) -> list[Record]:
 
 @pytest.fixture(scope="module")
 def tuned(folder: Path) -> "subprocess.CompletedProcess[str]":
-    """Killed once while its first trials go on, then repeated."""
+    """Kill a search during its first trials, then repeat the command."""
     command = [sys.executable, "-m", "bench", "tune", *arguments(folder)]
     environment = {**os.environ, **USUAL, "BENCH_CHECKPOINT_SECONDS": "0"}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
@@ -58,24 +58,24 @@ def tuned(folder: Path) -> "subprocess.CompletedProcess[str]":
     return bench("tune", *arguments(folder), BENCH_CHECKPOINT_SECONDS="0")
 
 
-def test_every_trial_is_a_record_of_its_own_place(tuned: Any, folder: Path) -> None:
+def test_each_trial_has_a_record_in_the_tuning_folder(tuned: Any, folder: Path) -> None:
     assert tuned.returncode == 0, tuned.stderr
     assert "interrupted earlier" in tuned.stderr and "compared after 10, 20 steps" in tuned.stderr
-    found = records(folder / "results" / "tuning" / "honest-quick")
-    assert 1 <= len(found) <= 4
-    assert {record.status for record in found} <= {"ok", "pruned"}
-    for record in found:
+    trials = records(folder / "results" / "tuning" / "honest-quick")
+    assert 1 <= len(trials) <= 4
+    assert {record.status for record in trials} <= {"ok", "pruned"}
+    for record in trials:
         assert record.protocol.evaluate == "validation" and not record.ranked
         assert set(record.identity.overrides) == {"learning_rate", "width"}
         assert record.status == "ok" or str(record.reason).startswith("pruned after")
-    assert records(folder / "results") == []  # a search's trials stand in no table
+    assert records(folder / "results") == []  # trials are not among the results
     assert not list(folder.rglob("work"))
 
 
-def test_going_from_rung_to_rung_changes_nothing(tuned: Any, folder: Path) -> None:
-    """The same fields as a variant, trained in one go: the same weights and the same figures."""
-    whole = [item for item in records(folder / "results" / "tuning" / "honest-quick") if item.status == "ok"]
-    best = whole[0]
+def test_trial_with_rungs_equals_an_uninterrupted_run(tuned: Any, folder: Path) -> None:
+    """A variant with the same fields, trained without pauses, has the same weights and metrics."""
+    completed = [item for item in records(folder / "results" / "tuning" / "honest-quick") if item.status == "ok"]
+    best = completed[0]
     ablations = {"same": {"set": best.identity.overrides}}
     manifest = yaml.safe_dump({"track": "tiny", "ablations": ablations})
     shutil.copytree(folder / "honest", folder / "again" / "honest")
@@ -89,22 +89,22 @@ def test_going_from_rung_to_rung_changes_nothing(tuned: Any, folder: Path) -> No
     assert best.timing.resumes >= 2 and direct.timing.resumes == 0
 
 
-def test_the_report(tuned: Any, folder: Path) -> None:
-    shown = bench("tune", *arguments(folder), "--report")
-    assert shown.returncode == 0 and shown.stdout.strip() in tuned.stdout
-    assert "Study of honest, profile quick: 4 trials" in shown.stdout
-    start = shown.stdout.index("ablations:")
-    variant = yaml.safe_load(shown.stdout[start:].split("\n\n")[0])["ablations"]["tuned"]
+def test_report_proposes_a_trial_as_a_variant(tuned: Any, folder: Path) -> None:
+    report = bench("tune", *arguments(folder), "--report")
+    assert report.returncode == 0 and report.stdout.strip() in tuned.stdout
+    assert "Study of honest, profile quick: 4 trials" in report.stdout
+    start = report.stdout.index("ablations:")
+    variant = yaml.safe_load(report.stdout[start:].split("\n\n")[0])["ablations"]["tuned"]
     overrides = [item.identity.overrides for item in records(folder / "results" / "tuning" / "honest-quick")]
     assert variant["set"] in overrides
 
 
-def test_a_finished_search_is_not_repeated_and_can_be_longer(tuned: Any, folder: Path) -> None:
+def test_finished_search_is_not_repeated(tuned: Any, folder: Path) -> None:
     again = bench("tune", *arguments(folder))
     assert again.returncode == 0 and "0 of 4 trials to run" in again.stderr
 
 
-def test_what_no_search_may_do(folder: Path, tmp_path: Path) -> None:
+def test_invalid_search_commands_are_refused(folder: Path, tmp_path: Path) -> None:
     official = bench("tune", folder / "honest", "--profile", "official", "--track", folder / "tiny.yaml")
     assert official.returncode == ExitCode.USAGE and "a search may use only validation" in official.stderr
     write_submission(tmp_path, "plain")
@@ -117,11 +117,11 @@ def test_what_no_search_may_do(folder: Path, tmp_path: Path) -> None:
         assert wrong.returncode == ExitCode.USAGE and f"{option} 'magic': give" in wrong.stderr
 
 
-def test_fields_that_the_config_does_not_have_fail_the_trial(folder: Path, tmp_path: Path) -> None:
+def test_search_space_with_an_unknown_field_fails_the_trial(folder: Path, tmp_path: Path) -> None:
     space = {"space": {"lerning_rate": {"uniform": [0.1, 0.2]}}}
     write_submission(tmp_path, "typo", manifest=yaml.safe_dump({"track": "tiny", "search": space}))
     options = ("--track", folder / "tiny.yaml", "--profile", "quick", "--device", "cpu", "--results", tmp_path)
-    done = bench("tune", tmp_path / "typo", "--trials", 1, *options)
-    assert done.returncode == ExitCode.RUN_FAILED and "1 failed" in done.stdout
+    result = bench("tune", tmp_path / "typo", "--trials", 1, *options)
+    assert result.returncode == ExitCode.RUN_FAILED and "1 failed" in result.stdout
     (record,) = records(tmp_path / "tuning" / "typo-quick")
     assert "lerning_rate" in str(record.reason)

@@ -1,4 +1,4 @@
-"""What a checkpoint holds of a submission's attributes, and what it refuses."""
+"""Attributes of a submission in a checkpoint: which are restored, and which are refused."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +21,7 @@ def through_disk(state: dict[str, Any], tmp_path: Any) -> dict[str, Any]:
     return loaded
 
 
-def test_everything_comes_back(tmp_path: Any) -> None:
+def test_all_kinds_of_attributes_are_restored(tmp_path: Any) -> None:
     def make(fill: float, count: int) -> tuple[Any, nn.Module]:
         model = nn.Linear(2, 2)
         nn.init.constant_(model.weight, fill)
@@ -51,42 +51,42 @@ def test_everything_comes_back(tmp_path: Any) -> None:
     assert fresh.activation is torch.relu and fresh.model is fresh_model
 
 
-def test_an_optimizer_keeps_training_its_own_parameters(tmp_path: Any) -> None:
+def test_restored_optimizer_updates_the_parameters_of_its_model(tmp_path: Any) -> None:
     def make() -> tuple[Any, nn.Module]:
         torch.manual_seed(0)
         model = nn.Linear(2, 1)
         return submission(optimizer=torch.optim.Adam(model.parameters(), 0.1)), model
 
-    def step(item: Any, model: nn.Module) -> None:
-        item.optimizer.zero_grad()
+    def step(instance: Any, model: nn.Module) -> None:
+        instance.optimizer.zero_grad()
         model(torch.ones(1, 2)).sum().backward()
-        item.optimizer.step()
+        instance.optimizer.step()
 
-    straight, model = make()
-    step(straight, model)
-    resumed, other = make()
-    restore_state(resumed, other, through_disk(capture_state(straight, model), tmp_path))
-    step(straight, model)
-    step(resumed, other)
-    assert torch.equal(model.weight, other.weight)
+    original, model = make()
+    step(original, model)
+    resumed, resumed_model = make()
+    restore_state(resumed, resumed_model, through_disk(capture_state(original, model), tmp_path))
+    step(original, model)
+    step(resumed, resumed_model)
+    assert torch.equal(model.weight, resumed_model.weight)
 
 
-def test_a_sets_history_is_not_its_state(tmp_path: Any) -> None:
-    """A set yields 0 and 8, which share a slot, in the order in which they came, as it does strings by chance."""
+def test_insertion_order_of_a_set_is_not_part_of_the_state(tmp_path: Any) -> None:
+    """0 and 8 share a hash slot, so a set yields them in insertion order; the order of strings is random."""
     model = nn.Linear(1, 1)
-    grown, other = {8}, {0}
-    grown.add(0)
-    other.add(8)
-    assert list(grown) != list(other)
-    state = capture_state(submission(kinds=grown), model)
-    assert first_difference(state, capture_state(submission(kinds=other), model)) is None
+    first, second = {8}, {0}
+    first.add(0)
+    second.add(8)
+    assert list(first) != list(second)
+    state = capture_state(submission(kinds=first), model)
+    assert first_difference(state, capture_state(submission(kinds=second), model)) is None
     fresh = submission(kinds=set())
     restore_state(fresh, model, through_disk(state, tmp_path))
-    assert fresh.kinds == grown
+    assert fresh.kinds == first
     assert first_difference(state, capture_state(submission(kinds={0, 9}), model)) is not None
 
 
-def test_what_cannot_be_restored_is_named() -> None:
+def test_attribute_that_cannot_be_restored_is_refused() -> None:
     model = nn.Linear(1, 1)
     with pytest.raises(ContractError, match=r"self.things\['a'\]\[0\] is a object"):
         capture_state(submission(things={"a": [object()]}), model)

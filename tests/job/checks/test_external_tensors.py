@@ -1,4 +1,4 @@
-"""Tensors that a network reads from elsewhere, counted by storage; what it makes itself is its own."""
+"""External tensors are counted by storage; a network's own tensors and computed ones are not external."""
 
 from collections.abc import Callable
 
@@ -14,39 +14,39 @@ SMALL = torch.ones(ALLOWED_SCALARS)
 
 
 class Reads(nn.Module):
-    """Adds the mean of something to what it is given."""
+    """Adds the mean of a tensor to its input."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, source: str) -> None:
         super().__init__()
         self.layer = nn.Linear(2, 2)
         self.register_buffer("buffer", torch.ones(1000))
         self.plain = torch.ones(1000)
-        self.where = where
+        self.source = source
 
     def forward(self, x: Tensor) -> Tensor:
         read: dict[str, Callable[[], Tensor]] = {
             "buffer": lambda: self.buffer,
             "plain": lambda: self.plain[3:],
-            "made": lambda: torch.arange(5000.0),
+            "computed": lambda: torch.arange(5000.0),
             "weights": lambda: self.layer.weight.T,
             "global": lambda: TABLE,
-            "part of it": lambda: TABLE[::2],
+            "view of global": lambda: TABLE[::2],
             "small": lambda: SMALL,
         }
-        return self.layer(x) + read[self.where]().mean()  # type: ignore[no-any-return]
+        return self.layer(x) + read[self.source]().mean()  # type: ignore[no-any-return]
 
 
-def check(where: str) -> None:
-    model, x = Reads(where), torch.ones(1, 2)
+def check(source: str) -> None:
+    model, x = Reads(source), torch.ones(1, 2)
     check_external_tensors(model, [x], lambda: model(x))
 
 
-@pytest.mark.parametrize("where", ["buffer", "plain", "made", "weights", "small"])
-def test_its_own_and_small_constants(where: str) -> None:
-    check(where)
+@pytest.mark.parametrize("source", ["buffer", "plain", "computed", "weights", "small"])
+def test_own_tensors_and_small_constants_are_allowed(source: str) -> None:
+    check(source)
 
 
-@pytest.mark.parametrize("where", ["global", "part of it"])
-def test_a_table_from_elsewhere(where: str) -> None:
+@pytest.mark.parametrize("source", ["global", "view of global"])
+def test_large_external_tensor_is_refused(source: str) -> None:
     with pytest.raises(ContractError, match=r"reads 257 scalars .* 256 are allowed"):
-        check(where)
+        check(source)

@@ -1,4 +1,4 @@
-"""Evaluation: from the weights alone, on the evaluated part alone, labels out of reach."""
+"""Evaluation reads the final weights and the images of the evaluated split only, and no labels."""
 
 from pathlib import Path
 
@@ -38,61 +38,59 @@ def trained(tmp_path: Path) -> JobSpec:
     return spec
 
 
-def test_predictions_are_those_of_the_weights(trained: JobSpec) -> None:
+def test_logits_are_those_of_the_final_weights(trained: JobSpec) -> None:
     evaluation.evaluate(trained)
     logits = np.load(trained.work / LOGITS)
     report = read_report(trained.work / REPORT["evaluate"], EvaluationReport)
     images = torch.from_numpy(store.load("shapes4x16", "test", trained.data.root).images)
     model = rebuild(load_submission(trained.folder, "classification", {}), trained, trained.work / WEIGHTS)
     assert logits.shape == (160, 4) and report.images == 160
-    # All in one batch, against batches of 500: one image's logits do not depend on its neighbours.
+    # All in one batch, against batches of 500: an image's logits do not depend on the rest of its batch.
     assert np.allclose(logits, model(images).numpy(), atol=1e-5)
     assert report.batch_independent is True
 
 
-def test_as_published_uses_batch_statistics(trained: JobSpec) -> None:
+def test_as_published_logits_use_batch_statistics(trained: JobSpec) -> None:
     evaluation.evaluate(trained)
-    sound, published = np.load(trained.work / LOGITS), np.load(trained.work / AS_PUBLISHED_LOGITS)
-    assert published.shape == sound.shape and not np.allclose(sound, published, atol=1e-2)
+    standard, published = np.load(trained.work / LOGITS), np.load(trained.work / AS_PUBLISHED_LOGITS)
+    assert published.shape == standard.shape and not np.allclose(standard, published, atol=1e-2)
     again = trained.model_copy(update={"work": trained.work})
     evaluation.evaluate(again)
     assert np.array_equal(published, np.load(trained.work / AS_PUBLISHED_LOGITS))
 
 
-def test_only_the_images_of_the_evaluated_part_are_opened(
-    trained: JobSpec, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
+def test_only_the_evaluated_images_are_opened(trained: JobSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
     original = evaluation.read_array
 
     def read_array(file: ArrayFile) -> object:
-        asked.append(file)
+        opened.append(file)
         return original(file)
 
     monkeypatch.setattr(evaluation, "read_array", read_array)
     evaluation.evaluate(trained)
-    assert asked == [trained.data.evaluation_images]
+    assert opened == [trained.data.evaluation_images]
 
 
-def test_other_weights_are_refused(trained: JobSpec) -> None:
+def test_weights_without_a_tensor_of_the_model_are_refused(trained: JobSpec) -> None:
     weights = load_file(trained.work / WEIGHTS)
     save_file({name: tensor for name, tensor in weights.items() if name != "head.bias"}, trained.work / WEIGHTS)
     with pytest.raises(Exception, match=r"do not fit build_model.*head\.bias"):
         evaluation.evaluate(trained)
 
 
-def test_a_generator_is_sampled_in_both_ways(tmp_path: Path) -> None:
+def test_generator_is_sampled_in_eval_mode_and_as_published(tmp_path: Path) -> None:
     spec = make_generator_spec(tmp_path, as_published=AsPublished(mode="train", batch_size=10, why="left so"))
     train(spec)
     evaluation.evaluate(spec)
     report = read_report(spec.work / REPORT["evaluate"], EvaluationReport)
-    sound, published = np.load(spec.work / SAMPLES), np.load(spec.work / AS_PUBLISHED_SAMPLES)
-    assert sound.shape == published.shape == (40, 3, 16, 16)
+    standard, published = np.load(spec.work / SAMPLES), np.load(spec.work / AS_PUBLISHED_SAMPLES)
+    assert standard.shape == published.shape == (40, 3, 16, 16)
     assert report.images == 40 and report.image_evaluations == 40 * 3
-    sheets = [np.load(spec.work / picture.array) for picture in (GRID, AS_PUBLISHED_GRID)]
-    assert sheets[0].shape == sheets[1].shape == (64, 3, 16, 16)
-    assert not np.array_equal(*sheets)
-    # By hand: a network in train mode, ten at a time, each batch from its own seed.
+    grids = [np.load(spec.work / picture.array) for picture in (GRID, AS_PUBLISHED_GRID)]
+    assert grids[0].shape == grids[1].shape == (64, 3, 16, 16)
+    assert not np.array_equal(*grids)
+    # The same by hand: train mode, batches of 10, one seed per batch.
     submission = load_submission(spec.folder, "generation", {})
     model = rebuild(submission, spec, spec.work / WEIGHTS).train()
     for index in range(4):

@@ -1,4 +1,4 @@
-"""A step's time is attributed to the part that took it."""
+"""The profiler attributes the time of a training step to its parts."""
 
 import time
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from bench.job.phases.profiling import Profiler
 from bench.job.steps.stopwatch import Stopwatch
 from tests.job.making_jobs import make_generator_spec, make_spec
 
-SLOW = 0.05  # seconds, far above anything that a tiny network does in a part of a step
+SLOW = 0.05  # seconds, far above any part of a step of the tiny network
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profiling, "TRAIN_IMAGES", 500)
 
 
-def test_parts_within_one_another_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nested_parts_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     clock: Iterator[float] = iter([0.0, 1.0, 3.0, 3.5, 7.0, 10.0])
     monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
     watch = Stopwatch(torch.device("cpu"))
@@ -36,7 +36,7 @@ def test_parts_within_one_another_count_once(monkeypatch: pytest.MonkeyPatch) ->
     assert watch.seconds == {"outer": 1 + 0.5 + 3, "inner": 2 + 3.5}
 
 
-def test_what_is_wrapped_runs_unwatched_until_the_watch_runs() -> None:
+def test_wrapped_function_is_timed_only_while_the_stopwatch_runs() -> None:
     watch = Stopwatch(torch.device("cpu"))
     function = watch.wrap("part", lambda: 7)
     assert function() == 7 and not watch.seconds
@@ -51,18 +51,18 @@ SLEEP = f"import time; time.sleep({SLOW})"
     ("part", "changes"),
     [
         ("forward", {"forward": SLEEP}),
-        ("loss and the rest", {"step": SLEEP}),
+        ("loss and other", {"step": SLEEP}),
     ],
 )
-def test_a_slow_part_is_found(tmp_path: Path, part: str, changes: dict[str, str]) -> None:
-    found = profiled(tmp_path, changes)
-    assert max(found.parts, key=lambda name: found.parts[name]) == part
-    assert SLOW * 1e3 <= found.parts[part] < found.watched
-    assert found.unwatched >= SLOW * 1e3
-    assert found.waits == []
+def test_slow_part_has_the_longest_time(tmp_path: Path, part: str, changes: dict[str, str]) -> None:
+    profile = profiled(tmp_path, changes)
+    assert max(profile.parts, key=lambda name: profile.parts[name]) == part
+    assert SLOW * 1e3 <= profile.parts[part] < profile.watched
+    assert profile.unwatched >= SLOW * 1e3
+    assert profile.waits == []
 
 
-def test_an_augmentation_and_a_wait_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_augmentation_and_host_wait_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(images: torch.Tensor) -> torch.Tensor:
         time.sleep(SLOW)
         return images
@@ -73,25 +73,25 @@ def test_an_augmentation_and_a_wait_are_found(tmp_path: Path, monkeypatch: pytes
         "loss": "random_flip(batch.images)",
         "step": "batch.labels.sum().item()",
     }
-    found = profiled(tmp_path, changes)
-    assert found.parts["augmentation"] >= SLOW * 1e3
-    assert found.parts["loss and the rest"] < SLOW * 1e3
-    (wait,) = found.waits
+    profile = profiled(tmp_path, changes)
+    assert profile.parts["augmentation"] >= SLOW * 1e3
+    assert profile.parts["loss and other"] < SLOW * 1e3
+    (wait,) = profile.waits
     assert wait.startswith("model.py, line ") and wait.endswith(": _local_scalar_dense")
 
 
-def test_the_report_has_all_parts_operators_and_a_trace(tmp_path: Path) -> None:
+def test_profile_has_all_parts_operators_and_a_trace(tmp_path: Path) -> None:
     spec = make_spec(tmp_path)
-    found = Profiler(spec).run()
-    assert tuple(found.parts) == PARTS
-    assert all(found.parts[name] > 0 for name in PARTS if name != "augmentation")
-    assert any(operator.name.startswith("aten::") and operator.calls >= 1 for operator in found.operators)
+    profile = Profiler(spec).run()
+    assert tuple(profile.parts) == PARTS
+    assert all(profile.parts[name] > 0 for name in PARTS if name != "augmentation")
+    assert any(operator.name.startswith("aten::") and operator.calls >= 1 for operator in profile.operators)
     assert (spec.work / TRACE).stat().st_size > 1000
 
 
-def test_a_generator_is_profiled_too(tmp_path: Path) -> None:
-    found = Profiler(make_generator_spec(tmp_path)).run()
-    assert found.parts["backward"] > 0
+def test_generator_is_profiled(tmp_path: Path) -> None:
+    profile = Profiler(make_generator_spec(tmp_path)).run()
+    assert profile.parts["backward"] > 0
 
 
 def profiled(folder: Path, changes: dict[str, str]) -> StepProfile:

@@ -1,4 +1,4 @@
-"""The score phase: what is written without weights, and with them torch-fidelity's own numbers."""
+"""The score phase: without weights null metrics with a reason, with weights torch-fidelity's values."""
 
 import shutil
 from pathlib import Path
@@ -21,7 +21,7 @@ from tests.job.making_jobs import make_generator_spec
 
 N = 40
 PUBLISHED = AsPublished(mode="train", batch_size=10, resize="clean", lpips="real images", why="a test")
-FIGURES = {
+METRICS = {
     "fid_40",
     "fid_40_train",
     "fid_infinity_from_40",
@@ -53,30 +53,28 @@ def noise() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (N, 3, 16, 16), dtype=np.uint8)
 
 
-def test_without_weights_everything_is_null_with_the_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_metrics_without_weights_are_null_with_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path / "none"))
     spec = make_spec(tmp_path, noise())
     score(spec)
-    found = read_report(spec.work / REPORT["score"], Scores)
-    assert (found.metrics, found.intervals, found.weights, found.as_published) == ({}, {}, {}, {})
+    scores = read_report(spec.work / REPORT["score"], Scores)
+    assert (scores.metrics, scores.intervals, scores.weights, scores.as_published) == ({}, {}, {}, {})
     published = {"as_published.fid_clean_40", "as_published.lpips_real_images"}
-    assert set(found.not_measured) == FIGURES | published
-    assert all("bench fetch" in reason for reason in found.not_measured.values())
+    assert set(scores.not_measured) == METRICS | published
+    assert all("bench fetch" in reason for reason in scores.not_measured.values())
 
 
-def test_damaged_weights_are_a_reason_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_weights_are_the_reason_of_null_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path))
     for item in weights.ALL:
         item.path.write_bytes(b"<html>")
     spec = make_spec(tmp_path, noise())
     score(spec)
-    found = read_report(spec.work / REPORT["score"], Scores)
-    assert "delete it and run `bench fetch all`" in found.not_measured["fid_40"]
+    scores = read_report(spec.work / REPORT["score"], Scores)
+    assert "delete it and run `bench fetch all`" in scores.not_measured["fid_40"]
 
 
-def test_samples_of_a_wrong_shape(metric_weights: Path, tmp_path: Path) -> None:
+def test_samples_of_the_wrong_shape_are_refused(metric_weights: Path, tmp_path: Path) -> None:
     spec = make_spec(tmp_path, noise()[:7])
     with pytest.raises(ContractError, match=r"found \(7, 3, 16, 16\) uint8, expected \(40, 3, 16, 16\)"):
         score(spec)
@@ -84,10 +82,10 @@ def test_samples_of_a_wrong_shape(metric_weights: Path, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def scored(metric_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[JobSpec, Scores, Scores]:
-    """Samples of which 5 are copies of training images and 35 are noise; and the floor."""
+    """Return the scores of 5 copies of training images and 35 noise images, and those of real images."""
     folder = tmp_path_factory.mktemp("scored")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BENCH_WEIGHTS", str(folder / "weights"))  # features of its own
+        patch.setenv("BENCH_WEIGHTS", str(folder / "weights"))  # a feature cache of its own
         (folder / "weights").mkdir()
         for item in weights.ALL:
             shutil.copyfile(metric_weights / item.path.name, item.path)
@@ -102,41 +100,41 @@ def scored(metric_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> tu
 
 
 @pytest.mark.weights
-def test_all_figures_are_there(scored: tuple[JobSpec, Scores, Scores]) -> None:
-    _, found, real_images = scored
-    within = {"lpips_alex_64_within_class", "lpips_vgg_64_within_class", "kid_40_std"}
-    assert set(found.metrics) == FIGURES | within
-    assert set(found.as_published) == {"fid_clean_40", "lpips_real_images", "lpips_real_images_std"}
-    assert found.not_measured == {} and set(found.weights) == {item.name for item in weights.ALL}
-    low, high = found.intervals["fid_40"]
-    assert low < found.metrics["fid_40"] < high
-    assert set(real_images.metrics) == (FIGURES | within) - {
+def test_all_metrics_are_computed(scored: tuple[JobSpec, Scores, Scores]) -> None:
+    _, scores, real_images = scored
+    within_class = {"lpips_alex_64_within_class", "lpips_vgg_64_within_class", "kid_40_std"}
+    assert set(scores.metrics) == METRICS | within_class
+    assert set(scores.as_published) == {"fid_clean_40", "lpips_real_images", "lpips_real_images_std"}
+    assert scores.not_measured == {} and set(scores.weights) == {item.name for item in weights.ALL}
+    low, high = scores.intervals["fid_40"]
+    assert low < scores.metrics["fid_40"] < high
+    assert set(real_images.metrics) == (METRICS | within_class) - {
         "nearer_than_held_out",
         "nearer_than_closest_1_percent",
     }
     assert set(real_images.as_published) == {"fid_clean_40"}
-    assert real_images.metrics["fid_40"] < found.metrics["fid_40"]
+    assert real_images.metrics["fid_40"] < scores.metrics["fid_40"]
 
 
 @pytest.mark.weights
-def test_copies_are_found_and_shown(scored: tuple[JobSpec, Scores, Scores]) -> None:
-    spec, found, _ = scored
+def test_copies_of_training_images_are_detected_and_shown(scored: tuple[JobSpec, Scores, Scores]) -> None:
+    spec, scores, _ = scored
     closest = np.load(spec.work / NEAREST.array)
-    assert closest.shape == (40, 3, 16, 16)  # twenty pairs: ten samples, their neighbours, ten samples, ...
+    assert closest.shape == (40, 3, 16, 16)  # 20 pairs: ten samples, their nearest images, ten samples, ...
     samples = np.load(spec.work / SAMPLES)
     assert np.array_equal(np.sort(closest[:5].reshape(5, -1), 0), np.sort(samples[:5].reshape(5, -1), 0))
     assert np.array_equal(closest[:5], closest[10:15])
     assert not np.array_equal(closest[5], closest[15])
-    assert 5 / 40 <= found.metrics["nearer_than_held_out"] < 0.3  # copies are nearer, noise is not
-    assert found.metrics["nearer_than_closest_1_percent"] == 5 / 40
+    assert 5 / 40 <= scores.metrics["nearer_than_held_out"] < 0.3  # the 5 copies are nearer, noise is not
+    assert scores.metrics["nearer_than_closest_1_percent"] == 5 / 40
 
 
 @pytest.mark.weights
-def test_the_numbers_are_torch_fidelitys_on_png_folders(
+def test_metrics_equal_those_of_torch_fidelity_on_png_files(
     scored: tuple[JobSpec, Scores, Scores], tmp_path: Path
 ) -> None:
-    theirs = pytest.importorskip("torch_fidelity")
-    spec, found, _ = scored
+    torch_fidelity = pytest.importorskip("torch_fidelity")
+    spec, scores, _ = scored
     reference = load("shapes4x16", "test", spec.data.root).evenly_spread(44).images
     for name, images in (("samples", np.load(spec.work / SAMPLES)), ("reference", reference)):
         (tmp_path / name).mkdir()
@@ -145,7 +143,7 @@ def test_the_numbers_are_torch_fidelitys_on_png_folders(
     state = {name: torch.from_numpy(array) for name, array in weights.read(weights.INCEPTION).items()}
     state |= {"fc.weight": torch.zeros(1008, 2048), "fc.bias": torch.zeros(1008)}
     torch.save(state, tmp_path / "inception.pth")
-    expected = theirs.calculate_metrics(
+    expected = torch_fidelity.calculate_metrics(
         input1=str(tmp_path / "samples"),
         input2=str(tmp_path / "reference"),
         fid=True,
@@ -159,7 +157,7 @@ def test_the_numbers_are_torch_fidelitys_on_png_folders(
         save_cpu_ram=True,  # no worker processes
         verbose=False,
     )
-    ours = found.metrics
+    ours = scores.metrics
     assert ours["fid_40"] == pytest.approx(expected["frechet_inception_distance"], abs=1e-3)
     assert ours["kid_40"] == pytest.approx(expected["kernel_inception_distance_mean"], abs=1e-6)
     assert ours["kid_40_std"] == pytest.approx(expected["kernel_inception_distance_std"], abs=1e-6)

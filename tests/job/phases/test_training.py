@@ -1,4 +1,4 @@
-"""Training: exactly the budget, and bit-equal however often it was interrupted."""
+"""Training takes exactly the budgeted steps, and a resumed run is bit-identical to an uninterrupted one."""
 
 from pathlib import Path
 from typing import Any
@@ -20,20 +20,20 @@ class Interrupted(Exception):
 
 
 def interrupt_after(trainer: Trainer, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let ``trainer`` die inside ``train_step`` once it has done ``steps`` more."""
-    done = [0]
+    """Make ``train_step`` raise after ``steps`` more steps."""
+    completed = [0]
     original = trainer.submission.train_step
 
     def step(*arguments: Any) -> Any:
-        if done[0] == steps:
+        if completed[0] == steps:
             raise Interrupted
-        done[0] += 1
+        completed[0] += 1
         return original(*arguments)
 
     monkeypatch.setattr(trainer.submission, "train_step", step)
 
 
-def test_exactly_the_budget_is_spent_on_every_image_in_order(tmp_path: Path) -> None:
+def test_training_takes_exactly_the_budgeted_steps(tmp_path: Path) -> None:
     spec = make_spec(tmp_path)
     trainer = Trainer(spec)
     seen: list[tuple[int, int]] = []
@@ -49,42 +49,42 @@ def test_exactly_the_budget_is_spent_on_every_image_in_order(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("stops", [[5], [1, 1, 1, 1], [3, 8], [11]])
-def test_a_resumed_run_is_bit_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: list[int]) -> None:
+def test_resumed_run_is_bit_identical(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: list[int]) -> None:
     # The tiny network has everything a checkpoint must hold: weights, BN statistics, AdamW, OneCycle, an EMA
-    # kept as a dict of tensors, dropout from the global generator; numpy's and Python's generators are drawn from.
-    draws = {
+    # kept as a dict of tensors, dropout from the global generator; the loss uses numpy's and Python's generators.
+    random_draws = {
         "loss": "import random, numpy\nloss = loss * (1 + 0.1 * random.gauss(0, 1) + 0.1 * numpy.random.randn())"
     }
-    calm = make_spec(tmp_path, "calm", draws)
-    train(calm)
-    shaken = make_spec(tmp_path, "shaken", draws, checkpoint_seconds=0.0)
+    uninterrupted = make_spec(tmp_path, "uninterrupted", random_draws)
+    train(uninterrupted)
+    resumed = make_spec(tmp_path, "resumed", random_draws, checkpoint_seconds=0.0)
     for steps in stops:
-        trainer = Trainer(shaken)
+        trainer = Trainer(resumed)
         interrupt_after(trainer, steps, monkeypatch)
         with pytest.raises(Interrupted):
             trainer.run()
-    train(shaken)
-    first, second = (load_file(spec.work / WEIGHTS) for spec in (calm, shaken))
+    train(resumed)
+    first, second = (load_file(spec.work / WEIGHTS) for spec in (uninterrupted, resumed))
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
-    reports = [read_report(spec.work / REPORT["train"], TrainingReport) for spec in (calm, shaken)]
+    reports = [read_report(spec.work / REPORT["train"], TrainingReport) for spec in (uninterrupted, resumed)]
     assert reports[0].curves == reports[1].curves
     assert reports[1].resumes == len(stops)
-    assert reports[1].environment == reports[0].environment  # all of it here: no part stands out
+    assert reports[1].environment == reports[0].environment  # equal conditions: no earlier segments
 
 
-def test_parts_under_other_conditions_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_segments_under_other_conditions_are_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = make_spec(tmp_path, checkpoint_seconds=0.0)
-    for threads, steps in ((4, 3), (4, 2), (2, 4)):  # cores are not asked for: the number alone is told
+    for threads, steps in ((4, 3), (4, 2), (2, 4)):  # recorded only; torch's thread count does not change
         trainer = Trainer(spec)
         trainer.environment["threads"] = threads
         interrupt_after(trainer, steps, monkeypatch)
         with pytest.raises(Interrupted):
             trainer.run()
     compiled = spec.model_copy(update={"execution": Execution(compiled=False, precision="bf16")})
-    last = Trainer(compiled)
-    last.environment["threads"] = 2
-    environment = last.run().environment
+    trainer = Trainer(compiled)
+    trainer.environment["threads"] = 2
+    environment = trainer.run().environment
     assert environment["threads"] == 2
     plain = {"precision": "fp32", "compiled": False, "memory_format": "channels_last"}
     assert environment["earlier_segments"] == [
@@ -93,13 +93,13 @@ def test_parts_under_other_conditions_are_named(tmp_path: Path, monkeypatch: pyt
     ]
 
 
-def test_other_seeds_and_other_order_give_other_weights(tmp_path: Path) -> None:
+def test_different_seeds_give_different_weights(tmp_path: Path) -> None:
     hashes = {Trainer(make_spec(tmp_path, f"net{seed}", seed=seed)).run().weights_sha256 for seed in range(3)}
     assert len(hashes) == 3
 
 
 @pytest.mark.parametrize("damage", ["truncated", "garbage", "another run's"])
-def test_an_unusable_checkpoint_is_set_aside(
+def test_unusable_checkpoint_is_set_aside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec = make_spec(tmp_path, checkpoint_seconds=0.0)
@@ -119,22 +119,22 @@ def test_an_unusable_checkpoint_is_set_aside(
     assert path.with_suffix(".unusable").exists()
 
 
-def test_a_step_is_seeded_as_torch_seeds() -> None:
+def test_seed_generators_draws_as_torch_manual_seed() -> None:
     for seed in (0, 7, 2**63 - 1):
         torch.manual_seed(seed)
         expected = torch.rand(8), torch.randn(8), torch.randperm(8)
         seed_generators(seed, torch.device("cpu"))
-        found = torch.rand(8), torch.randn(8), torch.randperm(8)
-        assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+        draws = torch.rand(8), torch.randn(8), torch.randperm(8)
+        assert all(torch.equal(ours, reference) for ours, reference in zip(draws, expected, strict=True))
 
 
-def test_training_may_not_grow_the_network(tmp_path: Path) -> None:
+def test_parameters_created_in_training_are_refused(tmp_path: Path) -> None:
     grows = {"step": "if step == 5: self.other = torch.optim.SGD([nn.Parameter(torch.zeros(9))], 0.1)"}
     with pytest.raises(Exception, match="hidden parameters: optimizer"):
         Trainer(make_spec(tmp_path, changes=grows)).run()
 
 
-def test_a_buffer_that_training_changes_late_counts_as_a_parameter(tmp_path: Path) -> None:
+def test_buffer_changed_in_the_last_step_counts_as_parameters(tmp_path: Path) -> None:
     late = {
         "network": 'self.register_buffer("table", torch.zeros(4))',
         "step": "if step == 11: self.model.table += 1",
@@ -159,9 +159,9 @@ def test_a_buffer_that_training_changes_late_counts_as_a_parameter(tmp_path: Pat
             "a number or mode that training sets on a module",
         ),
     ],
-    ids=["a plain tensor", "a stage"],
+    ids=["plain tensor", "number on a module"],
 )
-def test_what_the_rebuilt_network_would_not_have_is_found_out(
+def test_state_that_the_rebuilt_network_would_lack_is_refused(
     tmp_path: Path, network: str, step: str, forward: str, message: str
 ) -> None:
     changes = {"network": network, "step": step, "forward": forward}
@@ -170,23 +170,23 @@ def test_what_the_rebuilt_network_would_not_have_is_found_out(
 
 
 @pytest.mark.parametrize(
-    ("step", "named"),
+    ("step", "message"),
     [
         ("if step == 5: self.optimizer = torch.optim.SGD(self.model.parameters(), 0.1)", "self.optimizer was"),
         ("if step == 5: self.call = torch.tanh", "self.call was"),
         ("if step == 5: self.optimizer.add_param_group({'params': []})", "of 1 groups"),
     ],
 )
-def test_what_no_checkpoint_can_bring_back_ends_a_run_at_once(tmp_path: Path, step: str, named: str) -> None:
+def test_change_that_a_checkpoint_cannot_restore_ends_the_run(tmp_path: Path, step: str, message: str) -> None:
     spec = make_spec(tmp_path, changes={"init": "self.call = torch.relu", "step": step}, checkpoint_seconds=0.0)
-    with pytest.raises(Exception, match=named):
+    with pytest.raises(Exception, match=message):
         Trainer(spec).run()
 
 
-def test_a_checkpoint_is_not_another_run_s_for_its_place_or_its_limits(tmp_path: Path) -> None:
+def test_run_id_ignores_the_work_folder_and_resource_limits(tmp_path: Path) -> None:
     spec = make_spec(tmp_path)
-    moved = {"work": tmp_path / "elsewhere", "threads": 7, "memory_bytes": 2**30, "file_bytes": 5}
-    assert run_id(spec.model_copy(update=moved)) == run_id(spec)
+    relocated = {"work": tmp_path / "moved", "threads": 7, "memory_bytes": 2**30, "file_bytes": 5}
+    assert run_id(spec.model_copy(update=relocated)) == run_id(spec)
     assert run_id(spec.model_copy(update={"seed": 1})) != run_id(spec)
-    other = spec.data.model_copy(update={"train_images": spec.data.evaluation_images})
-    assert run_id(spec.model_copy(update={"data": other})) != run_id(spec)
+    other_data = spec.data.model_copy(update={"train_images": spec.data.evaluation_images})
+    assert run_id(spec.model_copy(update={"data": other_data})) != run_id(spec)

@@ -1,4 +1,4 @@
-"""What is counted, and what is caught before anybody waits for a training."""
+"""Verification counts parameters and operations exactly, and finds faults before a training starts."""
 
 from pathlib import Path
 
@@ -16,32 +16,33 @@ def verify(folder: Path, changes: dict[str, str] | None = None, **fields: object
     return Verifier(make_spec(folder, changes=changes, **fields)).run()
 
 
-def test_an_honest_network(tmp_path: Path) -> None:
-    found = verify(tmp_path)
-    assert found.problems == [] and found.cost is not None
-    assert found.cost.params == PARAMS and sum(found.cost.params_by_module.values()) == PARAMS
-    assert found.cost.inference_buffers == 8 + 8 + 1 + 6  # running statistics, their counter, normalisation
+def test_costs_of_a_small_network_are_exact(tmp_path: Path) -> None:
+    report = verify(tmp_path)
+    assert report.problems == [] and report.cost is not None
+    assert report.cost.params == PARAMS and sum(report.cost.params_by_module.values()) == PARAMS
+    assert report.cost.inference_buffers == 8 + 8 + 1 + 6  # running statistics, their counter, normalisation
     # 8x8 positions of 8 filters of 3x3x3, and the linear layer.
-    assert found.cost.macs_per_image == 64 * 8 * 27 + 8 * 4
+    assert report.cost.macs_per_image == 64 * 8 * 27 + 8 * 4
     # Forward, and backward to the weights; to the input for the linear layer only.
-    assert found.cost.training_flops_per_step == 2 * 16 * (2 * 64 * 8 * 27 + 3 * 8 * 4)
-    assert found.config == {"batch_size": 16, "learning_rate": 0.01, "width": 8}
-    assert found.training_steps_per_s is None
+    assert report.cost.training_flops_per_step == 2 * 16 * (2 * 64 * 8 * 27 + 3 * 8 * 4)
+    assert report.config == {"batch_size": 16, "learning_rate": 0.01, "width": 8}
+    assert report.training_steps_per_s is None
 
 
-def test_speed_is_measured_beyond_a_schedule_that_ends(tmp_path: Path) -> None:
-    found = verify(tmp_path, speed_seconds=0.2, speed_images=64)  # the OneCycle schedule refuses a thirteenth step
-    assert found.problems == []
-    assert found.training_steps_per_s is not None and found.training_steps_per_s.blocks >= 10
-    assert found.inference_images_per_s is not None and found.inference_images_per_s.items_per_call == 64
-    for rate in (found.training_steps_per_s, found.inference_images_per_s):
+def test_speed_is_measured_beyond_the_end_of_a_schedule(tmp_path: Path) -> None:
+    # The OneCycle schedule raises in a thirteenth step.
+    report = verify(tmp_path, speed_seconds=0.2, speed_images=64)
+    assert report.problems == []
+    assert report.training_steps_per_s is not None and report.training_steps_per_s.blocks >= 10
+    assert report.inference_images_per_s is not None and report.inference_images_per_s.items_per_call == 64
+    for rate in (report.training_steps_per_s, report.inference_images_per_s):
         assert rate.background_load is not None and 0 <= rate.background_load <= 1
 
 
 def test_overrides_change_the_config(tmp_path: Path) -> None:
-    found = verify(tmp_path, overrides={"width": 4})
-    assert found.config["width"] == 4 and found.cost is not None
-    assert found.cost.params == 4 * 27 + 4 + 8 + 4 * 4 + 4
+    report = verify(tmp_path, overrides={"width": 4})
+    assert report.config["width"] == 4 and report.cost is not None
+    assert report.cost.params == 4 * 27 + 4 + 8 + 4 * 4 + 4
 
 
 DISCRIMINATOR = {
@@ -65,13 +66,15 @@ FROZEN_TEACHER = {"init": "self.teacher = nn.Linear(100, 100).requires_grad_(Fal
 
 
 @pytest.mark.parametrize(
-    ("changes", "more"),
+    ("changes", "extra"),
     [(DISCRIMINATOR, 5), (BY_HAND, 5), (EMA, 0), (AVERAGED, 0), (FROZEN_TEACHER, 0)],
     ids=["discriminator", "trained by hand", "deep copy", "averaged model", "frozen teacher"],
 )
-def test_what_counts_is_what_training_changes(tmp_path: Path, changes: dict[str, str], more: int) -> None:
-    found = verify(tmp_path, changes)
-    assert found.cost is not None and found.cost.params == PARAMS + more
+def test_auxiliary_network_counts_only_if_training_changes_it(
+    tmp_path: Path, changes: dict[str, str], extra: int
+) -> None:
+    report = verify(tmp_path, changes)
+    assert report.cost is not None and report.cost.params == PARAMS + extra
 
 
 @pytest.mark.parametrize(
@@ -99,7 +102,7 @@ def test_what_counts_is_what_training_changes(tmp_path: Path, changes: dict[str,
         ({"predict": "return logits.argmax(1)"}, "predict returned"),
     ],
 )
-def test_what_is_refused(tmp_path: Path, changes: dict[str, str], message: str) -> None:
+def test_invalid_submission_is_refused(tmp_path: Path, changes: dict[str, str], message: str) -> None:
     with pytest.raises(ContractError, match=message):
         verify(tmp_path, changes)
 
@@ -116,17 +119,17 @@ def test_what_is_refused(tmp_path: Path, changes: dict[str, str], message: str) 
         ("torch.full((4,), float('inf'))", "'odd' has values that are not finite"),
     ],
 )
-def test_weights_that_no_file_can_hold_or_that_are_no_numbers(tmp_path: Path, weight: str, message: str) -> None:
+def test_unsupported_or_non_finite_weights_are_refused(tmp_path: Path, weight: str, message: str) -> None:
     with pytest.raises(ContractError, match=message):
         verify(tmp_path, {"network": f"self.odd = nn.Parameter({weight})"})
 
 
-def test_a_mask_may_be_infinite(tmp_path: Path) -> None:
+def test_infinite_mask_buffer_is_allowed(tmp_path: Path) -> None:
     mask = "self.register_buffer('mask', torch.full((4, 4), float('-inf')).triu(1))"
     assert verify(tmp_path, {"network": mask}).problems == []
 
 
-def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+def test_final_weights_that_do_not_fit_the_model_are_refused(tmp_path: Path) -> None:
     spec = make_spec(tmp_path)
     text = (spec.folder / "model.py").read_text()
     (spec.folder / "model.py").write_text(
@@ -152,7 +155,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         ("return Network(data, self.config.width)", "return 3", "build_model returned int"),
     ],
 )
-def test_a_broken_interface_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_broken_interface_is_refused_with_the_reason(tmp_path: Path, old: str, new: str, message: str) -> None:
     spec = make_spec(tmp_path)
     text = (spec.folder / "model.py").read_text().replace("Classifier[Config])", "Classifier[Config])")
     assert old in text
@@ -168,33 +171,33 @@ def test_a_broken_interface_is_named(tmp_path: Path, old: str, new: str, message
         ({"width": "four"}, "Config.width is set to 'four'; .* must be of type int"),
     ],
 )
-def test_a_misspelt_or_mistyped_override_is_named(
+def test_misspelt_or_mistyped_override_is_refused(
     tmp_path: Path, overrides: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ContractError, match=message):
         verify(tmp_path, overrides=overrides)
 
 
-def test_a_variant_over_a_cap_is_measured_and_marked(tmp_path: Path) -> None:
-    found = verify(tmp_path, variant="wide", overrides={"width": 80}, steps=24)
-    assert found.problems == [] and found.cost is not None
-    assert found.over_caps[0].startswith("2,724 params, cap 2,000")
-    assert found.over_caps[1] == "24 steps, budget 12"
+def test_variant_over_a_cap_is_measured_and_marked(tmp_path: Path) -> None:
+    report = verify(tmp_path, variant="wide", overrides={"width": 80}, steps=24)
+    assert report.problems == [] and report.cost is not None
+    assert report.over_caps[0].startswith("2,724 params, cap 2,000")
+    assert report.over_caps[1] == "24 steps, budget 12"
 
 
-def test_a_submission_over_a_cap_is_refused(tmp_path: Path) -> None:
-    found = verify(tmp_path, overrides={"width": 80}, steps=24)
-    assert [problem.status for problem in found.problems] == ["cap", "cap"] and found.over_caps == []
+def test_submission_over_a_cap_is_refused(tmp_path: Path) -> None:
+    report = verify(tmp_path, overrides={"width": 80}, steps=24)
+    assert [problem.status for problem in report.problems] == ["cap", "cap"] and report.over_caps == []
 
 
-def test_a_generators_evaluations_are_counted(tmp_path: Path) -> None:
-    found = Verifier(make_generator_spec(tmp_path, overrides={"evaluations": 500}, speed_seconds=0.2)).run()
-    assert found.problems == [] and found.cost is not None
-    assert found.cost.evaluations_per_sample == 500 and found.cost.macs_per_image == 500 * 32
-    assert found.inference_images_per_s is not None and found.inference_images_per_s.items_per_call == 16
+def test_network_evaluations_of_a_sampler_are_counted(tmp_path: Path) -> None:
+    report = Verifier(make_generator_spec(tmp_path, overrides={"evaluations": 500}, speed_seconds=0.2)).run()
+    assert report.problems == [] and report.cost is not None
+    assert report.cost.evaluations_per_sample == 500 and report.cost.macs_per_image == 500 * 32
+    assert report.inference_images_per_s is not None and report.inference_images_per_s.items_per_call == 16
 
 
-def test_a_random_generator_is_refused(tmp_path: Path) -> None:
+def test_nondeterministic_sampler_is_refused(tmp_path: Path) -> None:
     spec = make_generator_spec(tmp_path, {"evaluated": "x = x + torch.randn(4)"})
     with pytest.raises(ContractError, match="gives other outputs than the trained network"):
         Verifier(spec).run()

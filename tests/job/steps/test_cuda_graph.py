@@ -1,4 +1,4 @@
-"""A step that is recorded and replayed, by a tape that does on a CPU what a CUDA graph does on a GPU."""
+"""Recording and replaying a step, with a tape of operators on the CPU in place of a CUDA graph."""
 
 import math
 import re
@@ -27,26 +27,26 @@ from bench.job.steps.execution import choose_execution
 from bench.job.steps.workload import Workload
 from tests.job.making_jobs import make_generator_spec, make_spec
 
-FOUND, _ = discover([REPOSITORY / "submissions"], load_tracks())
-FORBIDDEN = ("_local_scalar_dense", "nonzero", "masked_select")  # while a stream is recorded
+SUBMISSIONS, _ = discover([REPOSITORY / "submissions"], load_tracks())
+FORBIDDEN = ("_local_scalar_dense", "nonzero", "masked_select")  # while a stream is captured
 
 
 class Tape(TorchDispatchMode):
-    """Keeps operators with their arguments, and does them again into the same memory.
+    """Records operators with their arguments, and replays them into the same memory.
 
-    Unlike a graph it does the work while it records; so its first replay does nothing.
+    Unlike a CUDA graph it computes while it records, so its first replay does nothing.
     """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.played: list[tuple[Any, Any, Any, Any]] = []
-        self.fresh = True
+        self.recorded: list[tuple[Any, Any, Any, Any]] = []
+        self.just_recorded = True
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func.overloadpacket.__name__ in FORBIDDEN:
             raise RuntimeError("operation not permitted when stream is capturing")
         result = func(*args, **(kwargs or {}))
-        self.played.append((func, args, kwargs or {}, result))
+        self.recorded.append((func, args, kwargs or {}, result))
         return result
 
     def record(self, work: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -54,13 +54,13 @@ class Tape(TorchDispatchMode):
             return work()
 
     def replay(self) -> None:
-        if self.fresh:
-            self.fresh = False
+        if self.just_recorded:
+            self.just_recorded = False
             return
         with torch.no_grad():
-            for func, args, kwargs, before in self.played:
-                now = func(*args, **kwargs)
-                for old, new in zip(tree_leaves(before), tree_leaves(now), strict=True):
+            for func, args, kwargs, recorded in self.recorded:
+                replayed = func(*args, **kwargs)
+                for old, new in zip(tree_leaves(recorded), tree_leaves(replayed), strict=True):
                     if (
                         isinstance(old, Tensor)
                         and old.untyped_storage().data_ptr() != new.untyped_storage().data_ptr()
@@ -70,12 +70,12 @@ class Tape(TorchDispatchMode):
 
 @pytest.fixture(autouse=True)
 def taped(monkeypatch: pytest.MonkeyPatch) -> None:
-    for place in ("phases.training", "steps.workload"):
-        monkeypatch.setattr(f"bench.job.{place}.CudaRecorder", Tape)
+    for module in ("phases.training", "steps.workload"):
+        monkeypatch.setattr(f"bench.job.{module}.CudaRecorder", Tape)
 
 
 GRAPHED = Execution(graphed=True)
-# The tiny submission's schedule turns momentum too, which no graph can follow.
+# The tiny submission's OneCycle schedule changes momentum too, which a graph cannot follow.
 STEADY = {"init": "self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, budget.steps)"}
 
 
@@ -84,35 +84,35 @@ def trained(spec: JobSpec) -> tuple[TrainingReport, dict[str, Tensor]]:
     return report, load_file(spec.work / WEIGHTS)
 
 
-def test_replayed_steps_leave_the_bits_of_eager_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A schedule, dropout, an EMA, statistics of batches, and the count of an optimizer's steps."""
+def test_replayed_steps_are_bit_identical_to_eager_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a schedule, dropout, an EMA, batch statistics and an optimizer's step counter."""
     for name in ("eager", "graph"):
         (tmp_path / name).mkdir()
     report, weights = trained(make_spec(tmp_path / "graph", changes=STEADY, execution=GRAPHED, steps=12))
-    monkeypatch.setattr("bench.job.phases.training.CudaRecorder", lambda: None)  # the optimizer is the same
+    monkeypatch.setattr("bench.job.phases.training.CudaRecorder", lambda: None)  # still the capturable optimizer
     expected, other = trained(make_spec(tmp_path / "eager", changes=STEADY, execution=GRAPHED, steps=12))
     assert report.curves == expected.curves and report.updates == expected.updates == {"optimizer": 12}
     assert weights.keys() == other.keys()
     assert all(torch.equal(weights[name], other[name]) for name in weights)
 
 
-def test_it_learns_what_plain_steps_learn_but_for_rounding(tmp_path: Path) -> None:
+def test_graphed_training_has_the_losses_of_the_eager_one(tmp_path: Path) -> None:
     for name in ("plain", "graph"):
         (tmp_path / name).mkdir()
-    plain, _ = trained(make_spec(tmp_path / "plain", changes=STEADY, steps=12))
+    eager, _ = trained(make_spec(tmp_path / "plain", changes=STEADY, steps=12))
     graph, _ = trained(make_spec(tmp_path / "graph", changes=STEADY, execution=GRAPHED, steps=12))
-    assert graph.curves.values["loss"] == pytest.approx(plain.curves.values["loss"], rel=1e-4)
+    assert graph.curves.values["loss"] == pytest.approx(eager.curves.values["loss"], rel=1e-4)
     assert len(set(graph.curves.values["loss"])) == 12
 
 
-def test_it_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
-    for name in ("calm", "shaken"):
+def test_graphed_training_resumes_bit_identically(tmp_path: Path) -> None:
+    for name in ("uninterrupted", "resumed"):
         (tmp_path / name).mkdir()
-    calm = make_spec(tmp_path / "calm", changes=STEADY, execution=GRAPHED, steps=12)
-    shaken = make_spec(tmp_path / "shaken", changes=STEADY, execution=GRAPHED, steps=12)
-    expected, weights = trained(calm)
-    trained(shaken.model_copy(update={"until": 7}))
-    report, resumed = trained(shaken)
+    uninterrupted = make_spec(tmp_path / "uninterrupted", changes=STEADY, execution=GRAPHED, steps=12)
+    interrupted = make_spec(tmp_path / "resumed", changes=STEADY, execution=GRAPHED, steps=12)
+    expected, weights = trained(uninterrupted)
+    trained(interrupted.model_copy(update={"until": 7}))
+    report, resumed = trained(interrupted)
     assert report.resumes == 1 and report.updates == expected.updates
     assert all(torch.equal(weights[name], resumed[name]) for name in weights)
 
@@ -120,7 +120,7 @@ def test_it_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({}, "changes optimizer"),  # OneCycleLR turns betas
+        ({}, "changes optimizer"),  # OneCycleLR changes betas
         ({**STEADY, "step": "self.count = getattr(self, 'count', 0) + 1"}, "changes count"),
         ({**STEADY, "loss": "loss = loss * (1 + step)"}, "reads the step number"),
         ({**STEADY, "loss": "loss = loss if step % 5 else 2 * loss"}, "reads the step number"),
@@ -136,7 +136,7 @@ def test_it_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_the_host_has_a_part_in_is_refused_with_the_place(
+def test_step_that_depends_on_the_host_is_refused_with_the_reason(
     changes: dict[str, str], reason: str, tmp_path: Path
 ) -> None:
     spec = make_spec(tmp_path, changes=changes, speed_seconds=0.05, compile="graph")
@@ -144,11 +144,11 @@ def test_what_the_host_has_a_part_in_is_refused_with_the_place(
     assert problem is not None and re.search(reason, problem), problem
 
 
-def test_it_is_chosen_by_measurement_and_a_refusal_is_said(tmp_path: Path) -> None:
+def test_graph_is_chosen_by_speed_and_a_refusal_is_a_warning(tmp_path: Path) -> None:
     spec = make_spec(tmp_path, changes=STEADY, speed_seconds=0.05, compile="graph")
-    found = Verifier(spec).run()
-    assert not found.problems and set(found.tried) == {"eager", "graph"}
-    assert found.execution.graphed == (found.tried["graph"] > found.tried["eager"])
+    report = Verifier(spec).run()
+    assert not report.problems and set(report.tried) == {"eager", "graph"}
+    assert report.execution.graphed == (report.tried["graph"] > report.tried["eager"])
     (tmp_path / "other").mkdir()
     refused = Verifier(make_spec(tmp_path / "other", speed_seconds=0.05, compile="graph")).run()
     assert not refused.problems and set(refused.tried) == {"eager"} and not refused.execution.graphed
@@ -158,7 +158,7 @@ def test_it_is_chosen_by_measurement_and_a_refusal_is_said(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("graph", "graphed"), [(2.0, True), (0.5, False)])
-def test_the_faster_is_taken(graph: float, graphed: bool, tmp_path: Path) -> None:
+def test_faster_of_graph_and_eager_is_chosen(graph: float, graphed: bool, tmp_path: Path) -> None:
     from tests.job.steps.test_execution import rate
 
     current: list[Execution] = []
@@ -174,16 +174,16 @@ def test_the_faster_is_taken(graph: float, graphed: bool, tmp_path: Path) -> Non
     assert choice.execution.graphed is graphed and choice.tried == {"eager": 1.0, "graph": graph}
 
 
-def test_two_optimizers_and_noise_in_a_generator(tmp_path: Path) -> None:
+def test_generator_step_can_be_recorded(tmp_path: Path) -> None:
     assert Workload(make_generator_spec(tmp_path)).graph_problem() is None
 
 
-@pytest.mark.parametrize("name", [found.name for found in FOUND])
-def test_submissions_of_the_papers(name: str) -> None:
-    """Nearly all can be: schedules of torch's, augmentations, two optimizers."""
-    (found,) = [found for found in FOUND if found.name == name]
-    spec = verification_spec(found, "base", "cpu").model_copy(
-        update={"overrides": {**found.manifest.overrides("base", "official"), "batch_size": 8}}
+@pytest.mark.parametrize("name", [submission.name for submission in SUBMISSIONS])
+def test_submissions_of_the_papers_can_be_recorded(name: str) -> None:
+    """Nearly all can be recorded, with torch's schedulers, augmentations and two optimizers."""
+    (submission,) = [submission for submission in SUBMISSIONS if submission.name == name]
+    spec = verification_spec(submission, "base", "cpu").model_copy(
+        update={"overrides": {**submission.manifest.overrides("base", "official"), "batch_size": 8}}
     )
     problem = Workload(spec).graph_problem()
     if name in NOT_REPLAYED:
@@ -194,26 +194,26 @@ def test_submissions_of_the_papers(name: str) -> None:
 
 NOT_REPLAYED = {
     "convnext_ddpm": "changes average.state.updates on the host",  # its EMA's count
-    "densenet_bc": "differs from that of an eager step",  # on a CPU AugMix groups images by what it has drawn
+    "densenet_bc": "differs from that of an eager step",  # on a CPU, AugMix groups images by their drawn operation
 }
 
 
-LOOKS: list[Callable[[int], object]] = [
+USES: list[Callable[[int], object]] = [
     lambda n: n + 1, lambda n: 1 - n, lambda n: n % 3, lambda n: n == 2, lambda n: n < 4, lambda n: -n,
     lambda n: n**2, lambda n: f"{n}", lambda n: {n: 1}, lambda n: min(n, 3), lambda n: divmod(n, 2),
     math.cos, bool, float,
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("look", LOOKS)
-def test_a_step_s_number_shows_that_it_was_looked_at(look: Callable[[int], object]) -> None:
-    number, plain = StepNumber(5), StepNumber(5)
-    assert look(number) == look(5)
-    assert number.reads != [] and len(plain.reads) == 0
+@pytest.mark.parametrize("use", USES)
+def test_use_of_the_step_number_is_recorded(use: Callable[[int], object]) -> None:
+    number, unused = StepNumber(5), StepNumber(5)
+    assert use(number) == use(5)
+    assert number.reads != [] and len(unused.reads) == 0
 
 
-def test_a_look_that_does_not_show_is_found_far_apart(tmp_path: Path) -> None:
-    """Python takes an index without asking; what hangs on it differs somewhere in the training."""
+def test_unrecorded_use_of_the_step_number_is_found_by_replay(tmp_path: Path) -> None:
+    """Indexing a list is not recorded as a read; a replay of a step far into the training shows it."""
     late = {**STEADY, "loss": "loss = loss * ([1.0] * 2000 + [2.0] * 8000)[step]"}
     problem = Workload(make_spec(tmp_path, changes=late, steps=10_000)).graph_problem()
     assert problem == "in step 3,333, the replayed loss differs from that of an eager step"

@@ -1,4 +1,4 @@
-"""The choice between ways of computing a step, with made-up speeds; and what compiler and bf16 really do."""
+"""The choice of an execution, with made-up speeds; and trainings with torch.compile and bf16."""
 
 import shutil
 import subprocess
@@ -30,7 +30,7 @@ def rate(per_second: float) -> Throughput:
 
 
 def choose(spec: JobSpec, eager: float, compiled: float, *, loss: float = 1.0, error: str = "") -> ExecutionChoice:
-    """What is chosen between two speeds; ``loss`` is that of the compiled steps, where eager ones have 1."""
+    """Choose between two speeds; ``loss`` is the loss of compiled steps, the loss of eager steps is 1."""
     current: list[Execution] = []
 
     def make_step(execution: Execution) -> Step:
@@ -43,11 +43,11 @@ def choose(spec: JobSpec, eager: float, compiled: float, *, loss: float = 1.0, e
     return choose_execution(spec, make_step, lambda step: rate(compiled if current[0].compiled else eager))
 
 
-def long_spec(folder: Path, compiles: str, **fields: object) -> JobSpec:
-    return make_spec(folder, steps=10_000, compile=compiles, runs_ahead=5, **fields)
+def long_spec(folder: Path, compile_mode: str, **fields: object) -> JobSpec:
+    return make_spec(folder, steps=10_000, compile=compile_mode, runs_ahead=5, **fields)
 
 
-def test_the_faster_way_is_chosen_for_a_long_run(tmp_path: Path) -> None:
+def test_faster_execution_is_chosen_for_a_long_run(tmp_path: Path) -> None:
     spec = long_spec(tmp_path, "auto")
     faster = choose(spec, 10, 20)
     assert faster.execution.compiled
@@ -59,15 +59,15 @@ def test_the_faster_way_is_chosen_for_a_long_run(tmp_path: Path) -> None:
     assert slower.tried == {"eager": 20, "compiled": 10}
 
 
-def test_nothing_is_compiled_where_it_cannot_pay_or_is_not_wanted(tmp_path: Path) -> None:
+def test_compilation_is_skipped_for_short_runs_and_when_off(tmp_path: Path) -> None:
     spec = long_spec(tmp_path, "auto")
     assert choose(spec, 1000, 2000).tried == {"eager": 1000}  # 50,000 steps in 50 seconds
     assert choose(spec.model_copy(update={"compile": "off"}), 1, 1000).tried == {"eager": 1}
-    wanted = choose(spec.model_copy(update={"compile": "on"}), 1000, 500)
-    assert wanted.execution.compiled and wanted.rate.median_per_s == 500
+    forced = choose(spec.model_copy(update={"compile": "on"}), 1000, 500)
+    assert forced.execution.compiled and forced.rate.median_per_s == 500
 
 
-def test_what_computes_something_else_is_not_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_execution_with_different_losses_is_not_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spec = long_spec(tmp_path, "auto")
     assert not choose(spec, 10, 20, loss=1.01).execution.compiled
     assert "the losses of the first 3 steps differ by 0.01" in capsys.readouterr().out
@@ -78,7 +78,7 @@ def test_what_computes_something_else_is_not_chosen(tmp_path: Path, capsys: pyte
     )
 
 
-def test_a_compiler_that_fails_stops_nothing_unless_it_was_demanded(
+def test_compiler_failure_is_an_error_only_with_compile_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec = long_spec(tmp_path, "auto")
@@ -94,14 +94,14 @@ def trained(spec: JobSpec) -> dict[str, Tensor]:
 
 
 @needs_compiler
-@pytest.mark.filterwarnings("ignore")  # the compiler's own
-def test_a_compiled_training_ends_where_the_plain_one_does(tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore")  # warnings of the compiler
+def test_compiled_training_has_the_losses_of_the_eager_one(tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     (tmp_path / "compiled").mkdir()
     spec = make_spec(tmp_path / "compiled", execution=Execution(compiled=True))
     plain, compiled = Trainer(make_spec(tmp_path / "plain")).run(), Trainer(spec).run()
     assert (spec.work / "compiled").is_dir(), "the compiler was not called"
-    # Losses, not weights: where a gradient is nearly 0, Adam's step turns on its rounding.
+    # Losses, not weights: where a gradient is nearly 0, rounding decides the direction of Adam's step.
     assert compiled.curves.values["loss"] == pytest.approx(plain.curves.values["loss"], rel=1e-3)
     assert (
         load_file(spec.work / WEIGHTS).keys() == load_file(tmp_path / "plain" / "work-tiny_net" / WEIGHTS).keys()
@@ -112,7 +112,7 @@ def test_a_compiled_training_ends_where_the_plain_one_does(tmp_path: Path) -> No
     assert chosen.execution.compiled
 
 
-def test_bf16_rounds_in_the_step_and_leaves_weights_in_float32(tmp_path: Path) -> None:
+def test_bf16_training_repeats_and_keeps_float32_weights(tmp_path: Path) -> None:
     for name in ("plain", "first", "second"):
         (tmp_path / name).mkdir()
     rounded = Execution(precision="bf16")
@@ -127,16 +127,16 @@ def test_bf16_rounds_in_the_step_and_leaves_weights_in_float32(tmp_path: Path) -
 
 @needs_compiler
 @pytest.mark.processes
-def test_what_was_compiled_for_one_run_is_there_for_the_next(tmp_path: Path) -> None:
-    """In a process each: within one, the compiler remembers by itself."""
-    shared, made = tmp_path / "shared", []
+def test_compiled_code_is_reused_by_the_next_run(tmp_path: Path) -> None:
+    """One process per run: within a process, the compiler caches in memory."""
+    shared, libraries = tmp_path / "shared", []
     shared.mkdir()
     for seed in (0, 1):
         (tmp_path / str(seed)).mkdir()
-        spec = make_spec(tmp_path / str(seed), seed=seed, execution=Execution(compiled=True), compiled=shared)
+        spec = make_spec(tmp_path / str(seed), seed=seed, execution=Execution(compiled=True), compile_cache=shared)
         (spec.work / SPEC).write_text(spec.model_dump_json())
         command = [sys.executable, "-m", "bench.job.main", "train", str(spec.work)]
         subprocess.run(command, check=True, cwd=REPOSITORY, capture_output=True)
         assert (spec.work / WEIGHTS).exists() and not (spec.work / COMPILED).exists()
-        made.append({path.name for path in shared.rglob("*.so")})
-    assert made[0] and made[0] == made[1]  # nothing was compiled again
+        libraries.append({path.name for path in shared.rglob("*.so")})
+    assert libraries[0] and libraries[0] == libraries[1]  # the second run compiled nothing

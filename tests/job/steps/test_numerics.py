@@ -1,4 +1,4 @@
-"""How a phase computes: one rounding for all that runs a submission, the right device, and bits that repeat."""
+"""Numerics of a phase: one rounding for all phases that run a submission, the device, deterministic kernels."""
 
 import sys
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from tests.job.making_jobs import make_spec
 
 
 @pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
+def restore_settings() -> Iterator[None]:
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
     before = cudnn.allow_tf32, matmul.allow_tf32, cudnn.deterministic, cudnn.benchmark
     yield
@@ -44,7 +44,9 @@ def as_before() -> Iterator[None]:
         ("score_real", "tf32", False),
     ],
 )
-def test_convolutions_and_products_are_rounded_alike(phase: Phase, precision: Precision, rounds: bool) -> None:
+def test_convolutions_and_matrix_products_use_the_same_rounding(
+    phase: Phase, precision: Precision, rounds: bool
+) -> None:
     torch.backends.cudnn.allow_tf32 = not rounds
     numerics.configure_numerics(phase, "cpu", precision)
     assert torch.backends.cudnn.allow_tf32 is rounds
@@ -52,42 +54,40 @@ def test_convolutions_and_products_are_rounded_alike(phase: Phase, precision: Pr
     assert torch.get_float32_matmul_precision() == ("high" if rounds else "highest")
 
 
-def test_a_phase_settles_before_anything_of_the_submission_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_numerics_are_configured_before_the_phase_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = make_spec(tmp_path, execution=Execution(precision="tf32"))
     (spec.work / "spec.json").parent.mkdir(parents=True, exist_ok=True)
     (spec.work / "spec.json").write_text(spec.model_dump_json())
-    seen: list[bool] = []
+    settings_seen: list[bool] = []
     monkeypatch.setattr(job_main, "die_with_parent", lambda: None)
     monkeypatch.setattr(job_main, "limit_resources", lambda spec: None)
     monkeypatch.setattr(
-        "bench.job.phases.training.train", lambda spec: seen.append(torch.backends.cudnn.allow_tf32)
+        "bench.job.phases.training.train", lambda spec: settings_seen.append(torch.backends.cudnn.allow_tf32)
     )
     monkeypatch.setattr(sys, "argv", ["main", "train", str(spec.work)])
     torch.backends.cudnn.allow_tf32 = False
     assert job_main.main() == 0
-    assert seen == [True]
+    assert settings_seen == [True]
 
 
 @pytest.mark.parametrize(
-    ("change", "named"),
+    ("change", "message"),
     [
         ("torch.set_float32_matmul_precision('high')", "torch.backends.cuda.matmul.allow_tf32 was False"),
         ("torch.set_float32_matmul_precision('medium')", "torch.backends.cuda.matmul.allow_tf32 was False"),
         ("torch.backends.cudnn.allow_tf32 = True", "torch.backends.cudnn.allow_tf32 was False"),
     ],
 )
-def test_a_submission_leaves_rounding_to_the_harness(change: str, named: str) -> None:
+def test_submission_that_changes_tf32_settings_is_refused(change: str, message: str) -> None:
     numerics.configure_numerics("train", "cpu", "fp32")
-    guard = MonkeypatchDetector()
+    detector = MonkeypatchDetector()
     exec(change, {"torch": torch})
-    with pytest.raises(ContractError, match=f"{named} and is now True; leave it to `bench run --precision`"):
-        guard.check_unchanged()
+    with pytest.raises(ContractError, match=f"{message} and is now True; leave it to `bench run --precision`"):
+        detector.check_unchanged()
     torch.set_float32_matmul_precision("highest")
 
 
-def test_the_current_device_is_the_one_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_current_device_is_the_requested_one(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen: list[int] = []
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     for device in ("cpu", "cuda", "cuda:1"):
@@ -95,14 +95,14 @@ def test_the_current_device_is_the_one_that_is_asked_for(monkeypatch: pytest.Mon
     assert chosen == [0, 1]
 
 
-def test_a_step_seeds_the_current_device(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seed_generators_seeds_the_current_device(monkeypatch: pytest.MonkeyPatch) -> None:
     seeded: list[int] = []
     monkeypatch.setattr(torch.cuda, "manual_seed", seeded.append)
     seed_generators(5, torch.device("cuda", 1))
     assert seeded == [5]
 
 
-def test_on_a_gpu_what_is_compared_is_computed_by_kernels_that_repeat_themselves() -> None:
+def test_deterministic_kernels_are_enabled_on_a_gpu_only() -> None:
     def settings() -> tuple[bool, bool, bool]:
         cudnn = torch.backends.cudnn
         return cudnn.deterministic, cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
@@ -113,36 +113,36 @@ def test_on_a_gpu_what_is_compared_is_computed_by_kernels_that_repeat_themselves
         assert settings() == before
     with numerics.deterministic_kernels(torch.device("cuda")):
         assert settings() == (True, False, True)
-        assert torch.is_deterministic_algorithms_warn_only_enabled()  # what has no such kernel runs
+        assert torch.is_deterministic_algorithms_warn_only_enabled()  # operators without such a kernel still run
     assert settings() == before
 
 
 @pytest.mark.parametrize(("size", "passes"), [(1e-6, True), (1.0, False)])
-def test_a_kernel_that_varies_is_said_and_not_held_against_the_submission(
+def test_nondeterministic_kernel_is_a_warning_up_to_rounding(
     size: float, passes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A GPU's atomic additions, as noise of their size on a CPU; what is larger is another network."""
+    """Noise on a CPU stands for a GPU's atomic additions; noise above rounding means another network."""
     noise = f"logits = logits if self.training else logits + {size} * torch.rand_like(logits)"
     spec = make_spec(tmp_path, "noisy", {"forward": noise})
     with pytest.raises(ContractError, match="gives other outputs than the trained network"):
-        Verifier(spec).run()  # on a CPU there is no such excuse
+        Verifier(spec).run()  # no nondeterministic kernels are expected on a CPU
     monkeypatch.setattr("bench.job.checks.rebuilt_network.may_be_nondeterministic", lambda device: True)
     if passes:
-        found = Verifier(spec).run()
-        assert not found.problems
-        assert any("uses a nondeterministic kernel on this device" in warning for warning in found.warnings)
+        report = Verifier(spec).run()
+        assert not report.problems
+        assert any("uses a nondeterministic kernel on this device" in warning for warning in report.warnings)
     else:
         with pytest.raises(ContractError, match="gives other outputs than the trained network"):
             Verifier(spec).run()
 
 
-def test_a_checkpoint_is_read_back_to_where_its_tensors_were(tmp_path: Path) -> None:
-    """An optimizer's counter was on the CPU: on the GPU each step would wait for it."""
-    place = _to(torch.device("meta"))  # stands for a GPU: what goes there shows it
+def test_checkpoint_restores_each_tensor_to_its_device_type(tmp_path: Path) -> None:
+    """An optimizer's step counter must stay on the CPU: on a GPU each step would wait for it."""
+    locate = _to(torch.device("meta"))  # stands for a GPU: the device of a moved tensor shows it
     storage = torch.ones(3).untyped_storage()
-    assert place(storage, "cpu").device.type == "cpu"
-    assert place(storage, "cuda:0").device.type == "meta"
-    assert place(storage, "cuda:3").device.type == "meta"
+    assert locate(storage, "cpu").device.type == "cpu"
+    assert locate(storage, "cuda:0").device.type == "meta"
+    assert locate(storage, "cuda:3").device.type == "meta"
     save_checkpoint(tmp_path / "checkpoint.pt", "run", {"step": torch.tensor(3.0)})
     content = load_checkpoint(tmp_path / "checkpoint.pt", "run", torch.device("meta"))
     assert content is not None
@@ -150,9 +150,9 @@ def test_a_checkpoint_is_read_back_to_where_its_tensors_were(tmp_path: Path) -> 
     assert step.device.type == "cpu" and step.item() == 3.0
 
 
-def test_a_run_goes_on_on_another_gpu_and_not_on_another_kind_of_device(tmp_path: Path) -> None:
+def test_run_id_depends_on_the_device_type_but_not_its_index(tmp_path: Path) -> None:
     spec = make_spec(tmp_path)
     runs = {device: run_id(spec.model_copy(update={"device": device})) for device in ("cpu", "cuda", "cuda:1")}
     assert runs["cuda"] == runs["cuda:1"] != runs["cpu"]
-    here = {"machine": {"cores": 3}, "compiled": tmp_path, "threads": 7}
-    assert run_id(spec.model_copy(update=here)) == run_id(spec)
+    machine_dependent = {"machine": {"cores": 3}, "compiled": tmp_path, "threads": 7}
+    assert run_id(spec.model_copy(update=machine_dependent)) == run_id(spec)

@@ -1,4 +1,4 @@
-"""What a sampler costs, against closed forms."""
+"""Costs of samplers against closed forms."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from bench.measure.cost.sampling_cost import recorded_calls, sampling_cost
 
 
 class Denoiser(nn.Module):
-    """4 x 4 MACs an image; notes how often it really computes."""
+    """4 x 4 MACs per image; counts the calls that are really computed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class Denoiser(nn.Module):
         return out if label is None else out + label
 
 
-def test_every_evaluation_counts_and_few_are_computed() -> None:
+def test_all_evaluations_count_although_few_are_computed() -> None:
     model = Denoiser()
 
     def sample() -> Tensor:
@@ -32,49 +32,49 @@ def test_every_evaluation_counts_and_few_are_computed() -> None:
         return x
 
     with torch.no_grad():
-        found = sampling_cost(model, sample)
-    assert (found.evaluations, found.ran.total_macs, found.ran.macs) == (1000, 16_000, {"mm": 16_000})
-    assert found.by_fvcore.macs == 16_000
+        cost = sampling_cost(model, sample)
+    assert (cost.evaluations, cost.ran.total_macs, cost.ran.macs) == (1000, 16_000, {"mm": 16_000})
+    assert cost.by_fvcore.macs == 16_000
     assert model.computed < 60
     model.computed = 0
     sample()
-    assert model.computed == 1000  # it was left as it was
+    assert model.computed == 1000  # the model is restored: every call computes
 
 
-def test_batches_of_other_sizes_count_by_their_images() -> None:
+def test_evaluations_count_the_images_of_each_call() -> None:
     model = Denoiser()
 
     def guided() -> Tensor:
         x = torch.ones(1, 4)
         for _ in range(3):
-            both = model(torch.cat([x, x]), 1)  # with and without a label, in one call
-            x = both.mean(0, keepdim=True) + model(x, 1, label=torch.ones(1, 4))
+            guided_output = model(torch.cat([x, x]), 1)  # with and without a label, in one call
+            x = guided_output.mean(0, keepdim=True) + model(x, 1, label=torch.ones(1, 4))
         return x
 
-    found = sampling_cost(model, guided)
-    assert (found.evaluations, found.ran.total_macs) == (9, 9 * 16)
+    cost = sampling_cost(model, guided)
+    assert (cost.evaluations, cost.ran.total_macs) == (9, 9 * 16)
 
 
-def test_work_outside_of_the_network_counts_too() -> None:
-    model, extra = Denoiser(), torch.randn(4, 4)
+def test_macs_outside_of_the_network_count() -> None:
+    model, projection = Denoiser(), torch.randn(4, 4)
 
     def sample() -> Tensor:
         x = torch.ones(1, 4)
         for time in range(100):
             x = model(x, time)
-        return x @ extra
+        return x @ projection
 
-    found = sampling_cost(model, sample)
-    assert (found.evaluations, found.inside, found.ran.total_macs) == (100, 1600, 1616)
-    assert found.by_fvcore.macs == 1600  # of the network's calls
+    cost = sampling_cost(model, sample)
+    assert (cost.evaluations, cost.inside, cost.ran.total_macs) == (100, 1600, 1616)
+    assert cost.by_fvcore.macs == 1600  # fvcore counts the network's calls only
 
 
-def test_a_network_that_is_never_called() -> None:
+def test_sampler_that_never_calls_the_model_is_an_error() -> None:
     with pytest.raises(MeasurementError, match="sample never calls the model"):
         sampling_cost(Denoiser(), lambda: torch.ones(1, 4))
 
 
-def test_the_value_of_a_time_step_makes_no_other_call() -> None:
+def test_calls_that_differ_in_the_time_value_are_alike() -> None:
     model = Denoiser()
     x = torch.ones(1, 4)
     for times in (range(50), [t / 50 for t in range(50)], torch.arange(50), torch.linspace(0, 1, 50)[:, None]):
@@ -94,17 +94,17 @@ class TimeFirst(Denoiser):
         return out
 
 
-def test_a_time_that_is_a_scalar_comes_first() -> None:
+def test_images_count_if_a_scalar_time_is_the_first_argument() -> None:
     model = TimeFirst()
     with recorded_calls(model) as calls:
         model(torch.tensor(0.5), torch.ones(3, 4))
     assert calls.image_evaluations == 3
-    found = sampling_cost(model, lambda: model(torch.tensor(0.5), torch.ones(1, 4)))
-    assert (found.evaluations, found.ran.total_macs, found.by_fvcore.macs) == (1, 16, 16)
+    cost = sampling_cost(model, lambda: model(torch.tensor(0.5), torch.ones(1, 4)))
+    assert (cost.evaluations, cost.ran.total_macs, cost.by_fvcore.macs) == (1, 16, 16)
 
 
-def test_a_solver_that_follows_its_answers_is_followed() -> None:
-    """It halves until the network says stop: the number of evaluations hangs on the answers."""
+def test_evaluations_of_an_adaptive_sampler_are_exact() -> None:
+    """The sampler stops at a small output: the number of evaluations depends on the network's outputs."""
     model = Denoiser()
     with torch.no_grad():
         model.linear.weight.copy_(torch.eye(4) / 2)
@@ -118,7 +118,7 @@ def test_a_solver_that_follows_its_answers_is_followed() -> None:
     assert sampling_cost(model, sample).evaluations == 7
 
 
-def test_a_solver_that_never_ends_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_sampler_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.measure.cost.sampling_cost.MOST_EVALUATIONS", 100)
     model = Denoiser()
 
@@ -130,14 +130,14 @@ def test_a_solver_that_never_ends_is_an_error(monkeypatch: pytest.MonkeyPatch) -
         sampling_cost(model, sample)
 
 
-def test_the_last_answer_is_repeated_as_a_copy() -> None:
+def test_skipped_calls_return_copies_of_the_last_output() -> None:
     model = Denoiser()
     with recorded_calls(model, real=2) as calls:
-        answers = [model(torch.full((2, 4), float(index)), 0) for index in range(4)]
-        answers[2].zero_()
+        outputs = [model(torch.full((2, 4), float(index)), 0) for index in range(4)]
+        outputs[2].zero_()
     assert model.computed == 2 and calls.image_evaluations == 8
-    assert not torch.equal(answers[0], answers[1]) and torch.equal(answers[1], answers[3])
-    with recorded_calls(model) as all_of_them:
+    assert not torch.equal(outputs[0], outputs[1]) and torch.equal(outputs[1], outputs[3])
+    with recorded_calls(model) as all_computed:
         model(torch.ones(5, 4), 0)
-    assert model.computed == 3 and all_of_them.image_evaluations == 5
+    assert model.computed == 3 and all_computed.image_evaluations == 5
     assert "forward" not in vars(model)

@@ -1,4 +1,4 @@
-"""A container's share of the machine, as Docker, Kubernetes and systemd write it, in both versions of groups."""
+"""CPU and memory limits of a container, from the cgroup files (versions 1 and 2) of Docker and Kubernetes."""
 
 from pathlib import Path
 
@@ -23,11 +23,11 @@ def system(root: Path, groups: str, files: dict[str, str]) -> Path:
 NESTED = "sys/fs/cgroup/kubepods.slice/pod1"
 V1 = "7:memory:/docker/abc\n4:cpu,cpuacct:/docker/abc\n1:name=systemd:/docker/abc\n"
 SYSTEMS = {
-    "docker, version 2": (
+    "version 2": (
         "0::/\n",
         {"sys/fs/cgroup/cpu.max": "50000 100000\n", "sys/fs/cgroup/memory.max": f"{GIB}\n"},
     ),
-    "limits of what it lies in": (
+    "version 2, limits of parent groups": (
         "0::/kubepods.slice/pod1/container\n",
         {
             f"{NESTED}/container/cpu.max": "max 100000\n",
@@ -45,7 +45,7 @@ SYSTEMS = {
             "sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes": f"{GIB}\n",
         },
     ),
-    "version 1, seen from within": (
+    "version 1, seen from inside the container": (
         V1,
         {
             "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "50000\n",
@@ -57,7 +57,7 @@ SYSTEMS = {
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_half_a_processor_and_a_gibibyte(tmp_path: Path, name: str) -> None:
+def test_limits_are_read_from_cgroup_files(tmp_path: Path, name: str) -> None:
     root = system(tmp_path, *SYSTEMS[name])
     assert (processors(root), memory_bytes(root)) == (0.5, GIB)
 
@@ -75,24 +75,24 @@ def test_half_a_processor_and_a_gibibyte(tmp_path: Path, name: str) -> None:
         },
     ],
 )
-def test_no_limit(tmp_path: Path, files: dict[str, str]) -> None:
+def test_unlimited_or_invalid_cgroup_files_give_no_limit(tmp_path: Path, files: dict[str, str]) -> None:
     root = system(tmp_path, "0::/\n3:cpu:/\n2:memory:/\n", files)
     assert (processors(root), memory_bytes(root)) == (None, None)
     assert processors(tmp_path / "nowhere") is None
 
 
-@pytest.mark.parametrize(("share", "cores"), [(0.5, 1), (1.0, 1), (2.5, 2), (1000.0, None), (None, None)])
-def test_runs_side_by_side_follow_the_share(
-    monkeypatch: pytest.MonkeyPatch, share: float | None, cores: int | None
+@pytest.mark.parametrize(("limit", "cores"), [(0.5, 1), (1.0, 1), (2.5, 2), (1000.0, None), (None, None)])
+def test_default_cores_and_memory_respect_the_limits(
+    monkeypatch: pytest.MonkeyPatch, limit: float | None, cores: int | None
 ) -> None:
     monkeypatch.setattr(devices.os, "sched_getaffinity", lambda pid: set(range(4)), raising=False)
-    monkeypatch.setattr(devices, "processors", lambda: share)
+    monkeypatch.setattr(devices, "processors", lambda: limit)
     assert devices.usable_cores() == (4 if cores is None else cores)
     monkeypatch.setattr(limits, "memory_bytes", lambda: GIB)
     assert limits.default_memory(2) == int(0.45 * GIB)
 
 
-def test_a_record_says_what_of_the_machine_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machine_description_has_the_container_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("processors", 0.5), ("memory_bytes", None)):
         monkeypatch.setattr(environment, name, lambda value=value: value)
     assert environment.capture_machine()["container"] == {"processors": 0.5, "memory_bytes": None}

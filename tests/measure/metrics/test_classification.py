@@ -17,22 +17,22 @@ def case() -> tuple[np.ndarray, np.ndarray]:
     return logits, labels
 
 
-def test_against_torch_and_scikit_learn(case: tuple[np.ndarray, np.ndarray]) -> None:
+def test_scores_equal_those_of_torch_and_scikit_learn(case: tuple[np.ndarray, np.ndarray]) -> None:
     logits, labels = case
-    found = score(logits, labels)
+    scores = score(logits, labels)
     probabilities = torch.softmax(torch.from_numpy(logits).double(), 1).numpy()
-    assert found.top1_accuracy == pytest.approx(accuracy_score(labels, logits.argmax(1)))
-    assert found.top5_accuracy == pytest.approx(top_k_accuracy_score(labels, logits, k=5))
-    assert found.nll == pytest.approx(log_loss(labels, probabilities), abs=1e-6)
-    assert found.nll == pytest.approx(
+    assert scores.top1_accuracy == pytest.approx(accuracy_score(labels, logits.argmax(1)))
+    assert scores.top5_accuracy == pytest.approx(top_k_accuracy_score(labels, logits, k=5))
+    assert scores.nll == pytest.approx(log_loss(labels, probabilities), abs=1e-6)
+    assert scores.nll == pytest.approx(
         torch.nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)).item(), abs=1e-5
     )
-    assert list(found.per_class_accuracy) == pytest.approx(
+    assert list(scores.per_class_accuracy) == pytest.approx(
         list(recall_score(labels, logits.argmax(1), average=None))
     )
 
 
-def test_calibration_error_by_loop(case: tuple[np.ndarray, np.ndarray]) -> None:
+def test_calibration_error_equals_a_loop_over_bins(case: tuple[np.ndarray, np.ndarray]) -> None:
     logits, labels = case
     probabilities = torch.softmax(torch.from_numpy(logits).double(), 1).numpy()
     confidence, predicted = probabilities.max(1), probabilities.argmax(1)
@@ -45,24 +45,24 @@ def test_calibration_error_by_loop(case: tuple[np.ndarray, np.ndarray]) -> None:
     assert score(logits, labels).ece_15 == pytest.approx(expected, abs=1e-12)
 
 
-def test_calibration_by_hand() -> None:
+def test_calibration_error_of_known_cases() -> None:
     # Certain and always right: 0. Certain and right half the time: 0.5.
     certain = np.array([[50, 0], [50, 0]], np.float32)
     assert score(certain, np.array([0, 0])).ece_15 == pytest.approx(0, abs=1e-12)
     assert score(certain, np.array([0, 1])).ece_15 == pytest.approx(0.5)
 
 
-def test_a_constant_output_is_never_right() -> None:
+def test_constant_output_has_zero_accuracy() -> None:
     scores = score(np.zeros((4, 10), np.float32), np.array([0, 1, 2, 3]))
     assert scores.top1_accuracy == 0 and scores.top5_accuracy == 0
     assert scores.nll == pytest.approx(np.log(10))
 
 
-def test_a_class_without_images_has_no_accuracy() -> None:
+def test_class_without_images_has_no_accuracy() -> None:
     assert score(np.eye(3, dtype=np.float32)[:2], np.array([0, 1])).per_class_accuracy == (1.0, 1.0, None)
 
 
-def test_batches() -> None:
+def test_per_batch_accuracy_by_hand() -> None:
     logits = np.eye(2, dtype=np.float32)[[0, 0, 0, 1, 1]]
     labels = np.array([0, 0, 1, 1, 1])  # right, right, wrong, right | right
     mean, std, batches = per_batch_accuracy(logits, labels, 4, drop_last=False)
@@ -82,6 +82,6 @@ def test_batches() -> None:
         (np.zeros((0, 3), np.float32), np.zeros(0, np.int64), "N at least 1"),
     ],
 )
-def test_bad_arrays_are_named(logits: np.ndarray, labels: np.ndarray, message: str) -> None:
+def test_invalid_arrays_are_refused(logits: np.ndarray, labels: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         score(logits, labels)

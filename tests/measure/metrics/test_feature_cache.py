@@ -1,4 +1,4 @@
-"""Features are computed once for the same images, and a cache that cannot be used costs time only."""
+"""Features of the same images are computed once; an unusable cache is ignored."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (2 * BLOCK + 30, 3, 4, 4), dt
 
 
 class Extractor:
-    """The mean of each channel; counts the images that it saw."""
+    """The mean of each channel; counts the images that it computed."""
 
     def __init__(self) -> None:
         self.seen = 0
@@ -26,18 +26,20 @@ class Extractor:
 EXPECTED = IMAGES.astype(np.float32).mean((2, 3))
 
 
-def test_every_image_is_seen_once(tmp_path: Path) -> None:
-    extract, told = Extractor(), []
-    first = cached_features(extract, "means", IMAGES, tmp_path, on_progress=lambda done, total: told.append(done))
+def test_features_are_computed_once_per_image(tmp_path: Path) -> None:
+    extract, progress = Extractor(), []
+    first = cached_features(
+        extract, "means", IMAGES, tmp_path, on_progress=lambda done, total: progress.append(done)
+    )
     assert np.allclose(first, EXPECTED)
-    assert (extract.seen, told[-1]) == (len(IMAGES), len(IMAGES))
-    assert told == sorted(told)
+    assert (extract.seen, progress[-1]) == (len(IMAGES), len(IMAGES))
+    assert progress == sorted(progress)
     again = cached_features(extract, "means", IMAGES, tmp_path)
     assert np.array_equal(again, first)
     assert extract.seen == len(IMAGES)
 
 
-def test_other_images_and_other_networks_are_others(tmp_path: Path) -> None:
+def test_changed_block_or_network_is_computed_again(tmp_path: Path) -> None:
     cached_features(Extractor(), "means", IMAGES, tmp_path)
     other = Extractor()
     changed = IMAGES.copy()
@@ -48,22 +50,22 @@ def test_other_images_and_other_networks_are_others(tmp_path: Path) -> None:
     assert other.seen == BLOCK + len(IMAGES)
 
 
-def test_an_interruption_costs_a_block(tmp_path: Path) -> None:
+def test_interrupted_extraction_keeps_complete_blocks(tmp_path: Path) -> None:
     extract = Extractor()
 
-    def breaks_off(done: int, total: int) -> None:
+    def interrupt(done: int, total: int) -> None:
         if done > BLOCK:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        cached_features(extract, "means", IMAGES, tmp_path, on_progress=breaks_off)
-    after = Extractor()
-    cached_features(after, "means", IMAGES, tmp_path)
-    assert after.seen == len(IMAGES) - BLOCK
+        cached_features(extract, "means", IMAGES, tmp_path, on_progress=interrupt)
+    resumed = Extractor()
+    cached_features(resumed, "means", IMAGES, tmp_path)
+    assert resumed.seen == len(IMAGES) - BLOCK
 
 
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"<html>", np.zeros(3, np.float32).tobytes()])
-def test_a_damaged_block_is_computed_again(tmp_path: Path, content: bytes) -> None:
+def test_damaged_block_is_computed_again(tmp_path: Path, content: bytes) -> None:
     cached_features(Extractor(), "means", IMAGES, tmp_path)
     for path in tmp_path.glob("*.npy"):
         path.write_bytes(content)
@@ -72,17 +74,17 @@ def test_a_damaged_block_is_computed_again(tmp_path: Path, content: bytes) -> No
     assert extract.seen == len(IMAGES)
 
 
-def test_a_block_that_is_not_finite_is_computed_again(tmp_path: Path) -> None:
+def test_non_finite_block_is_computed_again(tmp_path: Path) -> None:
     cached_features(lambda images: torch.full((len(images), 3), torch.nan), "means", IMAGES, tmp_path)
     assert np.allclose(cached_features(Extractor(), "means", IMAGES, tmp_path), EXPECTED)
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+def test_unwritable_cache_folder_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     assert np.allclose(cached_features(Extractor(), "means", IMAGES, tmp_path / "file"), EXPECTED)
 
 
-def test_a_small_array(tmp_path: Path) -> None:
+def test_cached_array_is_computed_once(tmp_path: Path) -> None:
     calls = []
 
     def compute() -> np.ndarray:

@@ -1,4 +1,4 @@
-"""As few images as a track may ask for are enough for every figure; fewer are not."""
+"""The fewest images that a track may ask for give finite metrics; fewer are refused."""
 
 import math
 
@@ -14,12 +14,12 @@ def features(count: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("samples", "references"), [(MIN_IMAGES, 50), (50, MIN_IMAGES), (4, 4)])
-def test_enough(samples: int, references: int) -> None:
-    figures, _ = inception_metrics(features(samples), features(references), "cpu")
-    assert all(map(math.isfinite, figures.values()))
+def test_minimum_number_of_images_gives_finite_metrics(samples: int, references: int) -> None:
+    metrics, _ = inception_metrics(features(samples), features(references), "cpu")
+    assert all(map(math.isfinite, metrics.values()))
 
 
 @pytest.mark.parametrize(("samples", "references"), [(MIN_IMAGES - 1, 50), (50, MIN_IMAGES - 1)])
-def test_too_few(samples: int, references: int) -> None:
+def test_fewer_images_are_refused(samples: int, references: int) -> None:
     with pytest.raises((ValueError, RuntimeError)), np.errstate(all="ignore"):
         inception_metrics(features(samples), features(references), "cpu")

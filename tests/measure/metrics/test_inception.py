@@ -19,14 +19,14 @@ def bytes_of(shape: tuple[int, ...], seed: int, low: int = 0, high: int = 256) -
 
 
 @pytest.mark.parametrize("side", [28, 32, 64])
-def test_the_clean_resize_is_pillows(side: int) -> None:
+def test_clean_resize_equals_pillow(side: int) -> None:
     image = bytes_of((3, side, side), 0).float()
     channels = [
         Image.fromarray(channel.numpy()).resize((SIZE, SIZE), Image.Resampling.BICUBIC) for channel in image
     ]
     expected = np.stack([np.asarray(channel).clip(0, 255) for channel in channels])
-    found = bicubic_like_pillow(image[None])[0].numpy()
-    assert np.abs(found - expected).max() < 2e-3  # of 255
+    resized = bicubic_like_pillow(image[None])[0].numpy()
+    assert np.abs(resized - expected).max() < 2e-3  # of 255
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +35,13 @@ def legacy(metric_weights: Path) -> Inception:
 
 
 @pytest.mark.weights
-def test_features_are_torch_fidelitys(legacy: Inception) -> None:
+def test_legacy_features_equal_torch_fidelity(legacy: Inception) -> None:
     images = bytes_of((6, 3, 32, 32), 0)
     (theirs,) = super(Inception, legacy).forward(images)
     ours = legacy(images)
     assert ours.shape == (6, 2048)
     assert torch.allclose(ours, theirs, atol=1e-5)
-    assert torch.allclose(legacy(images[2:3]), ours[2:3], atol=1e-4)  # whatever else is in the batch
+    assert torch.allclose(legacy(images[2:3]), ours[2:3], atol=1e-4)  # independent of the rest of the batch
     gray = images[:, :1]
     assert torch.equal(legacy(gray), legacy(gray.expand(-1, 3, -1, -1).contiguous()))
     with pytest.raises(ValueError, match="must be"):
@@ -49,7 +49,7 @@ def test_features_are_torch_fidelitys(legacy: Inception) -> None:
 
 
 @pytest.mark.weights
-def test_the_resize_changes_features(legacy: Inception) -> None:
+def test_clean_resize_changes_the_features(legacy: Inception) -> None:
     images = bytes_of((2, 3, 32, 32), 0)
     clean = Inception("clean")
     assert clean.identity != legacy.identity
@@ -57,10 +57,10 @@ def test_the_resize_changes_features(legacy: Inception) -> None:
 
 
 @pytest.mark.weights
-def test_published_examples(legacy: Inception) -> None:
+def test_fid_and_kid_of_published_examples(legacy: Inception) -> None:
     """torchmetrics' docstring: random images with seed 123, FID of 64 features 12.7202, KID 0.0337 ± 0.0023."""
     torch.manual_seed(123)
-    Inception()  # the example builds the network in between, and that draws numbers
+    Inception()  # the example builds the network here, which consumes random numbers
     one = torch.randint(0, 200, (100, 3, 299, 299), dtype=torch.uint8)
     other = torch.randint(100, 255, (100, 3, 299, 299), dtype=torch.uint8)
 
@@ -70,9 +70,9 @@ def test_published_examples(legacy: Inception) -> None:
             x = legacy.get_submodule(name)(x)
         return x.mean((2, 3)).numpy()
 
-    ones, others = (np.concatenate([first_64(part) for part in images.split(20)]) for images in (one, other))
+    ones, others = (np.concatenate([first_64(batch) for batch in images.split(20)]) for images in (one, other))
     assert frechet_distance(gaussian_of(ones), gaussian_of(others)) == pytest.approx(12.7202, abs=1e-4)
-    ones, others = (torch.cat([legacy(part) for part in images.split(20)]).numpy() for images in (one, other))
-    found = kernel_distance(ones, others, size=50)
-    assert found.mean == pytest.approx(0.0337, abs=1e-3)  # over other subsets than theirs
-    assert found.std == pytest.approx(0.0023, abs=1e-3)
+    ones, others = (torch.cat([legacy(batch) for batch in images.split(20)]).numpy() for images in (one, other))
+    kid = kernel_distance(ones, others, size=50)
+    assert kid.mean == pytest.approx(0.0337, abs=1e-3)  # over other subsets than in the example
+    assert kid.std == pytest.approx(0.0023, abs=1e-3)

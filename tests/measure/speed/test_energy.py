@@ -17,28 +17,28 @@ def package(root: Path, number: int, microjoules: int, name: str = "package-0") 
     return folder
 
 
-def test_joules_of_all_packages_are_added_and_a_counter_may_turn_over(tmp_path: Path) -> None:
+def test_joules_of_all_packages_are_added_across_a_counter_overflow(tmp_path: Path) -> None:
     package(tmp_path, 0, 9_000_000)
     package(tmp_path, 1, 1_000_000)
-    package(tmp_path, 2, 0, name="psys")  # the whole platform, packages among it
+    package(tmp_path, 2, 0, name="psys")  # the platform, which includes the packages
     meter = EnergyMeter("cpu", tmp_path)
     assert meter.read() == 0
     package(tmp_path, 0, 9_500_000)
     assert meter.read() == pytest.approx(0.5)
-    package(tmp_path, 0, 1_500_000)  # after 10 J it starts again
+    package(tmp_path, 0, 1_500_000)  # the counter wraps at 10 J
     package(tmp_path, 1, 1_250_000)
     package(tmp_path, 2, 9_000_000, name="psys")
     assert meter.read() == pytest.approx(2.5 + 0.25)
 
 
-def test_nothing_is_measured_where_a_counter_is_missing_or_closed(tmp_path: Path) -> None:
+def test_missing_or_unreadable_counter_gives_no_measurement(tmp_path: Path) -> None:
     assert EnergyMeter("cpu", tmp_path).read() is None
     package(tmp_path, 0, 5)
-    (package(tmp_path, 1, 5) / "energy_uj").write_text("")  # half of a machine is no figure
+    (package(tmp_path, 1, 5) / "energy_uj").write_text("")  # one of two packages is no measurement
     assert package_counters(tmp_path) == []
 
 
-def test_a_counter_that_goes_away_costs_the_figure_alone(tmp_path: Path) -> None:
+def test_counter_that_disappears_gives_no_measurement(tmp_path: Path) -> None:
     folder = package(tmp_path, 0, 5)
     meter = EnergyMeter("cpu", tmp_path)
     (folder / "energy_uj").unlink()
@@ -46,7 +46,7 @@ def test_a_counter_that_goes_away_costs_the_figure_alone(tmp_path: Path) -> None
 
 
 class NVMLError(Exception):
-    """The driver's."""
+    """The driver's error."""
 
 
 def driver(joules: dict[str, float], **changes: object) -> SimpleNamespace:
@@ -69,7 +69,7 @@ def driver(joules: dict[str, float], **changes: object) -> SimpleNamespace:
         ("GPU-ab,GPU-cd", "cuda:1", "GPU-cd"),
     ],
 )
-def test_the_gpu_that_runs_use(
+def test_energy_is_read_from_the_visible_gpu(
     visible: str | None, device: str, handle: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", driver({handle: 12.5}))
@@ -79,7 +79,7 @@ def test_the_gpu_that_runs_use(
     assert EnergyMeter(device).read() == pytest.approx(12.5)
 
 
-def test_a_gpu_that_cannot_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpu_without_an_energy_counter_gives_no_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise NVMLError("not supported")
 

@@ -1,4 +1,4 @@
-"""What makes a host wait for a GPU is seen on a CPU too, and none of our steps does it."""
+"""Operations that make the host wait for a GPU are recorded on a CPU too; augmentations have none."""
 
 import importlib.util
 import warnings
@@ -13,7 +13,7 @@ from bench.measure.speed.host_waits import WaitRecorder
 
 
 @pytest.mark.parametrize(
-    ("called", "name"),
+    ("operation", "name"),
     [
         (lambda x: x.sum().item(), "_local_scalar_dense"),
         (lambda x: float(x[0]), "_local_scalar_dense"),
@@ -25,7 +25,7 @@ from bench.measure.speed.host_waits import WaitRecorder
         (lambda x: x.tolist(), "tolist"),
         (lambda x: x.cpu(), "cpu"),
         (lambda x: x.numpy(), "numpy"),
-        # Numbers of the host that are copied to the device.
+        # Copies from the host to the device.
         (lambda x: x + torch.tensor(0.5, device=x.device), "tensor"),
         (lambda x: x * torch.as_tensor([1.0] * 7, device=x.device), "as_tensor"),
         (lambda x: x + torch.asarray(0.5, device=x.device), "asarray"),
@@ -39,17 +39,17 @@ from bench.measure.speed.host_waits import WaitRecorder
         (lambda x: x + torch.tensor([1.0] * 7).type_as(x), "type_as"),
     ],
 )
-def test_waiting_is_noted_with_its_line(called: object, name: str) -> None:
-    assert callable(called)
+def test_wait_is_recorded_with_its_line(operation: object, name: str) -> None:
+    assert callable(operation)
     values = torch.arange(-3.0, 4.0)
     with WaitRecorder([Path(__file__).parent]) as recorder:
-        called(values)
+        operation(values)
     assert recorder.waits, name
     assert any(wait.startswith("test_host_waits.py, line ") for wait in recorder.waits)
     assert any(wait.endswith(f": {name}") for wait in recorder.waits), recorder.waits
 
 
-def test_arithmetic_does_not_wait() -> None:
+def test_arithmetic_does_not_wait_for_the_device() -> None:
     parameter = torch.nn.Parameter(torch.ones(8))
     optimizer = torch.optim.AdamW([parameter])  # its step counter is on the CPU
     with WaitRecorder() as recorder:
@@ -65,7 +65,7 @@ def test_arithmetic_does_not_wait() -> None:
     assert recorder.waits == []
 
 
-def test_the_line_is_the_submission_s_even_if_what_waits_is_called_from_it(tmp_path: Path) -> None:
+def test_wait_in_a_called_function_has_the_line_of_the_submission(tmp_path: Path) -> None:
     (tmp_path / "model.py").write_text("def step(x, function):\n\n    return function(x)\n")
     spec = importlib.util.spec_from_file_location("waiting_model", tmp_path / "model.py")
     assert spec is not None and spec.loader is not None
@@ -76,7 +76,7 @@ def test_the_line_is_the_submission_s_even_if_what_waits_is_called_from_it(tmp_p
     assert recorder.waits == ["model.py, line 3: _local_scalar_dense"]
 
 
-def test_on_a_gpu_the_driver_s_warnings_are_noted_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_synchronisation_warnings_of_a_gpu_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     modes: list[int | str] = []
     monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: 0)
     monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", modes.append)
@@ -95,7 +95,7 @@ def test_on_a_gpu_the_driver_s_warnings_are_noted_and_no_others(monkeypatch: pyt
         lambda images: augment.random_crop(images, padding=4),
         lambda images: augment.random_crop(images, padding=4, mode="reflect"),
         augment.random_resized_crop,
-        # Its constants wait, which the records that hash its code keep from being mended.
+        # Its constants are copied to the device; a fix would change the code hash of committed records.
         pytest.param(
             lambda images: augment.random_rotation(images, degrees=15), marks=pytest.mark.xfail(strict=True)
         ),
@@ -105,7 +105,7 @@ def test_on_a_gpu_the_driver_s_warnings_are_noted_and_no_others(monkeypatch: pyt
         augment.augmix,
     ],
 )
-def test_no_augmentation_waits(function: object) -> None:
+def test_augmentation_does_not_wait_for_the_device(function: object) -> None:
     assert callable(function)
     with WaitRecorder() as recorder:
         function(torch.randint(0, 256, (32, 3, 32, 32), dtype=torch.uint8))

@@ -1,4 +1,4 @@
-"""docs/papers.md is what the manifests say."""
+"""docs/papers.md equals the text generated from the manifests."""
 
 from pathlib import Path
 
@@ -20,12 +20,12 @@ def write(folder: Path, name: str, **fields: object) -> Path:
     return target
 
 
-def test_the_committed_document_is_current() -> None:
+def test_committed_document_is_current() -> None:
     text = (REPOSITORY / "docs" / "papers.md").read_text(encoding="utf-8")
     assert text == papers_text(read_entries(SUBMISSIONS)), "run `bench papers submissions/* > docs/papers.md`"
 
 
-def test_every_paper_says_what_is_open_and_what_is_wrong() -> None:
+def test_every_paper_has_choices_and_five_papers_have_faults() -> None:
     for entry in read_entries(SUBMISSIONS):
         if entry.manifest.paper is not None and entry.manifest.paper.id is not None:
             assert entry.manifest.choices, entry.name
@@ -33,7 +33,7 @@ def test_every_paper_says_what_is_open_and_what_is_wrong() -> None:
     assert faulty == {"000", "001", "002", "003", "004"}
 
 
-def test_everything_in_a_manifest_is_told(tmp_path: Path) -> None:
+def test_document_has_every_field_of_a_manifest(tmp_path: Path) -> None:
     folder = write(
         tmp_path,
         "net",
@@ -65,7 +65,7 @@ def test_everything_in_a_manifest_is_told(tmp_path: Path) -> None:
         assert expected in text
 
 
-def test_submissions_of_one_paper_agree_on_it(tmp_path: Path) -> None:
+def test_submissions_of_one_paper_must_agree_on_it(tmp_path: Path) -> None:
     one, other = write(tmp_path, "one"), write(tmp_path, "other", paper={"id": "009", "title": "On Networks"})
     with pytest.raises(ManifestError, match="one, other: field `paper` differs between submissions of paper 009"):
         read_entries([one, other])

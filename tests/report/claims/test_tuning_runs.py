@@ -1,4 +1,4 @@
-"""What was tried on validation images: which records count, and what the table shows of them."""
+"""Tuning runs on validation images: which records count, and what the table shows."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from bench.report.records.aggregate import summarize
 from tests.report.making_records import make_record
 
 
-def tried(variant: str, accuracy: float | None, seed: int = 0, **config: Any) -> Record:
+def tuning_run(variant: str, accuracy: float | None, seed: int = 0, **config: Any) -> Record:
     record = make_record("net", seed, accuracy, variant=variant, profile="tuning")
     return record.model_copy(update={"config": {"batch_size": 128, **config}})
 
@@ -20,9 +20,9 @@ def cells(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
 
 
-def test_what_differs_is_shown_and_nothing_else() -> None:
-    records = [tried("slow", 0.4, rate=1e-3, decay=0.7), tried("fast", 0.5, rate=3e-3, decay=0.7)]
-    records.append(tried("fast", 0.52, seed=1, rate=3e-3, decay=0.7))
+def test_only_differing_settings_are_shown() -> None:
+    records = [tuning_run("slow", 0.4, rate=1e-3, decay=0.7), tuning_run("fast", 0.5, rate=3e-3, decay=0.7)]
+    records.append(tuning_run("fast", 0.52, seed=1, rate=3e-3, decay=0.7))
     titles, _, *rows = cells(tried_grid(tried_rows(summarize(records)), "github"))
     assert titles == [
         "variant",
@@ -38,36 +38,36 @@ def test_what_differs_is_shown_and_nothing_else() -> None:
     ]
 
 
-def test_a_field_of_later_code_is_shown_where_it_was_set() -> None:
-    early, late = tried("early", 0.4), tried("late", 0.5, noise=0.1, other=7)
+def test_field_of_newer_code_is_shown_if_overridden() -> None:
+    early, late = tuning_run("early", 0.4), tuning_run("late", 0.5, noise=0.1, other=7)
     identity = late.identity.model_copy(update={"overrides": {"noise": 0.1}})
     late = late.model_copy(update={"identity": identity})
     titles, _, *rows = cells(tried_grid(summarize([early, late]), "github"))
     assert titles[:3] == ["variant", "noise", "steps"] and [row[1] for row in rows] == ["–", "0.1"]
     titles, *_ = cells(tried_grid(summarize([late]), "github"))
-    assert "noise" not in titles  # of one alone the name says it
+    assert "noise" not in titles  # a single row needs no such column
 
 
-def test_a_precision_is_told_apart() -> None:
-    plain = tried("fast", 0.5)
+def test_precisions_have_separate_rows() -> None:
+    plain = tuning_run("fast", 0.5)
     rounded = plain.model_copy(update={"identity": plain.identity.model_copy(update={"precision": "bf16"})})
     text = tried_grid(summarize([plain, rounded]), "github")
     assert [row[0] for row in cells(text)[2:]] == ["fast bf16", "fast"]
 
 
-def test_searches_short_runs_failures_and_strangers_are_left_out(tmp_path: Path) -> None:
-    def keep(folder: str, record: Record) -> Path:
+def test_trials_short_runs_failures_and_copies_are_left_out(tmp_path: Path) -> None:
+    def put(folder: str, record: Record) -> Path:
         path = record_path(tmp_path / "tuning" / folder, record.identity, record.protocol)
         write_record(path, record)
         return path
 
     assert read_tried(tmp_path) == ([], [])
-    keep("rates", tried("fast", 0.5))
-    keep("rates", tried("broken", None))
-    keep("rates", make_record("net", profile="quick"))
-    keep("net-tuning", tried("trial-0", 0.6))
+    put("rates", tuning_run("fast", 0.5))
+    put("rates", tuning_run("broken", None))
+    put("rates", make_record("net", profile="quick"))
+    put("net-tuning", tuning_run("trial-0", 0.6))
     (tmp_path / "tuning" / "net-tuning" / STUDY).touch()
-    copy = keep("rates", tried("copied", 0.7))
+    copy = put("rates", tuning_run("copied", 0.7))
     copy.rename(copy.with_name("seed1-0.json"))
     rows, problems = read_tried(tmp_path)
     assert [row.label for row in rows] == ["net/fast"]

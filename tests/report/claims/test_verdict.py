@@ -1,4 +1,4 @@
-"""Verdicts: equal counts, equivalence of means, nothing on what was not measured, an exit code for a gate."""
+"""Verdicts: equality of counts, equivalence of means, "inconclusive" without measurements, exit codes."""
 
 import json
 from pathlib import Path
@@ -29,11 +29,11 @@ def judge(records: list[Record]) -> dict[str, Verdict]:
     return {item.cells()["claim"]: item for item in verdicts(summarize(records))}
 
 
-def test_counts_are_equal_or_not() -> None:
+def test_parameter_count_is_reproduced_if_equal() -> None:
     assert judge(runs([0.5, 0.51]))["parameters"].verdict == "reproduced"
-    found = judge(runs([0.5, 0.51], params=84_195))["parameters"]
-    assert (found.verdict, found.difference, found.margin) == ("not reproduced", 1, 0)
-    assert found.cells()["difference [90 %]"] == "+1" and found.cells()["ours"] == "84,195"
+    result = judge(runs([0.5, 0.51], params=84_195))["parameters"]
+    assert (result.verdict, result.difference, result.margin) == ("not reproduced", 1, 0)
+    assert result.cells()["difference [90 %]"] == "+1" and result.cells()["ours"] == "84,195"
 
 
 @pytest.mark.parametrize(
@@ -48,24 +48,25 @@ def test_counts_are_equal_or_not() -> None:
         ([None], "inconclusive", "not measured"),
     ],
 )
-def test_means(accuracies: list[float | None], verdict: str, why: str) -> None:
-    found = judge(runs(accuracies))["top-1"]
-    assert (found.verdict, found.why) == (verdict, why)
-    assert found.cells()["paper"] == "50.00 ± 4.20 %" and found.cells()["margin"] == "2.00"
+def test_mean_accuracy_gives_verdict_and_reason(accuracies: list[float | None], verdict: str, why: str) -> None:
+    result = judge(runs(accuracies))["top-1"]
+    assert (result.verdict, result.why) == (verdict, why)
+    assert result.cells()["paper"] == "50.00 ± 4.20 %" and result.cells()["margin"] == "2.00"
 
 
-def test_a_claim_has_its_own_margin_and_its_own_protocol() -> None:
-    own = {"top1_accuracy": {"mean": 0.5, "margin": 0.12}}
-    assert judge(runs([0.601, 0.605, 0.597], claims=own))["top-1"].verdict == "reproduced"
-    published = {"top1_accuracy": {"mean": 0.55, "protocol": "as-published"}}  # ours is 5 points above our own
-    found = judge(runs([0.501, 0.505, 0.497], claims=published))["top-1"]
-    assert found.verdict == "reproduced" and found.cells()["ours"].startswith("55.10 ± 0.40 %")
+def test_claim_may_set_its_margin_and_protocol() -> None:
+    with_margin = {"top1_accuracy": {"mean": 0.5, "margin": 0.12}}
+    assert judge(runs([0.601, 0.605, 0.597], claims=with_margin))["top-1"].verdict == "reproduced"
+    # Our as-published accuracy is 5 points higher than our accuracy.
+    published = {"top1_accuracy": {"mean": 0.55, "protocol": "as-published"}}
+    result = judge(runs([0.501, 0.505, 0.497], claims=published))["top-1"]
+    assert result.verdict == "reproduced" and result.cells()["ours"].startswith("55.10 ± 0.40 %")
 
 
-def test_fid_is_compared_the_way_the_author_measured_it() -> None:
-    # The claim is 44.46 as published; as published ours is 4 below our own, the margin a twentieth of the claim.
-    found = judge([generator("gan", seed, fid) for seed, fid in enumerate((48.4, 48.5, 48.3))])["FID"]
-    assert (found.verdict, found.cells()["margin"], found.cells()["ours"]) == (
+def test_fid_is_compared_as_published() -> None:
+    # The claim is 44.46, as published. Our as-published FID is 4 lower; the margin is 5 % of the claim.
+    result = judge([generator("gan", seed, fid) for seed, fid in enumerate((48.4, 48.5, 48.3))])["FID"]
+    assert (result.verdict, result.cells()["margin"], result.cells()["ours"]) == (
         "reproduced",
         "2.22",
         "44.40 ± 0.10 (n=3)",
@@ -76,36 +77,40 @@ def test_fid_is_compared_the_way_the_author_measured_it() -> None:
     assert judge([generator("gan", 0, None)])["FID"].why == "not measured"
 
 
-def test_the_best_of_several_is_set_beside_our_best_of_as_many() -> None:
-    known = {"top1_accuracy": {"mean": 0.53, "selected": "ten runs by this accuracy", "best_of": 10}}
-    ours: list[float | None] = [0.49, 0.50, 0.51, 0.50, 0.505, 0.495]  # a mean of 3 points less, 4 deviations
-    found = judge(runs(ours, claims=known))["top-1"]
-    assert found.verdict == "consistent"
-    assert found.cells()["paper"] == "53.00 %, best of 10" and "best of 10: 51." in found.cells()["ours"]
+def test_claimed_best_of_k_is_compared_with_our_best_of_k() -> None:
+    known_number = {"top1_accuracy": {"mean": 0.53, "selected": "ten runs by this accuracy", "best_of": 10}}
+    # The mean is 3 points lower, which is 4 standard deviations.
+    ours: list[float | None] = [0.49, 0.50, 0.51, 0.50, 0.505, 0.495]
+    result = judge(runs(ours, claims=known_number))["top-1"]
+    assert result.verdict == "consistent"
+    assert result.cells()["paper"] == "53.00 %, best of 10" and "best of 10: 51." in result.cells()["ours"]
     single = judge(runs(ours, claims={"top1_accuracy": {"mean": 0.53}}))["top-1"]
     assert single.verdict == "not reproduced"
-    unknown = judge(runs(ours, claims={"top1_accuracy": {"mean": 0.53, "selected": "some runs"}}))["top-1"]
-    assert (unknown.verdict, unknown.why) == ("inconclusive", "the claim is the best of an unknown number of runs")
-    assert unknown.cells()["paper"] == "53.00 %, its best run" and unknown.low is None
+    unknown_number = judge(runs(ours, claims={"top1_accuracy": {"mean": 0.53, "selected": "some runs"}}))["top-1"]
+    assert (unknown_number.verdict, unknown_number.why) == (
+        "inconclusive",
+        "the claim is the best of an unknown number of runs",
+    )
+    assert unknown_number.cells()["paper"] == "53.00 %, its best run" and unknown_number.low is None
 
 
-def test_the_lowest_fid_of_several() -> None:
+def test_claimed_lowest_fid_of_k_is_compared_with_our_lowest() -> None:
     claim = {"fid": {"mean": 44.0, "protocol": "as-published", "selected": "nineteen trials", "best_of": 19}}
     records = [generator("gan", seed, 50.0 + shift) for seed, shift in enumerate((-1.0, 1.0, 0.0, 0.5, -0.5))]
     records = [r.model_copy(update={"claims": Claims.model_validate(claim)}) for r in records]
-    found = judge(records)["FID"]  # as published 46.0 ± 0.79, so the lowest of 19 is some 44.5
-    assert found.verdict in ("reproduced", "consistent") and found.ours == pytest.approx(44.43, abs=0.1)
+    result = judge(records)["FID"]  # as published 46.0 ± 0.79, so the lowest of 19 is about 44.5
+    assert result.verdict in ("reproduced", "consistent") and result.ours == pytest.approx(44.43, abs=0.1)
 
 
-def test_a_mean_of_several_runs_is_judged_with_their_spread() -> None:
-    several = {"top1_accuracy": {"mean": 0.52, "std": 0.02, "runs": 5}}
-    found = judge(runs([0.501, 0.505, 0.497], claims=several))["top-1"]
-    assert (found.verdict, found.cells()["paper"]) == ("consistent", "52.00 ± 2.00 % (n=5)")
+def test_claimed_mean_of_several_runs_is_judged_with_its_deviation() -> None:
+    mean_of_5 = {"top1_accuracy": {"mean": 0.52, "std": 0.02, "runs": 5}}
+    result = judge(runs([0.501, 0.505, 0.497], claims=mean_of_5))["top-1"]
+    assert (result.verdict, result.cells()["paper"]) == ("consistent", "52.00 ± 2.00 % (n=5)")
     assert judge(runs([0.501, 0.505, 0.497], claims={"top1_accuracy": 0.53}))["top-1"].verdict == "not reproduced"
 
 
 @pytest.mark.parametrize(
-    ("claim", "words"),
+    ("claim", "message"),
     [
         ({"mean": 0.5, "best_of": 10}, "needs `selected`"),
         ({"mean": 0.5, "best_of": 1, "selected": "one"}, "greater than or equal to 2"),
@@ -113,21 +118,21 @@ def test_a_mean_of_several_runs_is_judged_with_their_spread() -> None:
         ({"mean": 0.5, "runs": 0}, "greater than or equal to 1"),
     ],
 )
-def test_claims_that_make_no_sense(claim: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValidationError, match=words):
+def test_inconsistent_claim_is_refused(claim: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         Claims.model_validate({"top1_accuracy": claim})
 
 
-def test_a_claim_of_nothing_needs_a_margin() -> None:
-    nothing = {"train_loss": {"mean": 0.0}}
-    assert judge(runs([0.5, 0.51], claims=nothing))["train loss"].why == "a claim of 0 needs an explicit margin"
-    below = {"train_loss": {"mean": -2.0}}  # a log density, say; ours is 2.0
-    assert judge(runs([0.5, 0.51], claims=below))["train loss"].verdict == "not reproduced"
+def test_claim_of_0_needs_a_margin() -> None:
+    claim_of_0 = {"train_loss": {"mean": 0.0}}
+    assert judge(runs([0.5, 0.51], claims=claim_of_0))["train loss"].why == "a claim of 0 needs an explicit margin"
+    negative = {"train_loss": {"mean": -2.0}}  # such as a log density; ours is 2.0
+    assert judge(runs([0.5, 0.51], claims=negative))["train loss"].verdict == "not reproduced"
 
 
-def test_the_tally_counts_parameters_and_what_was_trained_apart() -> None:
-    resting = {"params": 84_194, "top1_accuracy": {"mean": 0.5, "rests_on": "a mode inferred from it"}}
-    rows = summarize([*runs([0.501, 0.505, 0.497], claims=resting), *other_runs([0.6, 0.605, 0.595])])
+def test_tally_counts_parameters_and_other_claims_separately() -> None:
+    with_assumption = {"params": 84_194, "top1_accuracy": {"mean": 0.5, "rests_on": "a mode inferred from it"}}
+    rows = summarize([*runs([0.501, 0.505, 0.497], claims=with_assumption), *other_runs([0.6, 0.605, 0.595])])
     assert tally(list(verdicts(rows)), not_run=3) == (
         "Parameter counts of networks that were run: 2 of 2 equal. Other claims (5): 1 reproduced, 0 consistent, "
         "1 not reproduced, 0 inconclusive, 3 not run. 1 of those reproduced or consistent depends on an "
@@ -140,8 +145,8 @@ def other_runs(accuracies: list[float]) -> list[Record]:
     return [make_record("other", seed, value, claims=CLAIM) for seed, value in enumerate(accuracies)]
 
 
-def test_claims_are_the_manifests_where_there_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A record keeps the claims of its day; a manifest that was mended since is believed."""
+def test_claims_of_the_manifest_take_precedence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A record keeps the claims of its time; a later correction of the manifest takes precedence."""
     folder = tmp_path / "submissions" / "net"
     folder.mkdir(parents=True)
     for record in runs([0.501, 0.505, 0.497]):
@@ -149,11 +154,14 @@ def test_claims_are_the_manifests_where_there_is_one(tmp_path: Path, capsys: pyt
     (folder / "submission.yaml").write_text(
         "track: cifar100-classification\nsummary: a net\nclaims: {top1_accuracy: 0.7}\n"
     )
-    assert verdict_command(tmp_path, tmp_path / "submissions", table="json", strict=True) == ExitCode.REGRESSION
-    (found,) = json.loads(capsys.readouterr().out)
-    assert (found["claimed"], found["verdict"]) == (0.7, "not reproduced")
+    assert (
+        verdict_command(tmp_path, tmp_path / "submissions", table_format="json", strict=True)
+        == ExitCode.REGRESSION
+    )
+    (result,) = json.loads(capsys.readouterr().out)
+    assert (result["claimed"], result["verdict"]) == (0.7, "not reproduced")
     (folder / "submission.yaml").write_text("track: [")
-    assert verdict_command(tmp_path, tmp_path / "submissions", table="json", strict=True) == ExitCode.USAGE
+    assert verdict_command(tmp_path, tmp_path / "submissions", table_format="json", strict=True) == ExitCode.USAGE
     captured = capsys.readouterr()
     assert "submission.yaml" in captured.err and json.loads(captured.out)[1]["claimed"] == 0.5
 
@@ -163,31 +171,33 @@ def test_short_trainings_are_not_judged() -> None:
         verdict_text(summarize(runs([0.5, 0.5], profile="quick")))
 
 
-def test_formats() -> None:
+def test_every_format_has_the_verdict() -> None:
     rows = summarize(runs([0.501, 0.505, 0.497]))
-    assert "| net" in verdict_text(rows, table="github") and "two one-sided" in verdict_text(rows)
-    assert json.loads(verdict_text(rows, table="json"))[1]["verdict"] == "reproduced"
-    assert "reason" not in verdict_text(rows, table="github").splitlines()[2]
+    assert "| net" in verdict_text(rows, table_format="github") and "two one-sided" in verdict_text(rows)
+    assert json.loads(verdict_text(rows, table_format="json"))[1]["verdict"] == "reproduced"
+    assert "reason" not in verdict_text(rows, table_format="github").splitlines()[2]
     with pytest.raises(UsageError, match="--table 'csv'"):
-        verdict_text(rows, table="csv")
+        verdict_text(rows, table_format="csv")
 
 
 @pytest.mark.parametrize(("params", "code"), [(84_194, ExitCode.OK), (84_195, ExitCode.REGRESSION)])
-def test_strict(tmp_path: Path, params: int, code: ExitCode, capsys: pytest.CaptureFixture[str]) -> None:
+def test_strict_sets_the_exit_code(
+    tmp_path: Path, params: int, code: ExitCode, capsys: pytest.CaptureFixture[str]
+) -> None:
     for record in runs([0.501, 0.505, 0.497], params=params):
         write_record(record_path(tmp_path, record.identity, record.protocol), record)
-    assert verdict_command(tmp_path, tmp_path, table="simple", strict=True) == code
-    assert verdict_command(tmp_path, tmp_path, table="simple", strict=False) == ExitCode.OK
+    assert verdict_command(tmp_path, tmp_path, table_format="simple", strict=True) == code
+    assert verdict_command(tmp_path, tmp_path, table_format="simple", strict=False) == ExitCode.OK
     assert "reproduced" in capsys.readouterr().out
 
 
-def test_claims_are_tested_at_fp32_alone() -> None:
+def test_claims_are_tested_at_fp32_only() -> None:
     exact = runs([0.501, 0.505, 0.497])
     rounded = [
         record.model_copy(update={"identity": record.identity.model_copy(update={"precision": "bf16"})})
         for record in exact
     ]
-    found = {(item.submission, item.claim): item for item in verdicts(summarize(exact + rounded))}
-    assert found["net", "top1_accuracy"].verdict == "reproduced"
-    other = found["net bf16", "top1_accuracy"]
-    assert (other.verdict, other.why) == ("inconclusive", "trained at bf16; claims are tested at fp32")
+    results = {(item.submission, item.claim): item for item in verdicts(summarize(exact + rounded))}
+    assert results["net", "top1_accuracy"].verdict == "reproduced"
+    at_bf16 = results["net bf16", "top1_accuracy"]
+    assert (at_bf16.verdict, at_bf16.why) == ("inconclusive", "trained at bf16; claims are tested at fp32")

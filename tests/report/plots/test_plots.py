@@ -1,4 +1,4 @@
-"""Plots: what is drawn is what the records say, twice the same bytes, and nothing hangs on colour alone."""
+"""Plots show the values of the records, are reproducible to the byte, and do not rely on colour alone."""
 
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from bench.report.plots.changes import ablation_figure
 from bench.report.plots.classes import class_accuracies, classes_figure, extremes
 from bench.report.plots.command import Selection, plot_command
 from bench.report.plots.curves import band_of, curves_figure
-from bench.report.plots.pareto import PRICES, Point, pareto_figure, pareto_front, points_of
+from bench.report.plots.pareto import COSTS, Point, pareto_figure, pareto_front, points_of
 from bench.report.plots.samples import samples_figure
 from bench.report.records.aggregate import Row, summarize
-from bench.report.site.drawings import protocol_curves
+from bench.report.site.figures import protocol_curves
 from bench.report.tables.comparison import comparisons
 from bench.report.tables.ranking import with_places
 from tests.report.making_contest import contest, write_contest
@@ -44,7 +44,7 @@ def row_with_curves(*losses: list[float]) -> Row:
     return summarize(records)[0]
 
 
-def test_the_band_is_the_mean_and_deviation_over_seeds() -> None:
+def test_band_is_mean_and_deviation_over_seeds() -> None:
     losses = np.array([[4.0, 3.0, 2.0], [4.5, 3.2, 2.5], [3.9, 3.1, 2.2]])
     band = band_of(row_with_curves(*losses.tolist()), "loss")
     assert band is not None and band.std is not None and band.n == 3
@@ -53,7 +53,7 @@ def test_the_band_is_the_mean_and_deviation_over_seeds() -> None:
     assert band.steps.tolist() == [10, 20, 30]
 
 
-def test_only_steps_that_all_seeds_have_are_averaged_and_one_seed_has_no_band() -> None:
+def test_band_has_common_steps_and_no_deviation_for_one_seed() -> None:
     band = band_of(row_with_curves([4.0, 3.0, 2.0], [4.0, 3.0]), "loss")
     assert band is not None and band.steps.tolist() == [10, 20]
     alone = band_of(row_with_curves([4.0, 3.0]), "loss")
@@ -61,29 +61,29 @@ def test_only_steps_that_all_seeds_have_are_averaged_and_one_seed_has_no_band() 
     assert band_of(row_with_curves([4.0]), "accuracy") is None
 
 
-def test_a_curve_that_was_not_logged() -> None:
+def test_curve_that_was_not_logged_is_refused() -> None:
     with pytest.raises(UsageError, match="no training has logged gain; available: loss"):
         curves_figure(rows_of(), ["gain"])
 
 
 @pytest.mark.parametrize("higher", [True, False])
-def test_the_front_is_what_nothing_else_beats_for_less(higher: bool) -> None:
+def test_pareto_front_is_the_undominated_points(higher: bool) -> None:
     generator = np.random.default_rng(0)
     row = summarize([make_record("net")])[0]
     points = [Point(row, float(p), float(s), None) for p, s in generator.integers(0, 12, (40, 2))]
 
-    def beats(one: Point, other: Point) -> bool:
+    def dominates(one: Point, other: Point) -> bool:
         better = one.score >= other.score if higher else one.score <= other.score
-        return one.price <= other.price and better and (one.price, one.score) != (other.price, other.score)
+        return one.cost <= other.cost and better and (one.cost, one.score) != (other.cost, other.score)
 
-    undominated = {(p.price, p.score) for p in points if not any(beats(other, p) for other in points)}
-    assert {(p.price, p.score) for p in pareto_front(points, higher_is_better=higher)} == undominated
+    undominated = {(p.cost, p.score) for p in points if not any(dominates(other, p) for other in points)}
+    assert {(p.cost, p.score) for p in pareto_front(points, higher_is_better=higher)} == undominated
 
 
-def test_a_variant_over_the_cap_is_drawn_hollow_and_never_on_the_front() -> None:
+def test_variant_over_the_cap_is_hollow_and_not_on_the_front() -> None:
     rows = rows_of()
-    kept = pareto_front(points_of(rows, PRICES["params"]), higher_is_better=True)
-    assert [point.row.label for point in kept] == ["narrow", "wide"]
+    front = pareto_front(points_of(rows, COSTS["params"]), higher_is_better=True)
+    assert [point.row.label for point in front] == ["narrow", "wide"]
     axes = pareto_figure(rows, "params").axes[0]
     dots = [c for c in axes.collections if len(c.get_offsets()) and len(c.get_facecolors())]
     fills = [tuple(dot.get_facecolors()[0][:3].round(2)) for dot in dots]
@@ -91,26 +91,26 @@ def test_a_variant_over_the_cap_is_drawn_hollow_and_never_on_the_front() -> None
     assert fills.count(paper) == 1 and len(set(fills)) == 5
 
 
-def test_real_images_are_a_line_and_no_point() -> None:
+def test_real_images_are_a_line_and_not_a_point() -> None:
     rows = rows_of(task="generation")
-    assert {point.row.label for point in points_of(rows, PRICES["params"])} == {"gan", "ddpm"}
-    words = [text.get_text() for text in pareto_figure(rows, "params").axes[0].texts]
-    assert "real images" in words and "cap" in words and "gan" in words
+    assert {point.row.label for point in points_of(rows, COSTS["params"])} == {"gan", "ddpm"}
+    labels = [text.get_text() for text in pareto_figure(rows, "params").axes[0].texts]
+    assert "real images" in labels and "cap" in labels and "gan" in labels
 
 
 def test_times_of_another_device_are_left_out() -> None:
-    here = [make_record("a", seed) for seed in range(2)]
-    there = make_record("b").model_copy(update={"environment": {"device": "A GPU", "device_type": "cuda"}})
-    rows = summarize([*here, make_record("c"), there])
-    assert {point.row.label for point in points_of(rows, PRICES["training"])} == {"a", "c"}
-    assert {point.row.label for point in points_of(rows, PRICES["params"])} == {"a", "b", "c"}
+    on_cpu = [make_record("a", seed) for seed in range(2)]
+    on_gpu = make_record("b").model_copy(update={"environment": {"device": "A GPU", "device_type": "cuda"}})
+    rows = summarize([*on_cpu, make_record("c"), on_gpu])
+    assert {point.row.label for point in points_of(rows, COSTS["training"])} == {"a", "c"}
+    assert {point.row.label for point in points_of(rows, COSTS["params"])} == {"a", "b", "c"}
 
 
 def points(axes: Axes, marker: str) -> list[float]:
     return [float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() == marker]  # type: ignore[index,arg-type]
 
 
-def test_an_ablation_shows_paired_differences_beside_the_paper_s() -> None:
+def test_ablation_plot_has_paired_and_published_differences() -> None:
     base = [make_record("net", s, v, claims={"top1_accuracy": 0.50}) for s, v in enumerate((0.45, 0.47, 0.46))]
     other = [
         make_record("net", s, v, variant="plain", claims={"top1_accuracy": 0.44})
@@ -122,14 +122,14 @@ def test_an_ablation_shows_paired_differences_beside_the_paper_s() -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == ["without everything"]
 
 
-def test_an_ablation_without_a_base_or_a_shared_seed() -> None:
+def test_ablation_plot_without_base_or_common_seed_is_refused() -> None:
     with pytest.raises(UsageError, match="the base has no record"):
         ablation_figure(summarize([make_record("net", variant="plain")]))
     with pytest.raises(UsageError, match="no variant has a finished run of the same seed as the base"):
         ablation_figure(summarize([make_record("net", 0), make_record("net", 1, variant="plain")]))
 
 
-def test_classes_best_and_worst() -> None:
+def test_class_plot_is_sorted_and_extremes_are_best_and_worst() -> None:
     row = summarize([make_record("net", seed, 0.4 + seed / 10) for seed in range(3)])[0]
     values = class_accuracies(row)
     assert values is not None and values.shape == (3, 100)
@@ -139,7 +139,7 @@ def test_classes_best_and_worst() -> None:
     np.testing.assert_allclose(dots.get_ydata(), np.sort(100 * values.mean(axis=0)))
 
 
-def test_samples_stand_side_by_side(tmp_path: Path) -> None:
+def test_sample_plot_has_one_panel_per_generator(tmp_path: Path) -> None:
     rows = rows_of(task="generation")
     with pytest.raises(UsageError, match=r"no record has a samples\.png"):
         samples_figure(rows, tmp_path)
@@ -148,14 +148,14 @@ def test_samples_stand_side_by_side(tmp_path: Path) -> None:
     assert "gan, FID 61.0" in titles and "ddpm, FID 50.0" in titles
 
 
-def test_no_two_series_look_alike() -> None:
-    looks = {(style.colour(i), style.marker(i)) for i in range(12)}
-    lines = {(style.colour(i), style.dash(i)) for i in range(12)}
-    assert len(looks) == 12 and len(lines) == 12
-    assert len({style.dash(i) for i in range(4)}) == 4  # told apart in grey, too
+def test_series_styles_are_distinct() -> None:
+    point_styles = {(style.colour(i), style.marker(i)) for i in range(12)}
+    line_styles = {(style.colour(i), style.dash(i)) for i in range(12)}
+    assert len(point_styles) == 12 and len(line_styles) == 12
+    assert len({style.dash(i) for i in range(4)}) == 4  # distinguishable in greyscale
 
 
-def test_an_svg_for_a_page_has_text_as_text_and_ids_of_its_own() -> None:
+def test_inline_svg_has_text_elements_and_prefixed_ids() -> None:
     figures = [pareto_figure(rows_of(), "params") for _ in range(2)]
     one, other = (style.inline_svg(figure, key) for figure, key in zip(figures, ("a", "b"), strict=True))
     assert ">narrow</text>" in one and "currentColor" in one and style.INK not in one
@@ -183,7 +183,9 @@ def results(tmp_path: Path) -> Path:
         ("samples", ["samples-cifar100-generation-official"]),
     ],
 )
-def test_the_command_writes_both_kinds_of_file(results: Path, tmp_path: Path, kind: str, names: list[str]) -> None:
+def test_command_writes_reproducible_png_and_svg_files(
+    results: Path, tmp_path: Path, kind: str, names: list[str]
+) -> None:
     selection = SELECTION
     if kind == "ablation":  # wide/deep has seed 0, as the base has
         selection = Selection(["wide"], None, "official", (), "params")
@@ -194,35 +196,35 @@ def test_the_command_writes_both_kinds_of_file(results: Path, tmp_path: Path, ki
     for name in written:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     with Image.open(tmp_path / "one" / f"{names[0]}.png") as image:
-        assert image.width >= 1200  # 200 dots an inch
+        assert image.width >= 1200  # 200 dots per inch
 
 
-def test_variants_are_drawn_when_asked_for(results: Path, tmp_path: Path) -> None:
+def test_variants_are_drawn_only_if_selected(results: Path, tmp_path: Path) -> None:
     names = {"all": (), "one": ["wide/deep"], "two": ["wide", "wide/deep"]}
     drawn = {}
-    for folder, wanted in names.items():
-        plot_command("pareto", results, tmp_path / folder, Selection(wanted, None, "official", (), "params"))
+    for folder, selected in names.items():
+        plot_command("pareto", results, tmp_path / folder, Selection(selected, None, "official", (), "params"))
         svg = (tmp_path / folder / "pareto-cifar100-classification-official-params.svg").read_text()
         drawn[folder] = [word for word in ("wide", "wide/deep", "narrow") if f"<!-- {word} -->" in svg]
     assert drawn == {"all": ["wide", "narrow"], "one": ["wide/deep"], "two": ["wide", "wide/deep"]}
 
 
-def test_what_cannot_be_drawn(results: Path, tmp_path: Path) -> None:
+def test_invalid_selection_is_refused(results: Path, tmp_path: Path) -> None:
     def plot(kind: str, **fields: Any) -> ExitCode:
-        values = {"names": (), "track": None, "profile": "official", "values": (), "price": "params"} | fields
+        values = {"names": (), "track": None, "profile": "official", "values": (), "cost": "params"} | fields
         return plot_command(kind, results, tmp_path, Selection(**values))
 
     with pytest.raises(UsageError, match="'pie': give curves, pareto, ablation, samples"):
         plot("pie")
     with pytest.raises(NothingToDo, match="no record of nobody profile official"):
         plot("curves", names=["nobody"])
-    with pytest.raises(UsageError, match="--price 'luck': give params, macs, training"):
-        plot("pareto", price="luck")
+    with pytest.raises(UsageError, match="--cost 'luck': give params, macs, training"):
+        plot("pareto", cost="luck")
     with pytest.raises(UsageError, match=r"no record has a samples\.png"):
         plot("samples", track="cifar100-classification")
 
 
-def test_without_the_package_the_message_says_what_to_install(
+def test_missing_matplotlib_is_an_error_with_the_install_command(
     results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.report.optional_packages.find_spec", lambda name: None)
@@ -231,22 +233,22 @@ def test_without_the_package_the_message_says_what_to_install(
         plot_command("curves", results, tmp_path, SELECTION)
 
 
-def test_of_many_submissions_those_on_the_front_are_named() -> None:
+def test_crowded_pareto_plot_labels_only_the_front() -> None:
     scores = [0.30 + 0.001 * (index * 37 % 100) for index in range(60)]
-    many = [make_record(f"net{index}", 0, score, params=50_000 + index) for index, score in enumerate(scores)]
-    rows = summarize(many)
-    kept = [point.row.label for point in pareto_front(points_of(rows, PRICES["params"]), higher_is_better=True)]
+    records = [make_record(f"net{index}", 0, score, params=50_000 + index) for index, score in enumerate(scores)]
+    rows = summarize(records)
+    front = [point.row.label for point in pareto_front(points_of(rows, COSTS["params"]), higher_is_better=True)]
     figure = pareto_figure(rows, "params")
     (axes,) = figure.axes
     names = {text.get_text() for text in axes.texts if text.get_text().startswith("net")}
-    assert names == set(kept) and 1 < len(kept) < 24
+    assert names == set(front) and 1 < len(front) < 24
     drawn = [len(collection.get_offsets()) for collection in axes.collections if len(collection.get_offsets())]
-    assert sum(drawn) == 60  # none is left out
+    assert sum(drawn) == 60  # every point is drawn
 
 
-def test_a_track_draws_the_curves_of_its_first() -> None:
-    many = summarize([make_record(f"net{index:02}", 0, 0.5 - 0.01 * index) for index in range(20)])
-    (item,) = comparisons(many)
+def test_track_page_has_the_curves_of_the_first_12_rows() -> None:
+    rows = summarize([make_record(f"net{index:02}", 0, 0.5 - 0.01 * index) for index in range(20)])
+    (item,) = comparisons(rows)
     (figure,) = protocol_curves(with_places(item))
     assert (
         "of the first 12 of 20" in figure.caption and "net00" in figure.caption and "net15" not in figure.caption

@@ -1,4 +1,4 @@
-"""The index of records: a table made with it is the table made without, whatever happens to index or records."""
+"""The index of records: tables with and without it are equal, also if index or records were damaged."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from tests.report.making_records import make_record
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An index of its own for each test, used from the first record on."""
+    """A separate index per test, used for folders of any size."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(reading, "FEWEST_INDEXED", 1)
     return tmp_path / "cache" / "capbench" / "records.sqlite"
@@ -49,21 +49,21 @@ def plain_table(results: Path) -> str:
     return comparison_text(summarize(records), keys=keys) + "\n".join(problems)
 
 
-def test_both_ways_give_one_table(results: Path, cache: Path) -> None:
+def test_table_from_the_index_equals_the_table_from_files(results: Path, cache: Path) -> None:
     expected = plain_table(results)
     assert table(results) == expected
     assert cache.exists()
-    assert table(results) == expected  # from the index
+    assert table(results) == expected  # read from the index
 
 
-def test_what_is_read_back_is_the_brief_record(results: Path) -> None:
+def test_indexed_record_equals_the_brief_record(results: Path) -> None:
     first, _ = read_brief(results)
     again, _ = read_brief(results)
     assert again == first == [index.brief(record) for record in read_all(results)[0]]
-    assert again[1].protocol is again[2].protocol  # one object for all
+    assert again[1].protocol is again[2].protocol  # records share the object
 
 
-def test_nothing_is_read_twice_unless_it_changed(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_changed_files_are_read_again(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read_brief(results)
     read: list[Path] = []
     original = index.read_record
@@ -76,7 +76,7 @@ def test_nothing_is_read_twice_unless_it_changed(results: Path, monkeypatch: pyt
     assert read == [changed]
 
 
-def test_a_record_that_was_altered_later_is_found_out(results: Path) -> None:
+def test_record_altered_after_indexing_is_reported(results: Path) -> None:
     assert table(results) == plain_table(results)
     path = next(path for path in record_paths(results) if path.parent.parent.name == "two")
     path.write_text(path.read_text().replace("0.4", "0.9"))
@@ -85,7 +85,7 @@ def test_a_record_that_was_altered_later_is_found_out(results: Path) -> None:
     assert len(records) == 6
 
 
-def test_a_copy_does_not_count_from_the_index_either(results: Path) -> None:
+def test_copy_of_a_record_does_not_count(results: Path) -> None:
     path = next(record_paths(results))
     copy = path.with_name("seed9-00000000.json")
     copy.write_bytes(path.read_bytes())
@@ -95,7 +95,7 @@ def test_a_copy_does_not_count_from_the_index_either(results: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["garbage", "folder", "other content"])
-def test_a_damaged_index_is_no_index(results: Path, cache: Path, damage: str) -> None:
+def test_damaged_index_is_ignored(results: Path, cache: Path, damage: str) -> None:
     expected = table(results)
     if damage == "garbage":
         cache.write_bytes(b"garbage" * 1000)
@@ -110,7 +110,7 @@ def test_a_damaged_index_is_no_index(results: Path, cache: Path, damage: str) ->
     assert table(results) == expected
 
 
-def test_small_folders_have_none(results: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_folder_is_not_indexed(results: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "FEWEST_INDEXED", 200)
     assert table(results) == plain_table(results)
     assert not cache.exists()

@@ -1,4 +1,4 @@
-"""Files of pytest-benchmark as a baseline of speed; one of them is really made by it."""
+"""pytest-benchmark files as a baseline of speed; one file is written by pytest-benchmark."""
 
 import json
 import os
@@ -28,27 +28,32 @@ def check(tmp_path: Path, before: Path, now: Path) -> ExitCode:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "iqr", "code", "shown"),
+    ("seconds", "iqr", "code", "expected_output"),
     [
         (0.0100, 0.0001, ExitCode.OK, "1 pass"),
         (0.0090, 0.0001, ExitCode.OK, "+11.1 %"),
         (0.0108, 0.0001, ExitCode.OK, "-7.4 %"),
-        (0.0110, 0.0001, ExitCode.NOTHING, "-9.1 %"),  # with 1 % of scatter on either side it may be too much
+        (0.0110, 0.0001, ExitCode.NOTHING, "-9.1 %"),  # with 1 % of scatter on both sides it may exceed the limit
         (0.0100, 0.0020, ExitCode.NOTHING, "+0.0 %"),
         (0.0125, 0.0001, ExitCode.REGRESSION, "-20.0 %"),
         (0.0125, 0.0100, ExitCode.NOTHING, "too noisy: interquartile ranges of 1% and 80%"),
     ],
 )
-def test_slower_by_more_than_allowed_and_than_it_scatters(
-    tmp_path: Path, seconds: float, iqr: float, code: ExitCode, shown: str, capsys: pytest.CaptureFixture[str]
+def test_slowdown_beyond_the_limit_and_the_scatter_fails(
+    tmp_path: Path,
+    seconds: float,
+    iqr: float,
+    code: ExitCode,
+    expected_output: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     before = write(tmp_path / "before.json", {"benchmarks/test_a.py::test_a": 0.010})
     now = write(tmp_path / "now.json", {"benchmarks/test_a.py::test_a": seconds}, iqr)
     assert check(tmp_path, before, now) == code
-    assert shown in capsys.readouterr().out
+    assert expected_output in capsys.readouterr().out
 
 
-def test_what_is_missing_or_of_another_machine_never_passes(tmp_path: Path) -> None:
+def test_missing_benchmark_or_other_machine_is_open(tmp_path: Path) -> None:
     before = write(tmp_path / "before.json", {"a": 0.01, "b": 0.01})
     assert check(tmp_path, before, write(tmp_path / "now.json", {"a": 0.01})) == ExitCode.NOTHING
     other = write(tmp_path / "other.json", {"a": 0.01, "b": 0.01}, cpu="Another")
@@ -57,7 +62,7 @@ def test_what_is_missing_or_of_another_machine_never_passes(tmp_path: Path) -> N
         check(tmp_path, write(tmp_path / "none.json", {}), before)
 
 
-def test_what_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good = write(tmp_path / "good.json", {"a": 0.01})
     bad = tmp_path / "bad.json"
     bad.write_text("[")
@@ -77,7 +82,7 @@ def test_what_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         check_command(tmp_path, str(good), LIMIT)
 
 
-def test_a_file_that_pytest_benchmark_made(tmp_path: Path) -> None:
+def test_file_of_pytest_benchmark_is_read(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text("def test_it(benchmark):\n    benchmark(sum, range(1000))\n")
     command = [
         sys.executable,
@@ -89,11 +94,11 @@ def test_a_file_that_pytest_benchmark_made(tmp_path: Path) -> None:
         "--benchmark-json=out.json",
         "test_it.py",
     ]
-    # Not as a part of the session around it, which may be one of several workers: those do not measure.
+    # Without the variables of this session: in a worker of pytest-xdist, pytest-benchmark does not measure.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
-    found = read_benchmarks(tmp_path / "out.json")
-    assert [item.fullname for item in found.benchmarks] == ["test_it.py::test_it"]
-    assert found.benchmarks[0].stats.median > 0 and "cores" in found.device
-    files = (str(tmp_path / "out.json"), "throughput:-99%")  # on a busy machine it scatters by more than a tenth
+    content = read_benchmarks(tmp_path / "out.json")
+    assert [item.fullname for item in content.benchmarks] == ["test_it.py::test_it"]
+    assert content.benchmarks[0].stats.median > 0 and "cores" in content.device
+    files = (str(tmp_path / "out.json"), "throughput:-99%")  # on a busy machine it scatters by more than 10 %
     assert check_command(tmp_path, *files, benchmarks=tmp_path / "out.json") == ExitCode.OK

@@ -1,4 +1,4 @@
-"""The gate: planted regressions are caught, a rerun passes, and what cannot be judged is never a pass."""
+"""The regression gate: planted regressions fail, a rerun passes, and undecidable changes never pass."""
 
 import subprocess
 from pathlib import Path
@@ -56,43 +56,44 @@ def put(folder: Path, records: list[Record]) -> Path:
     return folder
 
 
-def test_a_rerun_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rerun_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before, now = put(tmp_path / "a", runs(BEFORE)), put(tmp_path / "b", runs([0.501, 0.501, 0.499], source="new"))
     assert {item.outcome for item in judge(runs([0.501, 0.501, 0.499], source="new")).values()} == {"pass"}
     assert check_command(now, str(before), DEFAULT_LIMITS) == ExitCode.OK
     assert "4 pass, 0 FAIL, 0 open" in capsys.readouterr().out
 
 
-def test_two_points_of_accuracy() -> None:
-    found = judge(runs([0.480, 0.483, 0.478]))["accuracy"]
-    assert found.outcome == "FAIL" and found.change.startswith("-1.97 [")
+def test_accuracy_drop_of_two_points_fails() -> None:
+    finding = judge(runs([0.480, 0.483, 0.478]))["accuracy"]
+    assert finding.outcome == "FAIL" and finding.change.startswith("-1.97 [")
     assert judge(runs([0.480, 0.483, 0.478]), limits="accuracy:-3pp")["accuracy"].outcome == "pass"
-    assert judge(runs([0.520, 0.523, 0.517]))["accuracy"].outcome == "pass"  # better is not worse
+    assert judge(runs([0.520, 0.523, 0.517]))["accuracy"].outcome == "pass"  # an improvement passes
 
 
-def test_what_is_not_shown_to_be_within_the_limit_does_not_pass() -> None:
-    """Half a point less where one is allowed, in seeds that move by a point: a true drop of 1.5 would look so."""
-    found = judge(runs([0.505, 0.488, 0.492]))["accuracy"]
-    assert found.outcome == "open" and "are too few to decide" in found.reason
+def test_drop_not_shown_to_be_within_the_limit_is_open() -> None:
+    """0.5 points lower with 1 allowed, while seeds vary by 1 point: the true drop may be 1.5 points."""
+    finding = judge(runs([0.505, 0.488, 0.492]))["accuracy"]
+    assert finding.outcome == "open" and "are too few to decide" in finding.reason
     assert judge(runs([0.505, 0.488, 0.492]), limits="accuracy:-5pp")["accuracy"].outcome == "pass"
 
 
-def test_a_drop_that_may_be_chance_is_open(tmp_path: Path) -> None:
+def test_drop_that_may_be_chance_is_open(tmp_path: Path) -> None:
     now = [0.40, 0.56, 0.50]
-    found = judge(runs(now))["accuracy"]
-    assert found.outcome == "open" and "3 seeds" in found.reason
+    finding = judge(runs(now))["accuracy"]
+    assert finding.outcome == "open" and "3 seeds" in finding.reason
     assert check_command(
         put(tmp_path / "b", runs(now)), str(put(tmp_path / "a", runs(BEFORE))), DEFAULT_LIMITS
     ) == (ExitCode.NOTHING)
 
 
-def test_one_seed_is_judged_only_where_it_is_the_same_network() -> None:
+def test_one_seed_passes_only_with_identical_weights() -> None:
     for now in (0.470, 0.530):
-        found = judge(with_weights(runs([now]), "other"), before=runs([0.500]))["accuracy"]
-        assert (found.outcome, found.reason) == ("open", "one seed has no standard deviation")
-    same = judge(runs([0.500]), before=runs([0.500]))["accuracy"]
-    assert (same.outcome, same.reason) == ("pass", "identical weights")
-    assert judge(runs([0.470]), before=runs([0.500]))["accuracy"].outcome == "open"  # scored otherwise
+        finding = judge(with_weights(runs([now]), "other"), before=runs([0.500]))["accuracy"]
+        assert (finding.outcome, finding.reason) == ("open", "one seed has no standard deviation")
+    identical = judge(runs([0.500]), before=runs([0.500]))["accuracy"]
+    assert (identical.outcome, identical.reason) == ("pass", "identical weights")
+    # The same weights with another accuracy.
+    assert judge(runs([0.470]), before=runs([0.500]))["accuracy"].outcome == "open"
 
 
 def with_weights(records: list[Record], sha256: str) -> list[Record]:
@@ -103,7 +104,7 @@ def with_weights(records: list[Record], sha256: str) -> list[Record]:
     ]
 
 
-def test_one_parameter_more(tmp_path: Path) -> None:
+def test_one_more_parameter_fails(tmp_path: Path) -> None:
     assert judge(runs(BEFORE, params=84_195))["params"].outcome == "FAIL"
     assert judge(runs(BEFORE, params=84_193))["params"].outcome == "pass"
     assert judge(runs(BEFORE, params=84_195), limits="params:1")["params"].outcome == "pass"
@@ -111,35 +112,38 @@ def test_one_parameter_more(tmp_path: Path) -> None:
     assert check_command(*command, DEFAULT_LIMITS) == ExitCode.REGRESSION
 
 
-def test_a_fifth_slower() -> None:
+def test_speed_drop_of_20_percent_fails_unless_noisy() -> None:
     assert judge(with_speed(runs(BEFORE), 0.8))["throughput"].outcome == "FAIL"
     assert judge(with_speed(runs(BEFORE), 0.95))["throughput"].outcome == "pass"
-    for factor in (0.8, 0.95):  # in so much noise a fifth less may be nothing, and a twentieth less a quarter
+    for factor in (0.8, 0.95):  # with this noise, neither change can be judged
         noisy = judge(with_speed(runs(BEFORE), factor, iqr=2000.0))["throughput"]
         assert noisy.outcome == "open" and "too noisy" in noisy.reason
-    elsewhere = judge(with_speed(runs(BEFORE), 0.5, device="Another"))["throughput"]
-    assert elsewhere.outcome == "not compared"
+    other = judge(with_speed(runs(BEFORE), 0.5, device="Another"))["throughput"]
+    assert other.outcome == "not compared"
 
 
 @pytest.mark.parametrize(
-    ("factor", "then", "now", "outcome"),
+    ("factor", "load_before", "load_now", "outcome"),
     [
-        (0.8, None, 0.09, "FAIL"),  # a tenth of the machine is borne
-        (0.8, None, 0.5, "open"),  # slower, and perhaps for that reason
-        (0.8, 0.5, None, "FAIL"),  # slower than when it was disturbed
+        (0.8, None, 0.09, "FAIL"),  # 10 % of background load is tolerated
+        (0.8, None, 0.5, "open"),  # slower, perhaps because of the load
+        (0.8, 0.5, None, "FAIL"),  # slower than under load
         (0.8, 0.5, 0.5, "open"),
-        (1.0, None, 0.5, "pass"),  # as fast though it is disturbed
-        (1.0, 0.5, None, "open"),  # as fast as when it was disturbed
+        (1.0, None, 0.5, "pass"),  # as fast even under load
+        (1.0, 0.5, None, "open"),  # as fast as under load
         (1.0, 0.5, 0.5, "pass"),
     ],
 )
-def test_a_speed_measured_beside_other_programs(
-    factor: float, then: float | None, now: float | None, outcome: str
+def test_speed_under_background_load_is_judged_conservatively(
+    factor: float, load_before: float | None, load_now: float | None, outcome: str
 ) -> None:
-    before, after = runs(BEFORE, background_load=then), with_speed(runs(BEFORE, background_load=now), factor)
-    found = judge(after, with_speed(before, 1.0))["throughput"]
-    assert found.outcome == outcome
-    assert ("background load" in found.reason and "--measure" in found.reason) == (outcome == "open")
+    before, after = (
+        runs(BEFORE, background_load=load_before),
+        with_speed(runs(BEFORE, background_load=load_now), factor),
+    )
+    finding = judge(after, with_speed(before, 1.0))["throughput"]
+    assert finding.outcome == outcome
+    assert ("background load" in finding.reason and "--measure" in finding.reason) == (outcome == "open")
 
 
 @pytest.mark.parametrize(
@@ -150,42 +154,42 @@ def test_a_speed_measured_beside_other_programs(
         ([0.5, 0.5, None], "1 of 3 runs failed"),
     ],
 )
-def test_what_is_missing_or_failed_never_passes(tmp_path: Path, now: list[float | None], reason: str) -> None:
+def test_missing_or_failed_runs_are_open(tmp_path: Path, now: list[float | None], reason: str) -> None:
     (tmp_path / "b").mkdir()
-    found = judge(runs(now))
-    assert any(item.outcome == "open" and reason in item.reason for item in found.values())
+    results = judge(runs(now))
+    assert any(finding.outcome == "open" and reason in finding.reason for finding in results.values())
     assert check_command(
         put(tmp_path / "b", runs(now)), str(put(tmp_path / "a", runs(BEFORE))), DEFAULT_LIMITS
     ) == (ExitCode.NOTHING)
 
 
-def test_a_seed_that_is_gone_does_not_pass() -> None:
-    """A bad one would only have to be left out."""
-    found = judge(runs([0.500, 0.503]))["accuracy"]
-    assert (found.outcome, found.reason) == ("open", "no run of seed 2 now")
+def test_missing_seed_is_open() -> None:
+    """Otherwise a bad seed could be left out."""
+    finding = judge(runs([0.500, 0.503]))["accuracy"]
+    assert (finding.outcome, finding.reason) == ("open", "no run of seed 2 now")
     assert judge(runs([0.40, 0.403]))["accuracy"].outcome == "FAIL"
 
 
-def test_just_what_is_allowed_passes() -> None:
-    found = judge(runs([0.500, 0.510, 0.5933]), runs([0.510, 0.520, 0.6033]), limits="accuracy:-1pp")
-    assert found["accuracy"].outcome == "pass"
+def test_change_equal_to_the_limit_passes() -> None:
+    results = judge(runs([0.500, 0.510, 0.5933]), runs([0.510, 0.520, 0.6033]), limits="accuracy:-1pp")
+    assert results["accuracy"].outcome == "pass"
 
 
 @pytest.mark.parametrize("text", ["accuracy:-1", "throughput:-10", "throughput:-10pp"])
-def test_a_limit_without_its_unit_would_be_another_limit(text: str) -> None:
+def test_limit_without_its_unit_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--fail-on"):
         parse_limits(text)
 
 
-def test_other_data_are_not_compared() -> None:
-    elsewhere = [
+def test_runs_on_other_data_are_open() -> None:
+    other = [
         record.model_copy(
             update={"identity": record.identity.model_copy(update={"data_fingerprints": {"test": "another"}})}
         )
         for record in runs(BEFORE)
     ]
-    found = judge(elsewhere)["all"]
-    assert (found.outcome, found.reason) == ("open", "run on other data now")
+    finding = judge(other)["all"]
+    assert (finding.outcome, finding.reason) == ("open", "run on other data now")
 
 
 def test_fid_is_better_when_lower() -> None:
@@ -197,7 +201,7 @@ def test_fid_is_better_when_lower() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "accuracy", "speed:-1pp", "accuracy:-1parsec", "accuracy:1.2.3pp"])
-def test_bad_limits_are_named(text: str) -> None:
+def test_invalid_limit_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--fail-on"):
         parse_limits(text)
 
@@ -207,7 +211,7 @@ def git(folder: Path, *arguments: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-def test_against_a_revision(tmp_path: Path) -> None:
+def test_baseline_may_be_a_git_revision(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet", "--initial-branch", "trunk")
     results = put(tmp_path / "deep" / "results", runs(BEFORE))
     git(tmp_path, "add", ".")
@@ -216,14 +220,14 @@ def test_against_a_revision(tmp_path: Path) -> None:
     for path in results.rglob("*.json"):
         path.unlink()
     put(results, runs([0.450, 0.453, 0.447], params=90_000))
-    done = bench("check", "--baseline", "HEAD", "--results", results)
-    assert done.returncode == 1 and "90,000" in done.stdout and "2 FAIL" in done.stdout
+    completed = bench("check", "--baseline", "HEAD", "--results", results)
+    assert completed.returncode == 1 and "90,000" in completed.stdout and "2 FAIL" in completed.stdout
     for reference in ("no-such-branch", str(tmp_path / "nowhere")):
         with pytest.raises(UsageError, match="neither a results folder nor a git revision"):
             check_command(results, reference, DEFAULT_LIMITS)
 
 
-def test_an_empty_baseline_is_no_baseline(tmp_path: Path) -> None:
+def test_empty_baseline_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     with pytest.raises(NothingToDo, match="nothing to compare with"):
         check_command(put(tmp_path / "b", runs(BEFORE)), str(tmp_path / "a"), DEFAULT_LIMITS)

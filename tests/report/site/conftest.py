@@ -1,4 +1,4 @@
-"""A site of made-up records, once for all tests that look at it."""
+"""A site of made-up records, built once for all tests of it."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ notes: ["`net` was found to be a net"]
 
 
 def hostile_failure() -> Record:
-    """A run whose reason and output are markup."""
+    """Return a failed run whose reason and output contain HTML."""
     failed = make_record("unlucky", 5, None, reason=f"ValueError: {HOSTILE}")
     return failed.model_copy(update={"log_tail": ["first line", f"</pre>{HOSTILE}"]})
 

@@ -1,4 +1,4 @@
-"""The pages as files: complete, linked, escaped, alike whenever they are made of the same records."""
+"""The pages as files: complete, linked, escaped, and identical for the same records."""
 
 import filecmp
 import shutil
@@ -18,22 +18,22 @@ from tests.report.site.conftest import HOSTILE
 
 
 class Page(HTMLParser):
-    """Addresses, ids, headings and text of a page."""
+    """The URLs, ids, headings and text of a page."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self.path, self.addresses, self.ids, self.levels, self.words = path, [], [], [], ""
+        self.path, self.urls, self.ids, self.headings, self.text = path, [], [], [], ""
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
-        self.addresses += [value for name in ("href", "src", "xlink:href") if (value := values.get(name))]
+        self.urls += [value for name in ("href", "src", "xlink:href") if (value := values.get(name))]
         self.ids += [value for name, value in attrs if name == "id" and value]
         if tag in ("h1", "h2", "h3"):
-            self.levels.append(tag)
+            self.headings.append(tag)
 
     def handle_data(self, data: str) -> None:
-        self.words += data
+        self.text += data
 
 
 @pytest.fixture(scope="module")
@@ -45,44 +45,44 @@ def page(pages: list[Page], name: str) -> Page:
     return next(item for item in pages if item.path.name == name or str(item.path).endswith(name))
 
 
-def test_a_page_for_everything(site: Path, pages: list[Page]) -> None:
+def test_every_track_submission_and_run_has_a_page(site: Path, pages: list[Page]) -> None:
     names = {str(item.path.relative_to(site)) for item in pages}
     assert {"index.html", "tracks/cifar100-classification.html", "tracks/cifar100-generation.html"} <= names
     assert {f"submissions/{name}.html" for name in ("wide", "se_net", "narrow", "moody", "gan", "ddpm")} <= names
     runs = [name for name in names if name.startswith("runs/")]
-    assert len(runs) == len(contest()) + 1  # the failed ones too
+    assert len(runs) == len(contest()) + 1  # failed runs included
     assert sum("--deep--" in name for name in runs) == 1
 
 
-def test_every_link_leads_somewhere_within_the_site(site: Path, pages: list[Page]) -> None:
+def test_links_resolve_within_the_site(site: Path, pages: list[Page]) -> None:
     for item in pages:
-        for address in item.addresses:
-            if address.startswith(("data:", "https://example.org")):
+        for url in item.urls:
+            if url.startswith(("data:", "https://example.org")):
                 continue
-            path, _, anchor = address.partition("#")
+            path, _, anchor = url.partition("#")
             target = (item.path.parent / unquote(path)).resolve() if path else item.path
-            assert target.is_relative_to(site.resolve()) and target.is_file(), f"{item.path}: {address}"
+            assert target.is_relative_to(site.resolve()) and target.is_file(), f"{item.path}: {url}"
             if anchor and target.suffix == ".html":
-                assert anchor in Page(target).ids, f"{item.path}: {address}"
+                assert anchor in Page(target).ids, f"{item.path}: {url}"
 
 
-def test_ids_are_unique_and_headings_in_order(pages: list[Page]) -> None:
+def test_ids_are_unique_and_each_page_has_one_h1(pages: list[Page]) -> None:
     for item in pages:
-        twice = [name for name, count in Counter(item.ids).items() if count > 1]
-        assert not twice, f"{item.path}: {twice}"
-        assert item.levels[0] == "h1" and item.levels.count("h1") == 1
+        duplicates = [name for name, count in Counter(item.ids).items() if count > 1]
+        assert not duplicates, f"{item.path}: {duplicates}"
+        assert item.headings[0] == "h1" and item.headings.count("h1") == 1
 
 
-def test_what_a_submission_says_is_never_markup(pages: list[Page], site: Path) -> None:
+def test_text_of_submissions_is_escaped(pages: list[Page], site: Path) -> None:
     for path in site.rglob("*.html"):
         assert HOSTILE not in path.read_text() and "<b>nets" not in path.read_text()
-    assert f"ValueError: {HOSTILE}" in page(pages, "submissions/unlucky.html").words
-    assert "On <b>nets</b>" in page(pages, "submissions/wide.html").words
+    assert f"ValueError: {HOSTILE}" in page(pages, "submissions/unlucky.html").text
+    assert "On <b>nets</b>" in page(pages, "submissions/wide.html").text
     (failed,) = [item for item in pages if "seed5" in item.path.name]
-    assert f"</pre>{HOSTILE}" in failed.words and "first line" in failed.words
+    assert f"</pre>{HOSTILE}" in failed.text and "first line" in failed.text
 
 
-def test_addresses_become_links_and_backticks_code() -> None:
+def test_urls_become_links_and_backticks_become_code() -> None:
     assert str(rich_text("<i> https://example.org/a?b=1&c=2, `x < y`")) == (
         '&lt;i&gt; <a href="https://example.org/a?b=1&amp;c=2">https://example.org/a?b=1&amp;c=2</a>, '
         "<code>x &lt; y</code>"
@@ -90,28 +90,28 @@ def test_addresses_become_links_and_backticks_code() -> None:
     assert "<a" not in str(rich_text("javascript:alert(1) https://"))
 
 
-def test_a_submission_shows_claims_audit_ablation_and_runs(pages: list[Page]) -> None:
-    wide = page(pages, "submissions/wide.html").words
-    for words in (
+def test_submission_page_has_claims_audit_ablation_and_runs(pages: list[Page]) -> None:
+    wide = page(pages, "submissions/wide.html").text
+    for phrase in (
         "it is 1 < 2", "was found to be a net", "our choice, without evidence", "more layers",
         "Errors and inconsistencies", "Ablation: cifar100-classification, official", "over the cap", "woman",
     ):  # fmt: skip
-        assert words in wide, words
-    assert "84,194" in page(pages, "submissions/se_net.html").words  # without a manifest, from records alone
-    assert "reproduced" in page(pages, "submissions/se_net.html").words
+        assert phrase in wide, phrase
+    assert "84,194" in page(pages, "submissions/se_net.html").text  # without a manifest, from records only
+    assert "reproduced" in page(pages, "submissions/se_net.html").text
 
 
 def test_pictures_and_records_are_copied(site: Path, pages: list[Page]) -> None:
     gan = page(pages, "submissions/gan.html")
-    sheets = [address for address in gan.addresses if address.endswith("samples.png")]
-    assert sheets and not [address for address in gan.addresses if "step-000100" in address]
+    sheets = [url for url in gan.urls if url.endswith("samples.png")]
+    assert sheets and not [url for url in gan.urls if "step-000100" in url]
     run = next(item for item in pages if "--gan--" in item.path.name)
-    assert any("step-000100" in address for address in run.addresses)
+    assert any("step-000100" in url for url in run.urls)
     for path in (site / "records").glob("*.json"):
         assert read_record(path).status  # byte for byte: the checksum still holds
 
 
-def test_the_same_records_give_the_same_site_and_old_pages_go(tmp_path: Path, site: Path) -> None:
+def test_site_is_reproducible_and_stale_pages_are_removed(tmp_path: Path, site: Path) -> None:
     results = tmp_path / "results"
     shutil.copytree(site.parent / "runs", results / "runs")
     (results / "site").mkdir()
@@ -125,41 +125,39 @@ def test_the_same_records_give_the_same_site_and_old_pages_go(tmp_path: Path, si
     assert [path.name for path in results.iterdir() if path.name.startswith(".")] == []
 
 
-def test_old_code_stands_apart(tmp_path: Path) -> None:
+def test_records_of_older_code_are_marked(tmp_path: Path) -> None:
     from tests.report.making_contest import write_contest
 
     old = make_record("net", 0, 0.1, source="old")
     new = make_record("net", 0, 0.9, source="new", finished_at="2026-02-01T00:00:00+00:00")
     write_contest(tmp_path, [old, new])
     leaderboard_command(tmp_path, tmp_path, check=False, site=True)
-    words = Page(tmp_path / "site" / "submissions" / "net.html").words
-    assert "1 of them are of an earlier version of the code" in words
+    text = Page(tmp_path / "site" / "submissions" / "net.html").text
+    assert "1 of them are of an earlier version of the code" in text
     assert len(list((tmp_path / "site" / "runs").iterdir())) == 2
 
 
-def test_a_manifest_that_cannot_be_read_is_named_on_the_front_page(tmp_path: Path) -> None:
+def test_unreadable_manifest_is_reported_on_the_front_page(tmp_path: Path) -> None:
     from tests.report.making_contest import write_contest
 
     write_contest(tmp_path / "results", [make_record("net")])
     (tmp_path / "net").mkdir()
     (tmp_path / "net" / "submission.yaml").write_text("track: [")
     leaderboard_command(tmp_path / "results", tmp_path, check=False, site=True)
-    assert "not valid YAML" in Page(tmp_path / "results" / "site" / "index.html").words
+    assert "not valid YAML" in Page(tmp_path / "results" / "site" / "index.html").text
 
 
-def test_with_many_runs_only_submissions_have_drawings(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, site: Path
-) -> None:
+def test_large_site_omits_drawings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, site: Path) -> None:
     shutil.copytree(site.parent / "runs", tmp_path / "runs")
     (tmp_path / "submissions").mkdir()
-    few = Page(next((site / "runs").glob("*se_net--base--seed0*.html")))
-    assert "<svg" in few.path.read_text()
+    run_page = Page(next((site / "runs").glob("*se_net--base--seed0*.html")))
+    assert "<svg" in run_page.path.read_text()
     monkeypatch.setattr("bench.report.site.pages.MOST_RUNS_DRAWN", 3)
     leaderboard_command(tmp_path, tmp_path / "submissions", check=False, site=True)
-    many = tmp_path / "site"
-    assert "<svg" not in (many / "runs" / few.path.name).read_text()
-    assert "<svg" in (many / "submissions" / "se_net.html").read_text()
+    site_folder = tmp_path / "site"
+    assert "<svg" not in (site_folder / "runs" / run_page.path.name).read_text()
+    assert "<svg" in (site_folder / "submissions" / "se_net.html").read_text()
     monkeypatch.setattr("bench.report.site.pages.MOST_ROWS_DRAWN", 3)
     leaderboard_command(tmp_path, tmp_path / "submissions", check=False, site=True)
-    text = (many / "submissions" / "se_net.html").read_text()
+    text = (site_folder / "submissions" / "se_net.html").read_text()
     assert "<svg" not in text and "bench plot curves se_net" in text and "worst class" in text

@@ -1,4 +1,4 @@
-"""Any column: by name, a metric, a field of the record."""
+"""Table columns: predefined ones, metrics, and fields of the record."""
 
 import csv
 import io
@@ -27,8 +27,8 @@ def with_speed(record: Record, **rate: float) -> Record:
     return record.model_copy(update={"timing": timing})
 
 
-def test_a_speed_is_one_for_each_verification() -> None:
-    """Five seeds after one verification have its speed, once; two verifications have a median between them."""
+def test_speed_counts_once_per_verification() -> None:
+    """Seeds after one verification share its speed, which counts once; the median is over verifications."""
     first = [with_speed(make_record("a", seed), median_per_s=4000.0) for seed in range(4)]
     (row,) = summarize([*first, with_speed(make_record("a", 4), median_per_s=3000.0)])
     assert [rate.median_per_s for rate in row.speeds] == [3000.0, 4000.0]
@@ -39,11 +39,11 @@ def test_a_speed_is_one_for_each_verification() -> None:
 
 
 def table(records: list[Record], keys: str, sort: str = "score") -> list[dict[str, str]]:
-    text = comparison_text(summarize(records), table="csv", keys=keys.split(","), sort=sort)
+    text = comparison_text(summarize(records), table_format="csv", keys=keys.split(","), sort=sort)
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_metrics_and_fields(records: list[Record]) -> None:
+def test_columns_of_metrics_and_record_fields(records: list[Record]) -> None:
     a, b = table(records, "submission,nll,config.batch_size,config.rate,config.name,training.epochs")
     assert (a["nll"], a["nll_std"], a["nll_n"]) == ("1.5", "0.0", "2")
     assert a["config.batch_size"] == "128" and a["training.epochs"] == "25.6"  # shared by all seeds
@@ -51,8 +51,8 @@ def test_metrics_and_fields(records: list[Record]) -> None:
     assert a["config.name"] == "x, y" and b["config.name"] == ""
 
 
-def test_text_shows_percent_and_as_many_digits_as_the_spread_has(records: list[Record]) -> None:
-    text = comparison_text(summarize(records), table="github", keys=["top1_accuracy", "nll", "config.rate"])
+def test_text_has_percent_and_digits_by_the_deviation(records: list[Record]) -> None:
+    text = comparison_text(summarize(records), table_format="github", keys=["top1_accuracy", "nll", "config.rate"])
     assert "top1_accuracy %" in text and "50.50 ± 0.71 (n=2)" in text and "1.500 ± 0.000 (n=2)" in text
     assert "0.150 ± 0.071 (n=2)" in text
 
@@ -64,21 +64,23 @@ def test_sorting_by_any_column(records: list[Record], sort: str, first: str) -> 
     assert table(records, "submission", sort)[0]["submission"] == first
 
 
-def test_one_that_no_record_has(records: list[Record]) -> None:
+def test_unknown_column_is_refused(records: list[Record]) -> None:
     message = r"column 'config\.speed': no record has it; available: the columns submission, params.*nll"
     with pytest.raises(UsageError, match=message):
         table(records, "submission,config.speed")
 
 
-def test_a_speed_says_that_the_machine_was_busy_unless_one_was_measured_in_quiet() -> None:
+def test_speed_is_marked_as_busy_unless_one_seed_was_without_load() -> None:
     busy = [make_record("busy", seed, background_load=0.4) for seed in range(3)]
-    some = [make_record("some", seed, background_load=0.4 if seed < 2 else 0.01) for seed in range(3)]
-    text = comparison_text(summarize([*busy, *some]), table="github", keys=["submission", "images_per_s"])
+    partly_busy = [make_record("some", seed, background_load=0.4 if seed < 2 else 0.01) for seed in range(3)]
+    text = comparison_text(
+        summarize([*busy, *partly_busy]), table_format="github", keys=["submission", "images_per_s"]
+    )
     assert "4,001 (busy machine)" in text and text.count("busy machine") == 1
-    assert "4,002" in text  # of the one seed whose speed nothing disturbed, not the median of all three
+    assert "4,002" in text  # of the one seed without background load, not the median of all three
 
 
-def test_a_machine_that_was_busy_for_all_is_said_once() -> None:
+def test_busy_machine_of_all_rows_is_stated_once() -> None:
     busy = [make_record(name, 0, background_load=0.4) for name in ("one", "another")]
-    text = comparison_text(summarize(busy), table="github", keys=["submission", "images_per_s"])
+    text = comparison_text(summarize(busy), table_format="github", keys=["submission", "images_per_s"])
     assert "images/s on A CPU, 1 thr, busy machine" in text and text.count("busy machine") == 1

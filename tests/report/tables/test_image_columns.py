@@ -1,4 +1,4 @@
-"""Columns from which images were right: against the arithmetic of the arrays, and without a record of it."""
+"""Columns from per-image results: against array arithmetic, and for records without such results."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from bench.report.tables.image_columns import correct_by_seed
 from bench.stats.images import crossed_mean, mcnemar_p_value
 from tests.report.making_records import make_record
 
-RIGHT = {
+CORRECT = {
     (name, seed): np.random.default_rng(10 * seed + share).random(10_000) < share / 100
     for name, share in (("a", 50), ("b", 52))
     for seed in range(3)
@@ -23,16 +23,16 @@ RIGHT = {
 
 
 def run(name: str, seed: int, *, recorded: bool = True) -> Record:
-    right = RIGHT[name, seed]
-    record = make_record(name, seed, float(right.mean()))
+    correct = CORRECT[name, seed]
+    record = make_record(name, seed, float(correct.mean()))
     assert record.evaluation is not None
-    evaluation = record.evaluation.model_copy(update={"correct": pack_bits(right) if recorded else None})
+    evaluation = record.evaluation.model_copy(update={"correct": pack_bits(correct) if recorded else None})
     return record.model_copy(update={"evaluation": evaluation})
 
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    for name, seed in RIGHT:
+    for name, seed in CORRECT:
         put(tmp_path, run(name, seed))
     put(tmp_path, make_record("old", 0, 0.5))
     return tmp_path
@@ -42,15 +42,15 @@ def put(results: Path, record: Record) -> None:
     write_record(record_path(results, record.identity, record.protocol), record)
 
 
-def cells(results: Path, capsys: pytest.CaptureFixture[str], **wanted: object) -> dict[str, list[str]]:
-    assert compare_command(results, results, CompareOptions(table="github", **wanted)) == 0  # type: ignore[arg-type]
+def cells(results: Path, capsys: pytest.CaptureFixture[str], **options: object) -> dict[str, list[str]]:
+    assert compare_command(results, results, CompareOptions(table_format="github", **options)) == 0  # type: ignore[arg-type]
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
     rows = [[cell.strip(" *") for cell in line.strip("|").split("|")] for line in lines]
     return {row[0]: row for row in rows}
 
 
 @pytest.mark.parametrize("count", [1, 8, 13, 10_000])
-def test_bits_come_back(count: int) -> None:
+def test_bits_round_trip(count: int) -> None:
     values = np.random.default_rng(count).random(count) < 0.5
     assert np.array_equal(unpack_bits(pack_bits(values), count), values)
     assert len(pack_bits(values)) <= 4 * (count / 24 + 1)  # 10,000 images in 1.7 kB
@@ -60,63 +60,63 @@ def test_bits_come_back(count: int) -> None:
         unpack_bits("*" + pack_bits(values), count)
 
 
-def test_the_interval_over_seeds_and_images(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = cells(results, capsys, images=True)
-    at = found["submission"].index("top-1 % [95 %, seeds × images]")
-    expected = crossed_mean(np.stack([RIGHT["a", seed] for seed in range(3)]))
-    assert found["a"][at] == (
+def test_interval_over_seeds_and_images(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = cells(results, capsys, images=True)
+    column = rows["submission"].index("top-1 % [95 %, seeds × images]")
+    expected = crossed_mean(np.stack([CORRECT["a", seed] for seed in range(3)]))
+    assert rows["a"][column] == (
         f"{100 * expected.mean:.2f} [{100 * expected.low:.2f}, {100 * expected.high:.2f}] (n=3)"
     )
-    assert found["old"][at] == "not recorded"
+    assert rows["old"][column] == "not recorded"
 
 
-def test_one_entry_against_another_image_by_image(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = cells(results, capsys, against="b")
-    at = found["submission"].index("minus b [95 %, seeds × images]")
-    differences = np.stack([RIGHT["a", s].astype(int) - RIGHT["b", s].astype(int) for s in range(3)])
+def test_difference_of_two_entries_is_paired_by_image(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = cells(results, capsys, against="b")
+    column = rows["submission"].index("minus b [95 %, seeds × images]")
+    differences = np.stack([CORRECT["a", s].astype(int) - CORRECT["b", s].astype(int) for s in range(3)])
     expected = crossed_mean(differences)
-    assert found["a"][at] == (
+    assert rows["a"][column] == (
         f"{100 * expected.mean:+.2f} [{100 * expected.low:+.2f}, {100 * expected.high:+.2f}] (n=3)"
     )
-    assert (found["b"][at], found["old"][at]) == ("–", "not recorded")
+    assert (rows["b"][column], rows["old"][column]) == ("–", "not recorded")
 
 
-def test_two_single_networks_by_mcnemar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_single_runs_are_compared_by_mcnemar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     put(tmp_path, run("a", 0))
     put(tmp_path, run("b", 0))
-    p_value = mcnemar_p_value(RIGHT["a", 0], RIGHT["b", 0])
+    p_value = mcnemar_p_value(CORRECT["a", 0], CORRECT["b", 0])
     text = " ".join(cells(tmp_path, capsys, against="b")["a"])
     assert f"(n=1; these two networks: McNemar p = {p_value:.2g})" in text
 
 
-def test_without_some_images(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    numbers = [0, 17, 9_999]
-    (tmp_path / "hard.txt").write_text("\n".join(map(str, numbers)))
-    found = cells(results, capsys, without=str(tmp_path / "hard.txt"))
-    at = found["submission"].index("top-1 % without 3 (hard.txt)")
-    means = [np.delete(RIGHT["a", seed], numbers).mean() for seed in range(3)]
-    assert found["a"][at] == f"{100 * np.mean(means):.2f} ± {100 * np.std(means, ddof=1):.2f} (n=3)"
-    assert found["old"][at] == "not recorded"
+def test_accuracy_without_listed_images(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    indices = [0, 17, 9_999]
+    (tmp_path / "hard.txt").write_text("\n".join(map(str, indices)))
+    rows = cells(results, capsys, without=str(tmp_path / "hard.txt"))
+    column = rows["submission"].index("top-1 % without 3 (hard.txt)")
+    means = [np.delete(CORRECT["a", seed], indices).mean() for seed in range(3)]
+    assert rows["a"][column] == f"{100 * np.mean(means):.2f} ± {100 * np.std(means, ddof=1):.2f} (n=3)"
+    assert rows["old"][column] == "not recorded"
 
 
-def test_without_the_near_duplicates(
+def test_accuracy_without_near_duplicates(
     results: Path, near_duplicates_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("BENCH_DATA", str(near_duplicates_root))
-    found = cells(results, capsys, without="cifair")
-    assert "top-1 % without 891 (cifair)" in found["submission"]
+    rows = cells(results, capsys, without="cifair")
+    assert "top-1 % without 891 (cifair)" in rows["submission"]
 
 
 @pytest.mark.parametrize(
     ("content", "message"), [("one", "image indices"), ("", "counted from 0"), ("-1", "counted from 0")]
 )
-def test_lists_that_are_none(results: Path, tmp_path: Path, content: str, message: str) -> None:
+def test_invalid_image_list_is_refused(results: Path, tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "list").write_text(content)
     with pytest.raises(UsageError, match=message):
         compare_command(results, results, CompareOptions(without=str(tmp_path / "list")))
 
 
-def test_no_list(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_image_list_is_refused(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_DATA", str(tmp_path))
     with pytest.raises(UsageError, match="download it with `bench data fetch cifair`"):
         compare_command(results, results, CompareOptions(without="cifair"))
@@ -124,6 +124,6 @@ def test_no_list(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         compare_command(results, results, CompareOptions(without="absent"))
 
 
-def test_a_record_that_says_nothing_has_nothing() -> None:
+def test_run_without_per_image_results_is_left_out() -> None:
     (row,) = summarize([run("a", 0), run("a", 1, recorded=False)])
     assert list(correct_by_seed(row)) == [0]

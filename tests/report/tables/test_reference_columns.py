@@ -1,4 +1,4 @@
-"""Beside the paper, another folder, another revision."""
+"""Columns that compare with the paper, another results folder or a git revision."""
 
 import csv
 import io
@@ -33,30 +33,32 @@ def now(tmp_path: Path) -> Path:
     return write(tmp_path / "now", [*runs(NOW, source="new"), *runs((0.3,), "fresh")])
 
 
-def compared(now: Path, against: str, capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, str]]:
+def compare(now: Path, against: str, capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, str]]:
     capsys.readouterr()
-    assert compare_command(now, now, CompareOptions(table="csv", against=against)) == 0
+    assert compare_command(now, now, CompareOptions(table_format="csv", against=against)) == 0
     return {row["submission"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
 
 
-def check_pairs(row: dict[str, str]) -> None:
+def assert_paired_difference(row: dict[str, str]) -> None:
     difference = [n - b for n, b in zip(NOW, BEFORE, strict=True)]
     low, high = stats.ttest_rel(NOW, BEFORE).confidence_interval()
     assert float(row["difference"]) == pytest.approx(sum(difference) / 3)
     assert (float(row["difference_low"]), float(row["difference_high"])) == pytest.approx((low, high))
 
 
-def test_another_folder_seed_by_seed(tmp_path: Path, now: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_difference_from_another_folder_is_paired_by_seed(
+    tmp_path: Path, now: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = write(tmp_path / "before", [*runs(BEFORE), make_record("net", 3, 0.9)])  # one seed more than now
-    rows = compared(now, str(before), capsys)
-    check_pairs(rows["net"])
+    rows = compare(now, str(before), capsys)
+    assert_paired_difference(rows["net"])
     assert rows["net"]["before_n"] == "4" and rows["net"]["difference_n"] == "3"
     assert rows["fresh"]["before"] == "" and rows["fresh"]["difference"] == ""
-    assert compare_command(now, now, CompareOptions(table="github", against=str(before))) == 0
+    assert compare_command(now, now, CompareOptions(table_format="github", against=str(before))) == 0
     assert "+0.50 [" in capsys.readouterr().out
 
 
-def test_a_revision(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_difference_from_a_git_revision(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = write(tmp_path / "results", runs(BEFORE))
 
     def git(*arguments: str) -> None:
@@ -72,13 +74,13 @@ def test_a_revision(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
             for record in runs(NOW, source="new")
         ],
     )
-    check_pairs(compared(results, "HEAD", capsys)["net"])
+    assert_paired_difference(compare(results, "HEAD", capsys)["net"])
     with pytest.raises(UsageError, match="--against 'v9': neither a results folder nor a git revision"):
         compare_command(results, results, CompareOptions(against="v9"))
 
 
-def test_the_paper(now: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = compared(now, "paper", capsys)
+def test_difference_from_the_paper_with_verdict(now: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = compare(now, "paper", capsys)
     assert float(rows["net"]["difference"]) == pytest.approx(sum(NOW) / 3 - 0.5)
     assert rows["net"]["verdict"] == "consistent"
     assert rows["fresh"]["verdict"] == "inconclusive" and rows["fresh"]["difference_low"] == ""

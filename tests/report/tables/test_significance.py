@@ -1,4 +1,4 @@
-"""What may be called best: not what leads by chance, and nothing that a single seed says."""
+"""Rows marked as best: not those that lead by chance, and never one with a single seed."""
 
 from scipy import stats
 
@@ -21,27 +21,27 @@ def best(*groups: list[Record]) -> set[str]:
 CLEAR, CLOSE, WORSE = (0.60, 0.61, 0.62), (0.59, 0.615, 0.60), (0.40, 0.41, 0.42)
 
 
-def test_the_best_and_what_is_not_shown_to_be_worse() -> None:
+def test_best_rows_include_those_not_shown_to_be_worse() -> None:
     assert best(runs("a", *CLEAR), runs("b", *CLOSE), runs("c", *WORSE)) == {"a", "b"}
     assert best(runs("a", *CLEAR), runs("c", *WORSE)) == {"a"}
 
 
-def test_a_single_seed_is_never_best_and_where_it_leads_nothing_is() -> None:
+def test_single_seed_is_never_best_and_no_row_is_if_it_leads() -> None:
     assert best(runs("a", *CLEAR), runs("b", 0.60)) == {"a"}
     assert best(runs("a", *CLEAR), runs("b", 0.90)) == set()
-    assert best(runs("a", *CLEAR)) == set()  # alone: best of nothing
+    assert best(runs("a", *CLEAR)) == set()  # a single row is not best
 
 
-def test_what_is_outside_of_the_contest_takes_no_part() -> None:
+def test_ineligible_rows_are_ignored() -> None:
     assert best(runs("a", *CLEAR), runs("b", *WORSE), runs("big", 0.9, 0.91, 0.92, params=104_804)) == {"a"}
     assert best(runs("a", *CLEAR), runs("b", *WORSE), runs("moody", 0.9, 0.91, None)) == {"a"}
 
 
-def test_many_comparisons_are_corrected_for() -> None:
-    # One rival at p = 0.03 is called worse; among twenty such it is not.
+def test_multiple_comparisons_are_corrected() -> None:
+    # One row with p = 0.03 is shown to be worse; among twenty such rows, none is.
     def at_p(name: str, p_value: float) -> list[Record]:
         low, high = -0.4, 0.0
-        for _ in range(60):  # the distance at which the test gives just this p value
+        for _ in range(60):  # bisect for the shift with this p value
             middle = (low + high) / 2
             values = [middle + value for value in (0.60, 0.62, 0.61)]
             low, high = (middle, high) if stats.ttest_rel(CLEAR, values).pvalue < p_value else (low, middle)

@@ -1,4 +1,4 @@
-"""What a cell holds is text to whoever reads the format, and one line."""
+"""Cell text is escaped in every format and stays on one line."""
 
 import csv
 import io
@@ -16,14 +16,14 @@ EVIL = "a|b\nc\x1b[31m<script>alert(1)</script> $x_1$ \\end{tabular} 5 < 6 & <b>
 class Tags(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.names: list[str] = []
 
     def handle_starttag(self, tag: str, attributes: object) -> None:
-        self.found.append(tag)
+        self.names.append(tag)
 
 
 @pytest.mark.parametrize("table", [name for name in FORMATS if name not in ("csv", "json")])
-def test_a_cell_stays_a_cell(table: str) -> None:
+def test_cell_text_cannot_break_the_table(table: str) -> None:
     rows = [[Cell(EVIL, best=True), Cell("x")], [Cell("y"), Cell(EVIL * 1_000)]]
     text = table_text(Table(["one", EVIL], rows), table)
     ordinary = grid(["one", "two"], [["a", "x"], ["y", "b"]], table)
@@ -35,27 +35,27 @@ def test_a_cell_stays_a_cell(table: str) -> None:
     if table == "html":
         tags = Tags()
         tags.feed(text)
-        assert not {"script", "b"} & set(tags.found)
+        assert not {"script", "b"} & set(tags.names)
     if table == "latex":
         assert text.count(r"\end{tabular}") == 1
 
 
 @pytest.mark.parametrize("table", ["latex", "html", "markdown", "github", "simple"])
-def test_no_text_can_be_bold_by_itself(table: str) -> None:
+def test_text_cannot_forge_bold_marks(table: str) -> None:
     marks = "\ue000\ue000 a \ue001 \ue000\ue000"
     text = table_text(Table(["x"], [[Cell(marks)], [Cell(marks, best=True)]]), table)
     assert "\ue000" not in text and "\ue001" not in text
     assert text.count(r"\textbf{") == (table == "latex") and text.count("<strong>") == (table == "html")
 
 
-def test_headings_and_remarks() -> None:
+def test_headings_and_remarks_are_escaped() -> None:
     assert "<script" not in heading(EVIL, "html") + remark(EVIL, "html") + heading(EVIL, "github")
     for text in (heading(EVIL, "latex"), remark(EVIL, "latex")):
         assert all(line.startswith("% ") for line in text.splitlines())
     assert len(heading(EVIL, "simple").splitlines()) == 1
 
 
-def test_a_spreadsheet_calculates_nothing() -> None:
+def test_csv_cells_cannot_be_formulas() -> None:
     from bench.report.records.aggregate import summarize
     from bench.report.tables.comparison import comparisons
     from tests.report.making_records import make_record

@@ -43,7 +43,7 @@ SIGNAL_SECONDS = 2.0  # within which a signal reaches all processes of a job
 LOST_SECONDS = 30.0  # after which a job counts as lost: not queued, not running, and no result
 ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT"}
 PREEMPTED = "SLURM stopped the job before its end; checkpoints are kept"
-FOLDER, JOB, STATUS = "slurm", "job", "word.json"
+FOLDER, JOB, STATUS = "slurm", "job", "status.json"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""A SLURM of one machine, in as much of its commands as submitit and capbench give: every job runs at once.
+"""A stand-in for SLURM on one machine, with the part of its commands that submitit and capbench use.
 
-Called by the name of the command (``sbatch``, ``srun``, ...), with jobs below ``$SLURM_STAND_IN``. Its tests
-use a real SLURM where there is one, and passed on it.
+Every job starts at once. The script is installed under the name of each command (``sbatch``, ``srun``, ...) and
+keeps its jobs in ``$SLURM_STAND_IN``. The tests prefer a real SLURM, and have passed on one.
 """
 
 import contextlib
@@ -20,8 +20,8 @@ def jobs() -> Path:
     return Path(os.environ["SLURM_STAND_IN"])
 
 
-def start(job_id: str, begun: int) -> None:
-    told = {
+def start(job_id: str, restarts: int) -> None:
+    variables = {
         "SLURM_JOB_ID": job_id,
         "SLURM_NTASKS": "1",
         "SLURM_JOB_NUM_NODES": "1",
@@ -29,21 +29,21 @@ def start(job_id: str, begun: int) -> None:
         "SLURM_JOB_NODELIST": "here",
         "SLURM_PROCID": "0",
         "SLURM_LOCALID": "0",
-        **({"SLURM_RESTART_COUNT": str(begun)} if begun else {}),
+        **({"SLURM_RESTART_COUNT": str(restarts)} if restarts else {}),
     }
     script = jobs() / f"{job_id}.sh"
     process = subprocess.Popen(
         ["bash", script],
-        env={**os.environ, **told},
+        env={**os.environ, **variables},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    (jobs() / f"{job_id}.json").write_text(json.dumps({"pid": process.pid, "begun": begun}))
+    (jobs() / f"{job_id}.json").write_text(json.dumps({"pid": process.pid, "restarts": restarts}))
 
 
-def tree(job_id: str) -> list[psutil.Process]:
+def process_tree(job_id: str) -> list[psutil.Process]:
     with contextlib.suppress(psutil.NoSuchProcess, OSError):
         root = psutil.Process(json.loads((jobs() / f"{job_id}.json").read_text())["pid"])
         if root.status() != psutil.STATUS_ZOMBIE:
@@ -52,7 +52,7 @@ def tree(job_id: str) -> list[psutil.Process]:
 
 
 def end(job_id: str, signals: tuple[signal.Signals, ...]) -> None:
-    processes = tree(job_id)
+    processes = process_tree(job_id)
     for number in signals:
         for process in processes:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -82,7 +82,7 @@ def srun(*arguments: str) -> None:
 def squeue(*options: str) -> None:
     assert options == ("--me", "--states=all", "--noheader", "--format=%A %T")
     for path in jobs().glob("*.json"):
-        print(path.stem, "RUNNING" if tree(path.stem) else "COMPLETED")
+        print(path.stem, "RUNNING" if process_tree(path.stem) else "COMPLETED")
 
 
 def scancel(job_id: str) -> None:
@@ -90,10 +90,10 @@ def scancel(job_id: str) -> None:
 
 
 def scontrol(action: str, job_id: str) -> None:
-    """As when the node dies."""
+    """Requeue a job as if its node had died."""
     assert action == "requeue"
     end(job_id, (signal.SIGKILL,))
-    start(job_id, json.loads((jobs() / f"{job_id}.json").read_text())["begun"] + 1)
+    start(job_id, json.loads((jobs() / f"{job_id}.json").read_text())["restarts"] + 1)
 
 
 def sinfo(*options: str) -> None:

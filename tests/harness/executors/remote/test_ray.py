@@ -1,4 +1,4 @@
-"""Runs on a real Ray cluster: several node processes on this machine, one of them killed while it works."""
+"""Runs on a local Ray cluster of several node processes; one of them is killed during training."""
 
 import os
 import signal
@@ -12,19 +12,27 @@ import pytest
 import yaml
 
 from bench.errors import ExitCode
-from tests.harness.elsewhere import Contest, content, events, found, in_training, make_contest, start
+from tests.harness.elsewhere import (
+    Contest,
+    comparable_content,
+    events,
+    in_training,
+    make_contest,
+    records_by_seed,
+    start,
+)
 from tests.making import HUNG_SECONDS, bench, write_submission
 
 pytest.importorskip("ray", reason="Ray is an extra: pip install 'capbench[ray]'")
 
 pytestmark = pytest.mark.processes
 SEEDS = 2
-KEEP_SECONDS = 2.0  # between checkpoints that a node sends away, if they are saved more often
+KEEP_SECONDS = 2.0  # shortest time between two checkpoints that a node sends to the driver
 
 
 @dataclass
 class Cluster:
-    """Two nodes of one core each, and a head without any."""
+    """Two nodes with one core each, and a head node without cores."""
 
     ray: Any
     nodes: list[Any]
@@ -40,7 +48,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     from ray.cluster_utils import Cluster as RayCluster
 
     folder = tmp_path_factory.mktemp("cluster")
-    # Who is dead is found out in seconds, not in half a minute.
+    # Detect a dead node in seconds instead of half a minute.
     quick = {
         "health_check_initial_delay_ms": 0,
         "health_check_period_ms": 1000,
@@ -61,37 +69,40 @@ def contest(tmp_path_factory: pytest.TempPathFactory) -> Contest:
     return make_contest(tmp_path_factory.mktemp("contest"), SEEDS)
 
 
-def test_a_node_dies_and_every_record_is_there_once_as_if_run_here(cluster: Cluster, contest: Contest) -> None:
-    options = ("--executor", "ray", "--address", cluster.address, "--sandbox", "none")  # so that they see it
+def test_lost_node_is_replaced_and_records_equal_local_ones(cluster: Cluster, contest: Contest) -> None:
+    # No sandbox, because nodes must see the file `go`.
+    options = ("--executor", "ray", "--address", cluster.address, "--sandbox", "none")
     contest.go.unlink(missing_ok=True)
-    doomed = [cluster.nodes[0]]
+    to_remove = [cluster.nodes[0]]
     with start(contest.arguments("cluster", *options)) as process:
-        for said in events(process):
-            if doomed and in_training(said) == {0, 1}:
-                time.sleep(2 * KEEP_SECONDS)  # slow steps go on, and at least one checkpoint has left the node
-                cluster.ray.remove_node(doomed.pop(), allow_graceful=False)
+        for received in events(process):
+            if to_remove and in_training(received) == {0, 1}:
+                time.sleep(2 * KEEP_SECONDS)  # until at least one checkpoint has been sent
+                cluster.ray.remove_node(to_remove.pop(), allow_graceful=False)
                 contest.go.touch()
-        assert process.wait(timeout=HUNG_SECONDS) == 0, said
-    assert not doomed and any("its node was lost" in event.get("text", "") for event in said)
-    here = bench("run", *contest.arguments("here", "--jobs", "2"))
-    assert here.returncode == 0
-    theirs, ours = found(contest.folder / "cluster"), found(contest.folder / "here")
-    assert sorted(theirs) == list(range(SEEDS))
-    assert {seed: content(record) for seed, record in theirs.items()} == {
-        seed: content(record) for seed, record in ours.items()
+        assert process.wait(timeout=HUNG_SECONDS) == 0, received
+    assert not to_remove and any("its node was lost" in event.get("text", "") for event in received)
+    local = bench("run", *contest.arguments("local", "--jobs", "2"))
+    assert local.returncode == 0
+    remote_records = records_by_seed(contest.folder / "cluster")
+    local_records = records_by_seed(contest.folder / "local")
+    assert sorted(remote_records) == list(range(SEEDS))
+    assert {seed: comparable_content(record) for seed, record in remote_records.items()} == {
+        seed: comparable_content(record) for seed, record in local_records.items()
     }
-    assert max(record.timing.resumes for record in theirs.values()) == 1  # it went on from the kept checkpoint
+    # One run resumed from the sent checkpoint.
+    assert max(record.timing.resumes for record in remote_records.values()) == 1
     assert not list(contest.folder.rglob("work"))
-    # Each of the three arrays lies once on a node, whatever the number of runs.
+    # Each of the three arrays is stored once per node, whatever the number of runs.
     assert len(list((cluster.folder / "two").rglob("*.npy"))) == 3
 
 
-def test_interrupted_it_keeps_checkpoints_and_goes_on_here(cluster: Cluster, contest: Contest) -> None:
+def test_interrupted_ray_run_resumes_locally_from_its_checkpoint(cluster: Cluster, contest: Contest) -> None:
     options = ("--executor", "ray", "--address", cluster.address, "--seeds", "1", "--sandbox", "none")
     contest.go.unlink(missing_ok=True)
     with start(contest.arguments("stopped", *options)) as process:
-        for said in events(process):
-            if in_training(said):
+        for received in events(process):
+            if in_training(received):
                 process.send_signal(signal.SIGINT)
                 break
         assert process.stderr is not None and "checkpoints are kept" in process.stderr.read()
@@ -99,10 +110,10 @@ def test_interrupted_it_keeps_checkpoints_and_goes_on_here(cluster: Cluster, con
         assert process.wait(timeout=HUNG_SECONDS) == ExitCode.INTERRUPTED
     assert len(list((contest.folder / "stopped").rglob("checkpoint.pt"))) == 1
     assert bench("run", *contest.arguments("stopped", "--jobs", "2", "--seeds", "1")).returncode == 0
-    assert [record.timing.resumes for record in found(contest.folder / "stopped").values()] == [1]
+    assert [record.timing.resumes for record in records_by_seed(contest.folder / "stopped").values()] == [1]
 
 
-def test_a_search_goes_from_rung_to_rung_there(cluster: Cluster, contest: Contest) -> None:
+def test_search_on_ray_resumes_at_each_rung(cluster: Cluster, contest: Contest) -> None:
     pytest.importorskip("optuna", reason="Optuna is an extra: pip install 'capbench[tune]'")
     search = {"rungs": {"first": 0.25, "factor": 2}, "space": {"learning_rate": {"log_uniform": [1e-3, 1e-2]}}}
     manifest = yaml.safe_dump({"track": "tiny", "search": search})
@@ -118,10 +129,10 @@ def test_a_search_goes_from_rung_to_rung_there(cluster: Cluster, contest: Contes
         contest.folder / "s",
     )
     on_ray = ("--executor", "ray", "--address", cluster.address)
-    done = bench("tune", submission, "--trials", 1, *options, *on_ray)
-    assert done.returncode == 0, done.stderr
-    (record,) = found(contest.folder / "s" / "tuning" / "searched-quick").values()
-    assert record.status == "ok" and record.timing.resumes == 2  # from each of the two rungs' checkpoints
+    result = bench("tune", submission, "--trials", 1, *options, *on_ray)
+    assert result.returncode == 0, result.stderr
+    (record,) = records_by_seed(contest.folder / "s" / "tuning" / "searched-quick").values()
+    assert record.status == "ok" and record.timing.resumes == 2  # from the checkpoint of each of the two rungs
 
 
 @pytest.mark.parametrize(
@@ -132,12 +143,12 @@ def test_a_search_goes_from_rung_to_rung_there(cluster: Cluster, contest: Contes
         (("--executor", "ray", "--gpus-per-run", "0"), "--gpus-per-run 0.0: give more than 0"),
     ],
 )
-def test_options_that_make_no_sense(options: tuple[str, ...], message: str, contest: Contest) -> None:
-    done = bench("run", *contest.arguments("nowhere", *options))
-    assert done.returncode == ExitCode.USAGE and message in done.stderr and "Traceback" not in done.stderr
+def test_invalid_executor_options_are_refused(options: tuple[str, ...], message: str, contest: Contest) -> None:
+    result = bench("run", *contest.arguments("nowhere", *options))
+    assert result.returncode == ExitCode.USAGE and message in result.stderr and "Traceback" not in result.stderr
 
 
-def test_no_cluster_at_an_address(contest: Contest) -> None:
-    done = bench("run", *contest.arguments("nowhere", "--executor", "ray", "--address", "127.0.0.1:1"))
-    assert done.returncode == ExitCode.USAGE and "no Ray cluster there" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_address_without_a_cluster_is_a_usage_error(contest: Contest) -> None:
+    result = bench("run", *contest.arguments("nowhere", "--executor", "ray", "--address", "127.0.0.1:1"))
+    assert result.returncode == ExitCode.USAGE and "no Ray cluster there" in result.stderr
+    assert "Traceback" not in result.stderr

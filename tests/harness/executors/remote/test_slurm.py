@@ -1,4 +1,4 @@
-"""Runs on SLURM: on the cluster that this machine can submit to, or else on a stand-in for its commands."""
+"""Runs on SLURM: on a real cluster if this machine can submit to one, otherwise on a stand-in for its commands."""
 
 import os
 import shutil
@@ -17,7 +17,15 @@ import pytest
 from bench.contract.jobs.reports import Failure
 from bench.errors import ExitCode
 from bench.harness.executors.sandbox import choose_sandbox
-from tests.harness.elsewhere import Contest, content, events, found, in_training, make_contest, start
+from tests.harness.elsewhere import (
+    Contest,
+    comparable_content,
+    events,
+    in_training,
+    make_contest,
+    records_by_seed,
+    start,
+)
 from tests.making import HUNG_SECONDS, bench
 
 pytest.importorskip("submitit", reason="submitit is an extra: pip install 'capbench[slurm]'")
@@ -29,8 +37,8 @@ pytestmark = pytest.mark.processes
 SEEDS = 2
 
 
-def answers() -> bool:
-    """Whether there is a real one."""
+def slurm_is_available() -> bool:
+    """Return whether a real SLURM answers."""
     try:
         return subprocess.run(["sinfo"], capture_output=True, timeout=20, check=False).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
@@ -39,10 +47,10 @@ def answers() -> bool:
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A SLURM that jobs can be submitted to."""
+    """Use the real SLURM or put the stand-in's commands on the path."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_CHECKPOINT_SECONDS", "0.2")
-        if not answers():
+        if not slurm_is_available():
             folder = tmp_path_factory.mktemp("commands")
             source = (Path(__file__).parent / "slurm_stand_in.py").read_text()
             for name in COMMANDS:
@@ -58,39 +66,40 @@ def contest(tmp_path_factory: pytest.TempPathFactory) -> Contest:
     return make_contest(tmp_path_factory.mktemp("contest"), SEEDS)
 
 
-def job_of(contest: Contest, place: str) -> str:
-    """The job in the queue whose run is going on."""
-    return next((contest.folder / place).rglob(f"{slurm.FOLDER}/{slurm.JOB}")).read_text()
+def job_of(contest: Contest, results_name: str) -> str:
+    """Return the SLURM job id of an unfinished run."""
+    return next((contest.folder / results_name).rglob(f"{slurm.FOLDER}/{slurm.JOB}")).read_text()
 
 
-def test_a_job_queued_again_goes_on_and_every_record_is_there_once(contest: Contest) -> None:
-    lost = False
+def test_requeued_job_resumes_and_records_equal_local_ones(contest: Contest) -> None:
+    requeued = False
     contest.go.unlink(missing_ok=True)
     with start(contest.arguments("cluster", *ON_SLURM)) as process:
-        for said in events(process):
-            if not lost and in_training(said) == {0, 1}:
-                lost = True
+        for received in events(process):
+            if not requeued and in_training(received) == {0, 1}:
+                requeued = True
                 subprocess.run(["scontrol", "requeue", job_of(contest, "cluster")], check=True)
                 contest.go.touch()
-        assert process.wait(timeout=HUNG_SECONDS) == 0, said
-    assert lost and any("queued again by SLURM" in event.get("text", "") for event in said)
-    assert bench("run", *contest.arguments("here", "--jobs", "2")).returncode == 0
-    theirs, ours = found(contest.folder / "cluster"), found(contest.folder / "here")
-    assert {seed: content(record) for seed, record in theirs.items()} == {
-        seed: content(record) for seed, record in ours.items()
+        assert process.wait(timeout=HUNG_SECONDS) == 0, received
+    assert requeued and any("queued again by SLURM" in event.get("text", "") for event in received)
+    assert bench("run", *contest.arguments("local", "--jobs", "2")).returncode == 0
+    remote_records = records_by_seed(contest.folder / "cluster")
+    local_records = records_by_seed(contest.folder / "local")
+    assert {seed: comparable_content(record) for seed, record in remote_records.items()} == {
+        seed: comparable_content(record) for seed, record in local_records.items()
     }
-    assert sorted(record.timing.resumes for record in theirs.values()) == [0, 1]
-    assert {tuple(record.environment["sandbox"].items()) for record in theirs.values()} == {
+    assert sorted(record.timing.resumes for record in remote_records.values()) == [0, 1]
+    assert {tuple(record.environment["sandbox"].items()) for record in remote_records.values()} == {
         tuple(asdict(choose_sandbox("auto")).items())
     }
     assert not list((contest.folder / "cluster").rglob("work"))
 
 
-def test_interrupted_it_ends_its_jobs_and_goes_on_here(contest: Contest) -> None:
+def test_interrupted_slurm_run_cancels_its_job_and_resumes_locally(contest: Contest) -> None:
     contest.go.unlink(missing_ok=True)
     with start(contest.arguments("stopped", *ON_SLURM, "--seeds", "1")) as process:
-        for said in events(process):
-            if in_training(said):
+        for received in events(process):
+            if in_training(received):
                 job = job_of(contest, "stopped")
                 process.send_signal(signal.SIGINT)
                 break
@@ -99,10 +108,10 @@ def test_interrupted_it_ends_its_jobs_and_goes_on_here(contest: Contest) -> None
         assert process.wait(timeout=HUNG_SECONDS) == ExitCode.INTERRUPTED
     assert not slurm.SlurmQueue().holds(job)
     assert bench("run", *contest.arguments("stopped", "--jobs", "2", "--seeds", "1")).returncode == 0
-    assert [record.timing.resumes for record in found(contest.folder / "stopped").values()] == [1]
+    assert [record.timing.resumes for record in records_by_seed(contest.folder / "stopped").values()] == [1]
 
 
-def test_what_a_killed_command_left_in_the_queue_is_ended_before_a_run_goes_on(tmp_path: Path) -> None:
+def test_job_of_a_killed_command_is_cancelled_before_its_run_resumes(tmp_path: Path) -> None:
     script, folder = tmp_path / "script.sh", tmp_path / slurm.FOLDER
     script.write_text("#!/bin/bash\n#SBATCH --output=/dev/null\nsleep 300\n")
     job = subprocess.check_output(["sbatch", script], text=True).split()[-1]
@@ -114,8 +123,8 @@ def test_what_a_killed_command_left_in_the_queue_is_ended_before_a_run_goes_on(t
     assert not slurm.SlurmQueue().holds(job) and not folder.exists()
 
 
-class Quiet:
-    """A job of which nothing is heard."""
+class SilentJob:
+    """A job that never reports a result."""
 
     def __init__(self, folder: Path) -> None:
         self.job_id, self.paths = "0", self
@@ -126,15 +135,15 @@ class Quiet:
         return "slurmstepd: error: something\nhappened"
 
 
-def test_a_job_that_ends_without_a_result_fails_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_job_without_a_result_fails_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slurm, "LOST_SECONDS", 1.0)
     executor: Any = slurm.SlurmExecutor()
-    done = executor._wait(Quiet(tmp_path), threading.Event())
+    result = executor._wait(SilentJob(tmp_path), threading.Event())
     reason = "SLURM job 0 ended without a result: slurmstepd: error: something happened"
-    assert done.failure == Failure(status="error", reason=reason)
+    assert result.failure == Failure(status="error", reason=reason)
 
 
-def test_a_queue_that_does_not_answer_loses_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_job_is_not_lost_while_squeue_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "squeue").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "squeue").chmod(stat.S_IRWXU)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
@@ -142,25 +151,25 @@ def test_a_queue_that_does_not_answer_loses_no_job(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    ("told", "bytes_"),
+    ("variables", "memory_bytes"),
     [
         ({}, None),
         ({"SLURM_MEM_PER_NODE": "1000"}, 943_718_400),
         ({"SLURM_MEM_PER_CPU": "500", "SLURM_CPUS_ON_NODE": "2"}, 943_718_400),
     ],
 )
-def test_the_memory_that_slurm_gives(
-    told: dict[str, str], bytes_: int | None, monkeypatch: pytest.MonkeyPatch
+def test_memory_of_a_job_is_read_from_slurm_variables(
+    variables: dict[str, str], memory_bytes: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU", "SLURM_CPUS_ON_NODE"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in told.items():
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert slurm._memory_of_job() == bytes_
+    assert slurm._memory_of_job() == memory_bytes
 
 
-def test_nowhere_to_submit_to(contest: Contest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_sbatch_is_a_usage_error(contest: Contest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.defpath if shutil.which("sbatch", path=os.defpath) is None else "/nowhere")
-    done = bench("run", *contest.arguments("nowhere", *ON_SLURM))
-    assert done.returncode == ExitCode.USAGE and "no `sbatch` on this machine" in done.stderr
-    assert "Traceback" not in done.stderr
+    result = bench("run", *contest.arguments("nowhere", *ON_SLURM))
+    assert result.returncode == ExitCode.USAGE and "no `sbatch` on this machine" in result.stderr
+    assert "Traceback" not in result.stderr

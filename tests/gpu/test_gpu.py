@@ -1,6 +1,6 @@
-"""What only a GPU can show: the same numbers as on a CPU, bits that repeat, and a host that never waits.
+"""Tests that need a GPU: results equal those of a CPU, resumes are bit-identical, steps do not synchronise.
 
-``pytest -m gpu -p no:xdist`` takes some two minutes there. It needs pytest and the core install, nothing else.
+``pytest -m gpu -p no:xdist`` takes about two minutes. It needs only pytest and the core install.
 """
 
 import json
@@ -44,60 +44,58 @@ from bench.measure.speed.host_waits import WaitRecorder
 from tests.job.making_jobs import make_spec
 from tests.zoo.test_networks import MODEL, UNCOUNTED, networks
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.filterwarnings("default"),
-]  # of CUDA's and cuDNN's own there may be some
+# CUDA and cuDNN may emit warnings of their own.
+pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("default")]
 
-FOUND, _ = discover([REPOSITORY / "submissions"], load_tracks())
-NAMES = [found.name for found in FOUND]
+SOURCES, _ = discover([REPOSITORY / "submissions"], load_tracks())
+NAMES = [source.name for source in SOURCES]
 
 
 def spec_of(name: str, device: str) -> JobSpec:
-    (found,) = [found for found in FOUND if found.name == name]
+    (source,) = [source for source in SOURCES if source.name == name]
     configure_numerics("verify", device, "fp32")
-    return verification_spec(found, "base", device).model_copy(update={"work": Path(tempfile.gettempdir())})
+    return verification_spec(source, "base", device).model_copy(update={"work": Path(tempfile.gettempdir())})
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_submission_verifies_with_the_cpu_s_counts(gpu: str, name: str) -> None:
-    found = Verifier(spec_of(name, gpu)).run()
+def test_verification_on_a_gpu_has_the_counts_of_a_cpu(gpu: str, name: str) -> None:
+    verification = Verifier(spec_of(name, gpu)).run()
     expected = Verifier(spec_of(name, "cpu")).run()
-    assert found.problems == [] and found.cost is not None and expected.cost is not None
-    assert found.cost.macs_per_image == expected.cost.macs_per_image
-    assert found.cost.training_flops_per_step == expected.cost.training_flops_per_step
-    assert found.cost.params == expected.cost.params
-    print(f"{name}: {found.tested}, {found.warnings}")
+    assert verification.problems == [] and verification.cost is not None and expected.cost is not None
+    assert verification.cost.macs_per_image == expected.cost.macs_per_image
+    assert verification.cost.training_flops_per_step == expected.cost.training_flops_per_step
+    assert verification.cost.params == expected.cost.params
+    print(f"{name}: {verification.tested}, {verification.warnings}")
 
 
 @pytest.mark.parametrize("name", networks())
-def test_networks_of_the_field_cost_what_they_cost_on_a_cpu(gpu: str, name: str, tmp_path: Path) -> None:
-    """By closed forms; recurrent layers and attention have kernels of their own here."""
+def test_counts_of_common_networks_equal_their_closed_forms(gpu: str, name: str, tmp_path: Path) -> None:
+    """On a GPU recurrent layers and attention use other kernels than on a CPU."""
     spec = make_spec(tmp_path, overrides={"network": name}, device=gpu)
     (spec.folder / "model.py").write_text(MODEL)
-    free = spec.protocol.model_copy(update={"caps": Caps()})
-    found = Verifier(spec.model_copy(update={"protocol": free})).run()
-    assert found.problems == [] and found.cost is not None
-    assert (found.cost.params, found.cost.macs_per_image) == networks()[name][1]
-    assert set(found.cost.uncounted_operators) == ({UNCOUNTED[name]} if name in UNCOUNTED else set())
+    uncapped = spec.protocol.model_copy(update={"caps": Caps()})
+    verification = Verifier(spec.model_copy(update={"protocol": uncapped})).run()
+    assert verification.problems == [] and verification.cost is not None
+    assert (verification.cost.params, verification.cost.macs_per_image) == networks()[name][1]
+    assert set(verification.cost.uncounted_operators) == ({UNCOUNTED[name]} if name in UNCOUNTED else set())
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_network_answers_as_on_a_cpu(gpu: str, name: str) -> None:
+def test_predictions_equal_those_of_a_cpu(gpu: str, name: str) -> None:
     on_cpu, on_gpu = Workload(spec_of(name, "cpu")), Workload(spec_of(name, gpu))
     if not isinstance(on_cpu.submission, Classifier) or not isinstance(on_gpu.submission, Classifier):
-        pytest.skip("a generator draws its noise where it is")
-    plain, other = on_cpu.start(), on_gpu.start()
-    other.load_state_dict(plain.state_dict())
+        pytest.skip("a generator draws its noise on its device")
+    cpu_model, gpu_model = on_cpu.start(), on_gpu.start()
+    gpu_model.load_state_dict(cpu_model.state_dict())
     with torch.no_grad():
-        expected = on_cpu.submission.predict(plain.eval(), on_cpu.images[:64])
-        found = on_gpu.submission.predict(other.eval(), on_gpu.images[:64]).cpu()
+        expected = on_cpu.submission.predict(cpu_model.eval(), on_cpu.images[:64])
+        result = on_gpu.submission.predict(gpu_model.eval(), on_gpu.images[:64]).cpu()
     scale = expected.abs().max().item()
-    assert (found - expected).abs().max().item() <= 1e-3 * scale  # TF32 would be some 1e-2
+    assert (result - expected).abs().max().item() <= 1e-3 * scale  # TF32 would give about 1e-2
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_step_makes_the_host_wait(gpu: str, name: str) -> None:
+def test_training_steps_do_not_synchronise_with_the_host(gpu: str, name: str) -> None:
     work = Workload(spec_of(name, gpu))
     work.start()
     for step in range(3):
@@ -105,45 +103,45 @@ def test_no_step_makes_the_host_wait(gpu: str, name: str) -> None:
     with WaitRecorder(device=gpu) as recorder:
         for step in range(3, 5):
             train_one_step(work.submission, work.batches, work.spec, step)
-    waits = {wait for wait in recorder.waits if not wait.startswith("_rotation.py")}  # which waits to be mended
+    waits = {wait for wait in recorder.waits if not wait.startswith("_rotation.py")}  # known to wait
     assert waits == set()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_after_a_resume_nothing_waits_and_counters_are_where_they_were(
+def test_resume_keeps_tensors_on_their_devices_and_causes_no_synchronisation(
     gpu: str, name: str, tmp_path: Path
 ) -> None:
     work = Workload(spec_of(name, gpu))
     model = work.start()
     for step in range(2):
         train_one_step(work.submission, work.batches, work.spec, step)
-    before = places(capture_state(work.submission, model))
+    before = device_types(capture_state(work.submission, model))
     save_checkpoint(tmp_path / "checkpoint.pt", "run", {"state": capture_state(work.submission, model)})
     content = load_checkpoint(tmp_path / "checkpoint.pt", "run", work.device)
     assert content is not None
-    again = Workload(spec_of(name, gpu))
-    resumed = again.start()
-    restore_state(again.submission, resumed, content["state"])
-    assert places(capture_state(again.submission, resumed)) == before
-    train_one_step(again.submission, again.batches, again.spec, 2)
+    resumed_work = Workload(spec_of(name, gpu))
+    resumed = resumed_work.start()
+    restore_state(resumed_work.submission, resumed, content["state"])
+    assert device_types(capture_state(resumed_work.submission, resumed)) == before
+    train_one_step(resumed_work.submission, resumed_work.batches, resumed_work.spec, 2)
     with WaitRecorder(device=gpu) as recorder:
-        train_one_step(again.submission, again.batches, again.spec, 3)
+        train_one_step(resumed_work.submission, resumed_work.batches, resumed_work.spec, 3)
     assert [wait for wait in recorder.waits if not wait.startswith("_rotation.py")] == []
 
 
-def places(value: object) -> list[str]:
-    """The kinds of device of all tensors in a state, in order."""
+def device_types(value: object) -> list[str]:
+    """Return the device type of each tensor in a state, in order."""
     if isinstance(value, Tensor):
         return [value.device.type]
     if isinstance(value, dict):
-        return [place for key in sorted(value, key=str) for place in places(value[key])]
+        return [device_type for key in sorted(value, key=str) for device_type in device_types(value[key])]
     if isinstance(value, list | tuple):
-        return [place for item in value for place in places(item)]
+        return [device_type for item in value for device_type in device_types(item)]
     return []
 
 
 @pytest.mark.parametrize("name", ["se_dsconv", "inverted_residual_se", "resnet20", "dcgan_002"])
-def test_a_step_from_a_checkpoint_has_the_same_bits(gpu: str, name: str) -> None:
+def test_resumed_step_is_bit_identical(gpu: str, name: str) -> None:
     work = Workload(spec_of(name, gpu))
     model = work.start()
     with deterministic_kernels(work.device):
@@ -152,18 +150,18 @@ def test_a_step_from_a_checkpoint_has_the_same_bits(gpu: str, name: str) -> None
         assert check_resumption(work, model, 2)
 
 
-def test_augmix_s_operations_are_those_of_a_cpu(gpu: str) -> None:
-    """There images are chosen by masks, on a CPU they are grouped: two ways to the same pictures."""
+def test_augmix_operations_equal_those_of_a_cpu(gpu: str) -> None:
+    """A GPU selects images by masks, a CPU groups them; the results must be equal."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (400, 3, 32, 32), generator=generator, dtype=torch.uint8)
-    images = torch.nn.functional.avg_pool2d(images.float(), 5, 1, 2).to(torch.uint8)  # smooth, as pictures are
+    images = torch.nn.functional.avg_pool2d(images.float(), 5, 1, 2).to(torch.uint8)  # smooth, like photographs
     chosen = torch.arange(400) % len(ALL)
     level = torch.randint(0, 10, (400,), generator=generator)
     sign = torch.randint(0, 2, (400,), generator=generator) * 2 - 1
     expected = apply_operations(images, chosen, level, sign)
-    found = apply_operations(*(tensor.to(gpu) for tensor in (images, chosen, level, sign))).cpu()
-    apart = (found.int() - expected.int()).abs()
-    assert (apart <= 1).float().mean() > 0.999  # where a threshold is met, the last bit decides
+    result = apply_operations(*(tensor.to(gpu) for tensor in (images, chosen, level, sign))).cpu()
+    difference = (result.int() - expected.int()).abs()
+    assert (difference <= 1).float().mean() > 0.999  # rounding decides at a threshold
 
 
 def features(count: int, seed: int) -> np.ndarray:
@@ -171,37 +169,37 @@ def features(count: int, seed: int) -> np.ndarray:
     return np.maximum(rng.normal(0, 1, (count, 512)), 0).astype(np.float32) * np.float32(0.3 + 0.1 * seed)
 
 
-def test_figures_of_features_are_those_of_a_cpu(gpu: str) -> None:
-    ours, reference = features(1500, 1), features(2000, 2)
-    known, there = gaussian_of(reference), gaussian_of(reference, gpu)
-    expected = frechet_distance(gaussian_of(ours), known)
-    assert frechet_distance(gaussian_of(ours, gpu), there) == pytest.approx(expected, rel=1e-7)
+def test_sample_metrics_equal_those_of_a_cpu(gpu: str) -> None:
+    samples, reference = features(1500, 1), features(2000, 2)
+    cpu_gaussian, gpu_gaussian = gaussian_of(reference), gaussian_of(reference, gpu)
+    expected = frechet_distance(gaussian_of(samples), cpu_gaussian)
+    assert frechet_distance(gaussian_of(samples, gpu), gpu_gaussian) == pytest.approx(expected, rel=1e-7)
     for measure in (half_sample_deviation, extrapolated_distance):
-        assert measure(ours, there) == pytest.approx(measure(ours, known), rel=1e-5)
-    kid = kernel_distance(ours, reference, size=500, subsets=10)
-    assert kernel_distance(ours, reference, size=500, subsets=10, device=gpu).mean == pytest.approx(
+        assert measure(samples, gpu_gaussian) == pytest.approx(measure(samples, cpu_gaussian), rel=1e-5)
+    kid = kernel_distance(samples, reference, size=500, subsets=10)
+    assert kernel_distance(samples, reference, size=500, subsets=10, device=gpu).mean == pytest.approx(
         kid.mean, rel=1e-4
     )
-    pair = [torch.from_numpy(values) for values in (ours, reference)]
-    shares = precision_recall(*pair)
-    found = precision_recall(*(values.to(gpu) for values in pair))
-    assert (found.precision, found.recall) == pytest.approx((shares.precision, shares.recall), abs=2e-3)
+    pair = [torch.from_numpy(values) for values in (samples, reference)]
+    on_cpu = precision_recall(*pair)
+    on_gpu = precision_recall(*(values.to(gpu) for values in pair))
+    assert (on_gpu.precision, on_gpu.recall) == pytest.approx((on_cpu.precision, on_cpu.recall), abs=2e-3)
 
 
 @pytest.mark.weights
-def test_inception_sees_the_same(gpu: str) -> None:
+def test_inception_features_equal_those_of_a_cpu(gpu: str) -> None:
     reason = weights.missing(weights.INCEPTION)
     if reason is not None:
         pytest.skip(reason)
-    configure_numerics("score", gpu, "tf32")  # which scoring does not follow
+    configure_numerics("score", gpu, "tf32")  # scoring ignores this setting
     images = torch.randint(0, 256, (32, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    expected, found = (Inception("legacy", device)(images).cpu() for device in ("cpu", gpu))
-    assert (found - expected).abs().max().item() <= 1e-3 * expected.abs().max().item()
+    expected, result = (Inception("legacy", device)(images).cpu() for device in ("cpu", gpu))
+    assert (result - expected).abs().max().item() <= 1e-3 * expected.abs().max().item()
 
 
-def test_fp32_is_not_tf32(gpu: str) -> None:
+def test_fp32_does_not_use_tf32(gpu: str) -> None:
     if gpu == "cpu":
-        pytest.skip("a CPU has none")
+        pytest.skip("a CPU has no TF32")
     x = torch.randn(512, 512, device=gpu)
     exact = x.double() @ x.double()
     errors = {}
@@ -213,22 +211,24 @@ def test_fp32_is_not_tf32(gpu: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_step_as_one_graph_leaves_the_same_bits_or_says_why(gpu: str, name: str) -> None:
+def test_step_as_cuda_graph_is_bit_identical_or_has_a_reason(gpu: str, name: str) -> None:
     if gpu == "cpu":
-        pytest.skip("a CPU has no graphs")
+        pytest.skip("a CPU has no CUDA graphs")
     problem = Workload(spec_of(name, gpu)).graph_problem()
-    print(f"{name}: {problem or 'a graph'}")
+    print(f"{name}: {problem or 'CUDA graph'}")
     if name in ("se_dsconv", "inverted_residual_se", "resnet20", "dcgan_002"):
         assert problem is None
 
 
 @pytest.mark.parametrize("jobs", [1, None])
-def test_a_run_from_the_command_line(gpu: str, jobs: int | None, tmp_path: Path) -> None:
+def test_run_command_on_a_gpu_writes_complete_records(gpu: str, jobs: int | None, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bench", "run", "submissions/inverted_residual_se", "submissions/dcgan_002"]
     command += ["--profile", "smoke", "--embedded", "--seeds", "2", "--device", gpu, "--results", str(tmp_path)]
     command += [] if jobs is None else ["--jobs", str(jobs)]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, env={**os.environ})
-    assert done.returncode == 0, done.stderr[-3000:]
+    result = subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, check=False, env={**os.environ}
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
     records = [read_record(path) for path in record_paths(tmp_path)]
     runs = [record for record in records if record.cost is not None]
     assert len(runs) == 4
@@ -236,13 +236,13 @@ def test_a_run_from_the_command_line(gpu: str, jobs: int | None, tmp_path: Path)
         assert record.identity.device_type == gpu.partition(":")[0]
         assert record.timing.inference_images_per_s is not None
         if gpu != "cpu":
-            wanted = ("device", "driver", "cuda", "cudnn", "tf32_in_products", "tf32_in_convolutions")
-            assert all(record.environment.get(name) is not None for name in wanted), record.environment
+            required = ("device", "driver", "cuda", "cudnn", "tf32_in_products", "tf32_in_convolutions")
+            assert all(record.environment.get(name) is not None for name in required), record.environment
             assert not record.environment["tf32_in_convolutions"]
         print(json.dumps({**record.environment, "timing": record.timing.model_dump()}, indent=1, default=str))
 
 
-def test_the_second_gpu_is_seeded_and_used(tmp_path: Path) -> None:
+def test_second_gpu_gives_the_losses_of_the_first(tmp_path: Path) -> None:
     if torch.cuda.device_count() < 2:
         pytest.skip("needs two CUDA devices")
     first, second = (Workload(spec_of("se_dsconv", device)) for device in ("cuda:0", "cuda:1"))

@@ -1,4 +1,4 @@
-"""Plain data with something in it changed, as hypothesis sees fit."""
+"""Hypothesis strategies: plain data, and mutations of a document."""
 
 import contextlib
 import copy
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bench.contract.documents.checksum import checksum_of
 
-# What has brought something down before, somewhere: numbers that are none or are too large, text that acts.
+# Values that have crashed other tools: non-finite and huge numbers, control characters, markup, formulas.
 NASTY = (
     math.nan, math.inf, -math.inf, 1e308, 5e-324, -0.0, 10**400, -(10**30), 2**63, 0,
     "\ud800", "\x1b[2J\x1b]0;title\x07", "a\nb\r\nc", "|", "<script>alert(1)</script>", "\\end{tabular}",
@@ -30,43 +30,43 @@ PLAIN = st.recursive(
 )
 
 
-def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    found = [path] if path else []
+def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    paths = [path] if path else []
     if isinstance(value, dict):
         for key, item in value.items():
-            found += _places(item, (*path, key))
+            paths += _paths(item, (*path, key))
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            found += _places(item, (*path, index))
-    return found
+            paths += _paths(item, (*path, index))
+    return paths
 
 
 @st.composite
-def changed(draw: st.DrawFn, original: Any) -> Any:
-    """``original`` with one to three of its places replaced, removed or renamed."""
+def mutated(draw: st.DrawFn, original: Any) -> Any:
+    """Draw a copy of ``original`` with one to three values replaced, removed or renamed."""
     value = copy.deepcopy(original)
     for _ in range(draw(st.integers(1, 3))):
-        places = _places(value)
-        if not places:
+        paths = _paths(value)
+        if not paths:
             return draw(PLAIN)
-        *way, last = draw(st.sampled_from(places))
-        holder = value
-        for key in way:
-            holder = holder[key]
+        *parents, last = draw(st.sampled_from(paths))
+        container = value
+        for key in parents:
+            container = container[key]
         match draw(st.sampled_from(("replace", "remove", "rename", "scalar"))):
             case "replace":
-                holder[last] = draw(PLAIN)
+                container[last] = draw(PLAIN)
             case "scalar":
-                holder[last] = draw(SCALARS)
+                container[last] = draw(SCALARS)
             case "remove":
-                del holder[last]
-            case "rename" if isinstance(holder, dict):
-                holder[draw(st.text(max_size=12))] = holder.pop(last)
+                del container[last]
+            case "rename" if isinstance(container, dict):
+                container[draw(st.text(max_size=12))] = container.pop(last)
     return value
 
 
-def sealed(content: Any) -> Any:
-    """The content with its checksum, where it is one that can have any."""
+def with_valid_checksum(content: Any) -> Any:
+    """Return the content with a valid checksum, or unchanged if it cannot have one."""
     if isinstance(content, dict):
         with contextlib.suppress(ValueError, RecursionError):
             content["checksum"] = checksum_of(content)

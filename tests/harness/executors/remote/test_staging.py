@@ -1,4 +1,4 @@
-"""What travels arrives as it was sent, and once."""
+"""Staging of files and folders on nodes of a cluster: content is unchanged and sent once."""
 
 from pathlib import Path
 
@@ -7,19 +7,19 @@ import pytest
 from bench.harness.executors.remote.staging import fetch_staged, folder_bytes, stage_file, write_folder
 
 
-def test_a_folder_arrives_as_it_was_without_links(tmp_path: Path) -> None:
-    there = tmp_path / "there"
-    (there / "train").mkdir(parents=True)
-    (there / "train" / "weights").write_bytes(b"w")
-    (there / "log").write_bytes(b"line")
-    (there / "link").symlink_to("/etc/passwd")
-    write_folder(folder_bytes(there, [there / "log"]), tmp_path / "here")
-    found = [path for path in (tmp_path / "here").rglob("*") if path.is_file()]
-    assert [path.relative_to(tmp_path / "here").as_posix() for path in found] == ["train/weights"]
-    assert found[0].read_bytes() == b"w"
+def test_folder_is_transferred_without_links_and_excluded_files(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "train").mkdir(parents=True)
+    (source / "train" / "weights").write_bytes(b"w")
+    (source / "log").write_bytes(b"line")
+    (source / "link").symlink_to("/etc/passwd")
+    write_folder(folder_bytes(source, [source / "log"]), tmp_path / "target")
+    transferred = [path for path in (tmp_path / "target").rglob("*") if path.is_file()]
+    assert [path.relative_to(tmp_path / "target").as_posix() for path in transferred] == ["train/weights"]
+    assert transferred[0].read_bytes() == b"w"
 
 
-def test_a_file_comes_to_a_machine_once(tmp_path: Path) -> None:
+def test_staged_file_is_fetched_once_per_machine(tmp_path: Path) -> None:
     source = tmp_path / "array.npy"
     source.write_bytes(b"numbers")
     staged, fetched = stage_file(source, "parts/array.npy"), list[int]()
@@ -33,14 +33,14 @@ def test_a_file_comes_to_a_machine_once(tmp_path: Path) -> None:
     assert paths.pop().read_bytes() == b"numbers"
 
 
-def test_another_file_than_was_sent_is_refused(tmp_path: Path) -> None:
+def test_content_that_differs_from_the_sent_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"a")
     with pytest.raises(ValueError, match="the received content differs from the sent file"):
         fetch_staged(stage_file(tmp_path / "a", "a"), tmp_path / "cache", lambda: b"b")
     assert not (tmp_path / "cache").exists() or not list((tmp_path / "cache").rglob("a"))
 
 
-def test_a_data_set_lies_in_one_folder_on_a_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_set_is_staged_in_one_folder_per_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     node = pytest.importorskip("bench.harness.executors.remote.ray_node", reason="Ray is an extra")
     sent = []
     for name in ("set/train", "set/test"):

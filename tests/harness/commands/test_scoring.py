@@ -1,4 +1,4 @@
-"""``bench run`` on generators: what cannot be measured yet is measured later, beside real images."""
+"""``bench run`` and ``bench score`` on generators: metrics that need weights, also later or elsewhere."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ def records(results: Path) -> dict[str, Record]:
 
 
 @pytest.mark.weights
-def test_weights_that_come_later(metric_weights: Path, tmp_path: Path) -> None:
+def test_metrics_are_computed_once_weights_are_available(metric_weights: Path, tmp_path: Path) -> None:
     track, results = write_generator_track(tmp_path), tmp_path / "results"
     write_generator(tmp_path, "honest")
     command = [
@@ -34,9 +34,11 @@ def test_weights_that_come_later(metric_weights: Path, tmp_path: Path) -> None:
         "--jobs",
         2,
     ]
-    without = bench(*command)
-    assert without.returncode == 0
-    assert "some metrics of samples will be null: weights inception-2015-12-05, lpips-alex" in without.stderr
+    without_weights = bench(*command)
+    assert without_weights.returncode == 0
+    assert (
+        "some metrics of samples will be null: weights inception-2015-12-05, lpips-alex" in without_weights.stderr
+    )
     (first,) = records(results).values()
     assert first.status == "ok" and first.evaluation is not None and first.evaluation.metrics == {}
     assert "bench fetch" in first.not_measured["fid_40"] and first.unranked_because == ["FID is not measured"]
@@ -50,9 +52,9 @@ def test_weights_that_come_later(metric_weights: Path, tmp_path: Path) -> None:
     assert with_weights.returncode == 0, with_weights.stderr
     assert '"phase": "train"' not in with_weights.stderr and '"phase": "sample"' not in with_weights.stderr
     assert trained_at and not work.exists()
-    found = records(results)
-    assert set(found) == {"honest", REAL_IMAGES}
-    scored, real_images = found["honest"], found[REAL_IMAGES]
+    by_submission = records(results)
+    assert set(by_submission) == {"honest", REAL_IMAGES}
+    scored, real_images = by_submission["honest"], by_submission[REAL_IMAGES]
     assert scored.evaluation is not None and real_images.evaluation is not None
     assert scored.not_measured == {} and scored.timing.attempt == 2 and scored.ranked
     assert scored.training == first.training
@@ -70,64 +72,66 @@ def test_weights_that_come_later(metric_weights: Path, tmp_path: Path) -> None:
     assert "nothing to do" in bench(*command, BENCH_WEIGHTS=str(metric_weights)).stderr
 
 
-DRAW = ("run", "--device", "cpu", "--seeds", 1, "--jobs", 2)  # a thread
+DRAW = ("run", "--device", "cpu", "--seeds", 1, "--jobs", 2)  # one thread per job
 
 
 def drawn_without_weights(folder: Path) -> tuple[Path, Path]:
-    """Results with a generator's run that has samples and no figures, and its track."""
-    track, results = write_generator_track(folder), folder / "there"
+    """Return results with one run that has samples but no metrics, and the track."""
+    track, results = write_generator_track(folder), folder / "remote"
     write_generator(folder, "honest")
-    done = bench(*DRAW, folder / "honest", "--track", track, "--results", results)
-    assert done.returncode == 0, done.stderr
+    result = bench(*DRAW, folder / "honest", "--track", track, "--results", results)
+    assert result.returncode == 0, result.stderr
     return results, track
 
 
-def carried(there: Path, here: Path, *options: str) -> None:
-    archive = there.parent / "there.tar.gz"
-    done = bench("pack", archive, "--results", there, *options)
-    assert done.returncode == 0, done.stderr
-    done = bench("unpack", archive, "--results", here)
-    assert done.returncode == 0, done.stderr
+def transfer(remote: Path, local: Path, *options: str) -> None:
+    archive = remote.parent / "remote.tar.gz"
+    result = bench("pack", archive, "--results", remote, *options)
+    assert result.returncode == 0, result.stderr
+    result = bench("unpack", archive, "--results", local)
+    assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.weights
 @pytest.mark.parametrize("recorded", [True, False])
-def test_samples_are_scored_where_they_are_brought(recorded: bool, metric_weights: Path, tmp_path: Path) -> None:
-    """Drawn on a GPU whose time was over before they were scored, with a record of the rest or without one."""
-    there, track = drawn_without_weights(tmp_path)
-    here, weights = tmp_path / "here", {"BENCH_WEIGHTS": str(metric_weights)}
-    as_on_a_gpu(there, tmp_path / "honest", track, recorded=recorded)
-    score = ("score", tmp_path / "honest", "--track", track, "--results", here, "--threads", 1)
-    if recorded:  # samples stay where they are if nothing is said
-        carried(there, here)
+def test_samples_from_a_gpu_are_scored_on_another_machine(
+    recorded: bool, metric_weights: Path, tmp_path: Path
+) -> None:
+    """The run drew samples on a GPU but did not score them; its record exists or was not written."""
+    remote, track = drawn_without_weights(tmp_path)
+    local, weights = tmp_path / "local", {"BENCH_WEIGHTS": str(metric_weights)}
+    mark_as_drawn_on_a_gpu(remote, tmp_path / "honest", track, recorded=recorded)
+    score = ("score", tmp_path / "honest", "--track", track, "--results", local, "--threads", 1)
+    if recorded:  # `bench pack` leaves samples out without --samples
+        transfer(remote, local)
         assert "nothing to do: no unscored samples" in bench(*score, **weights).stdout
-        shutil.rmtree(here)
-    carried(there, here, "--samples")
-    for _ in range(2):  # what has its figures is not asked for them again
-        done = bench(*score, **weights)
-        assert done.returncode == 0, done.stderr
-    assert "nothing to do" in done.stdout
-    (record,) = records(here).values()
+        shutil.rmtree(local)
+    transfer(remote, local, "--samples")
+    for _ in range(2):  # the second call has nothing to do
+        result = bench(*score, **weights)
+        assert result.returncode == 0, result.stderr
+    assert "nothing to do" in result.stdout
+    (record,) = records(local).values()
     assert record.identity.device_type == "cuda" and record.not_measured == {} and record.ranked
     assert record.environment["scored_on"]["device_type"] == "cpu"
     assert (
         record.cost is not None and record.training is not None and record.timing.training_steps_per_s is not None
     )
     assert record.evaluation is not None and record.evaluation.metrics["fid_40"] > 0
-    assert not list(here.rglob("work"))
-    assert (next(here.rglob("samples.png")).parent / "nearest-train.png").exists()
+    assert not list(local.rglob("work"))
+    assert (next(local.rglob("samples.png")).parent / "nearest-train.png").exists()
     if not recorded:
         return
-    alike = bench(*DRAW, tmp_path / "honest", "--track", track, "--results", there, **weights)
-    assert alike.returncode == 0, alike.stderr
-    found = [record for record in map(read_record, record_paths(there)) if record.cost is not None]
-    (on_cpu,) = [record for record in found if record.identity.device_type == "cpu"]
+    repeated = bench(*DRAW, tmp_path / "honest", "--track", track, "--results", remote, **weights)
+    assert repeated.returncode == 0, repeated.stderr
+    scored = [record for record in map(read_record, record_paths(remote)) if record.cost is not None]
+    (on_cpu,) = [record for record in scored if record.identity.device_type == "cpu"]
     assert on_cpu.evaluation is not None
     assert on_cpu.evaluation.metrics == pytest.approx(record.evaluation.metrics)
 
 
-def as_on_a_gpu(results: Path, submission: Path, track: Path, *, recorded: bool) -> None:
-    """Have the one run of ``results`` been drawn on a GPU."""
+def mark_as_drawn_on_a_gpu(results: Path, submission: Path, track: Path, *, recorded: bool) -> None:
+    """Change the one run in ``results`` as if it had run on a GPU, with or without a record."""
     (path,) = record_paths(results)
     record = read_record(path)
     identity = record.identity.model_copy(update={"device_type": "cuda"})
@@ -141,31 +145,33 @@ def as_on_a_gpu(results: Path, submission: Path, track: Path, *, recorded: bool)
 
 
 @pytest.mark.weights
-def test_samples_of_other_code_are_not_given_to_this_one(metric_weights: Path, tmp_path: Path) -> None:
-    there, track = drawn_without_weights(tmp_path)
+def test_samples_of_changed_code_are_refused(metric_weights: Path, tmp_path: Path) -> None:
+    remote, track = drawn_without_weights(tmp_path)
     with (tmp_path / "honest" / "model.py").open("a") as file:
         file.write("OTHER = 1\n")
-    done = bench(
-        "score", tmp_path / "honest", "--track", track, "--results", there, BENCH_WEIGHTS=str(metric_weights)
+    result = bench(
+        "score", tmp_path / "honest", "--track", track, "--results", remote, BENCH_WEIGHTS=str(metric_weights)
     )
-    assert done.returncode == 2, done
-    assert "its samples come from other code, settings or data than the current ones" in done.stderr
-    assert list(there.rglob("samples.npy"))
+    assert result.returncode == 2, result
+    assert "its samples come from other code, settings or data than the current ones" in result.stderr
+    assert list(remote.rglob("samples.npy"))
 
 
-def test_a_submission_may_not_be_called_as_real_images_are(tmp_path: Path) -> None:
+def test_submission_name_real_images_is_reserved(tmp_path: Path) -> None:
     write_generator(tmp_path, REAL_IMAGES)
-    done = bench("run", tmp_path / REAL_IMAGES, "--track", write_generator_track(tmp_path), "--results", tmp_path)
-    assert done.returncode == 2 and "reserved for real images" in done.stderr
+    result = bench(
+        "run", tmp_path / REAL_IMAGES, "--track", write_generator_track(tmp_path), "--results", tmp_path
+    )
+    assert result.returncode == 2 and "reserved for real images" in result.stderr
 
 
-def test_a_floor_needs_weights_and_a_generation_track(tmp_path: Path) -> None:
-    done = bench("score-real", "--track", "cifar100-open", "--results", tmp_path)
-    assert done.returncode == 2 and "give a generation track: cifar100-generation" in done.stderr
-    done = bench("score-real", "--results", tmp_path, "--embedded", BENCH_WEIGHTS=os.devnull)
-    assert done.returncode == 2 and "bench fetch all" in done.stderr
+def test_scoring_real_images_needs_weights_and_a_generation_track(tmp_path: Path) -> None:
+    result = bench("score-real", "--track", "cifar100-open", "--results", tmp_path)
+    assert result.returncode == 2 and "give a generation track: cifar100-generation" in result.stderr
+    result = bench("score-real", "--results", tmp_path, "--embedded", BENCH_WEIGHTS=os.devnull)
+    assert result.returncode == 2 and "bench fetch all" in result.stderr
 
 
-def test_fetch_knows_its_words() -> None:
-    done = bench("fetch", "resnet")
-    assert done.returncode == 2 and "give inception, lpips, all" in done.stderr
+def test_fetch_refuses_unknown_weights() -> None:
+    result = bench("fetch", "resnet")
+    assert result.returncode == 2 and "give inception, lpips, all" in result.stderr

@@ -13,7 +13,7 @@ from bench.pictures import why_no_picture
 from bench.report.plots.changes import ablation_figure
 from bench.report.plots.classes import class_accuracies, classes_figure
 from bench.report.plots.curves import curves_figure, names_of
-from bench.report.plots.pareto import PRICES, pareto_figure, pareto_front, points_of
+from bench.report.plots.pareto import COSTS, pareto_figure, pareto_front, points_of
 from bench.report.plots.style import inline_svg
 from bench.report.records.aggregate import Row
 from bench.report.records.naming import run_name, slug
@@ -33,19 +33,21 @@ PICTURES = {
 }
 
 
-def pareto_drawings(item: Comparison) -> Iterator[Figure]:
+def pareto_figures(item: Comparison) -> Iterator[Figure]:
     """Yield a plot of the score against each cost that at least two rows have."""
     rows = [compared.row for compared in item.rows if compared.row.finished]
     if len(rows) == 0:
         return
-    higher_is_better = rows[0].score.better == "higher"
-    for key, price in PRICES.items():
-        points = points_of(rows, price)
+    higher_is_better = rows[0].ranking_metric.better == "higher"
+    for key, cost in COSTS.items():
+        points = points_of(rows, cost)
         if len(points) < 2:
             continue  # a single point is no comparison
         front = pareto_front(points, higher_is_better=higher_is_better)
         names = ", ".join(point.row.label for point in front)
-        caption = f"{rows[0].score.title} against {price.title}. Pareto front, from the lowest cost: {names}."
+        caption = (
+            f"{rows[0].ranking_metric.title} against {cost.title}. Pareto front, from the lowest cost: {names}."
+        )
         name = slug(f"pareto-{item.protocol.track}-{item.protocol.profile}-{key}")
         yield Figure(caption, inline_svg(pareto_figure(rows, key), name))
 
@@ -72,20 +74,20 @@ def row_curves(row: Row, key: str) -> Iterator[Figure]:
         yield Figure(caption, inline_svg(curves_figure([row], names), slug(key)))
 
 
-def class_drawing(row: Row, key: str) -> Iterator[Figure]:
+def class_figure(row: Row, key: str) -> Iterator[Figure]:
     """Yield the plot of per-class accuracies."""
     if class_accuracies(row) is not None:
         caption = "Accuracy per class, from the worst to the best; bars are the range over seeds."
         yield Figure(caption, inline_svg(classes_figure(row), slug(key)))
 
 
-def ablation_drawing(rows: list[Row], texts: dict[str, str], key: str) -> Iterator[Figure]:
+def ablation_figure_of(rows: list[Row], texts: dict[str, str], key: str) -> Iterator[Figure]:
     """Yield the plot of the variants' differences from the base; nothing if no difference can be computed."""
     try:
         figure = ablation_figure(rows, texts)
     except UsageError:
         return
-    title = rows[0].score.title
+    title = rows[0].ranking_metric.title
     caption = f"Difference of {title} from the base for each change, with its 95 % interval over seeds."
     yield Figure(caption, inline_svg(figure, slug(key)))
 

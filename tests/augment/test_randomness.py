@@ -1,4 +1,4 @@
-"""What is drawn: independently for each image, from the right distribution, and from the given generator only."""
+"""Random parameters: independent per image, of the right distribution, and from the given generator only."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ from bench.measure.cost.cheap_operators import is_view
 
 
 def mixed(function: Callable[..., tuple[Tensor, Tensor]]) -> Callable[..., Tensor]:
-    """The images of a function that mixes labels too."""
+    """Return the images of a function that mixes images and labels."""
 
     def images_of(images: Tensor, **arguments: Any) -> Tensor:
         labels = torch.zeros(len(images), dtype=torch.int64, device=images.device)
@@ -26,7 +26,7 @@ def mixed(function: Callable[..., tuple[Tensor, Tensor]]) -> Callable[..., Tenso
 
 
 AUGMENTATIONS: dict[str, tuple[Callable[..., Tensor], dict[str, Any], dict[str, Any] | None]] = {
-    # name: function, arguments, arguments that must change nothing
+    # name: function, arguments, arguments that give the identity or None
     "crop": (augment.random_crop, {"padding": 4}, {"padding": 0}),
     "crop-reflect": (
         augment.random_crop,
@@ -45,7 +45,7 @@ AUGMENTATIONS: dict[str, tuple[Callable[..., Tensor], dict[str, Any], dict[str, 
     "mixup": (mixed(augment.mixup), {}, None),
     "cutmix": (mixed(augment.cutmix), {}, None),
 }
-EACH = pytest.mark.parametrize("name", AUGMENTATIONS)
+EVERY_AUGMENTATION = pytest.mark.parametrize("name", AUGMENTATIONS)
 
 
 def noise(count: int = 64, *, same: bool = False) -> Tensor:
@@ -59,15 +59,16 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.mark.parametrize("name", sorted(AUGMENTATIONS.keys() - {"mixup", "cutmix"}))  # of equal images, the same
-def test_every_image_has_its_own_draw(name: str) -> None:
+# Mixing equal images has no effect.
+@pytest.mark.parametrize("name", sorted(AUGMENTATIONS.keys() - {"mixup", "cutmix"}))
+def test_every_image_has_its_own_random_parameters(name: str) -> None:
     function, arguments, _ = AUGMENTATIONS[name]
     distinct = len(function(noise(same=True), **arguments, generator=seeded(0)).flatten(1).unique(dim=0))
     assert distinct == 2 if name == "flip" else distinct > 35
 
 
-@EACH
-def test_the_generator_decides_alone(name: str) -> None:
+@EVERY_AUGMENTATION
+def test_result_depends_only_on_the_given_generator(name: str) -> None:
     function, arguments, _ = AUGMENTATIONS[name]
     images = noise()
     torch.manual_seed(1)
@@ -77,8 +78,8 @@ def test_the_generator_decides_alone(name: str) -> None:
     assert not torch.equal(first, function(images, **arguments, generator=seeded(6)))
 
 
-@EACH
-def test_the_global_generator_decides_otherwise(name: str) -> None:
+@EVERY_AUGMENTATION
+def test_global_generator_is_the_default(name: str) -> None:
     function, arguments, _ = AUGMENTATIONS[name]
     images = noise()
     torch.manual_seed(1)
@@ -87,8 +88,8 @@ def test_the_global_generator_decides_otherwise(name: str) -> None:
     assert torch.equal(first, function(images, **arguments))
 
 
-@EACH
-def test_input_is_left_alone_and_kind_is_kept(name: str) -> None:
+@EVERY_AUGMENTATION
+def test_input_is_unchanged_and_output_has_its_shape_and_dtype(name: str) -> None:
     function, arguments, identity = AUGMENTATIONS[name]
     images = noise()
     before = images.clone()
@@ -99,8 +100,8 @@ def test_input_is_left_alone_and_kind_is_kept(name: str) -> None:
         assert torch.equal(function(images, **identity), images)
 
 
-@EACH
-def test_one_image_and_none_of_the_wrong_kind(name: str) -> None:
+@EVERY_AUGMENTATION
+def test_single_image_is_accepted_and_invalid_images_are_refused(name: str) -> None:
     function, arguments, _ = AUGMENTATIONS[name]
     assert function(noise(1), **arguments).shape == (1, 3, 32, 32)
     with pytest.raises(ValueError, match="`images` is .*float32"):
@@ -110,7 +111,7 @@ def test_one_image_and_none_of_the_wrong_kind(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "arguments", "named"),
+    ("function", "arguments", "argument"),
     [
         (augment.random_flip, {"p": 1.5}, "p"),
         (augment.random_crop, {"padding": -1}, "padding"),
@@ -131,104 +132,107 @@ def test_one_image_and_none_of_the_wrong_kind(name: str) -> None:
         (mixed(augment.mixup), {"alpha": 0.0}, "alpha"),
     ],
 )
-def test_bad_arguments_are_named(function: Callable[..., Tensor], arguments: dict[str, Any], named: str) -> None:
-    with pytest.raises(ValueError, match=f"`{named}` is"):
+def test_invalid_argument_is_refused(
+    function: Callable[..., Tensor], arguments: dict[str, Any], argument: str
+) -> None:
+    with pytest.raises(ValueError, match=f"`{argument}` is"):
         function(noise(2), **arguments)
 
 
-def test_flips_half() -> None:
+def test_half_of_the_images_are_flipped() -> None:
     images = noise(4000, same=True)
     flipped = (augment.random_flip(images, generator=seeded(0)) != images).flatten(1).any(1).float().mean()
     assert abs(flipped - 0.5) < 4 * 0.5 / 4000**0.5
 
 
 def test_crop_offsets_are_uniform() -> None:
-    # A single bright pixel in the middle shows where each window lies.
+    # The position of a single bright pixel shows the offset of each crop.
     images = torch.zeros(8100, 1, 32, 32, dtype=torch.uint8)
     images[:, :, 16, 16] = 1
-    place = augment.random_crop(images, padding=4, generator=seeded(0)).flatten(1).argmax(1)
-    counts = torch.bincount(place, minlength=1024)
+    position = augment.random_crop(images, padding=4, generator=seeded(0)).flatten(1).argmax(1)
+    counts = torch.bincount(position, minlength=1024)
     used = counts[counts > 0]
     assert len(used) == 81  # 9 by 9 offsets
     chi_square = ((used - 100.0) ** 2 / 100).sum()
     assert chi_square < 80 + 4 * (2 * 80) ** 0.5
 
 
-def shares_of_crop(scale: tuple[float, float]) -> tuple[float, float]:
-    """Mean and std of the share of the area that a resized crop keeps, read off two coordinate ramps."""
+def crop_areas(scale: tuple[float, float]) -> tuple[float, float]:
+    """Return mean and std of the share of the area that a resized crop keeps, from two coordinate ramps."""
     ramp = torch.linspace(0, 248, 32).round()
     images = torch.stack([ramp.expand(32, 32), ramp.view(32, 1).expand(32, 32)]).to(torch.uint8)
     crops = augment.random_resized_crop(images.repeat(4000, 1, 1, 1), scale=scale, generator=seeded(0)).float()
-    # In a crop of w columns a step of the ramp shrinks to w / 32 of 8 levels; taken over the inner columns.
+    # In a crop of w columns, a step of the ramp is w / 32 of 8 levels; measured over the inner columns.
     width = (crops[:, 0, 16, 28] - crops[:, 0, 16, 4]) / (24 * 8)
     height = (crops[:, 1, 28, 16] - crops[:, 1, 4, 16]) / (24 * 8)
     share = width * height
     return share.mean().item(), share.std().item()
 
 
-def test_resized_crop_draws_torchvisions_areas() -> None:
+def test_resized_crop_has_the_area_distribution_of_torchvision() -> None:
     torch.manual_seed(0)
     image = torch.zeros(3, 32, 32)
     boxes = [v1.RandomResizedCrop.get_params(image, [0.2, 1.0], [3 / 4, 4 / 3]) for _ in range(4000)]
-    theirs = torch.tensor([h * w / 1024 for _, _, h, w in boxes])
-    mean, std = shares_of_crop((0.2, 1.0))
-    assert abs(mean - theirs.mean()) < 5 * theirs.std() / 4000**0.5 + 0.005  # 0.005: bytes are read off a ramp
-    assert abs(std - theirs.std()) < 0.02
+    expected = torch.tensor([h * w / 1024 for _, _, h, w in boxes])
+    mean, std = crop_areas((0.2, 1.0))
+    rounding = 0.005  # of the ramp to bytes
+    assert abs(mean - expected.mean()) < 5 * expected.std() / 4000**0.5 + rounding
+    assert abs(std - expected.std()) < 0.02
 
 
-def test_erasing_draws_torchvisions_areas() -> None:
+def test_erasing_has_the_area_distribution_of_torchvision() -> None:
     torch.manual_seed(0)
     image = torch.zeros(3, 32, 32)
     boxes = [v1.RandomErasing.get_params(image, (0.02, 0.33), (0.3, 3.3), [0.0]) for _ in range(4000)]
-    theirs = torch.tensor([h * w / 1024 for _, _, h, w, _ in boxes])
+    expected = torch.tensor([h * w / 1024 for _, _, h, w, _ in boxes])
     white = torch.full((4000, 3, 32, 32), 255, dtype=torch.uint8)
     ours = (augment.random_erasing(white, p=1.0, generator=seeded(0))[:, 0] == 0).float().mean((1, 2))
-    assert abs(ours.mean() - theirs.mean()) < 5 * theirs.std() * (2 / 4000) ** 0.5
+    assert abs(ours.mean() - expected.mean()) < 5 * expected.std() * (2 / 4000) ** 0.5
     half = (augment.random_erasing(white, p=0.5, generator=seeded(0))[:, 0] == 0).flatten(1).any(1).float().mean()
     assert abs(half - 0.5) < 4 * 0.5 / 4000**0.5
 
 
-def test_colour_factors_have_torchvisions_range() -> None:
+def test_colour_factors_have_the_range_of_torchvision() -> None:
     images = torch.full((4000, 3, 8, 8), 100, dtype=torch.uint8)
     values = augment.color_jitter(images, brightness=0.4, generator=seeded(0))[:, 0, 0, 0].float()
     assert 59 <= values.min() <= 60 and 139 <= values.max() <= 140
     assert abs(values.mean() - 99.5) < 5 * 23.1 / 4000**0.5
 
 
-def test_augmix_mixes_as_torchvision_does() -> None:
+def test_augmix_has_the_distances_of_torchvision() -> None:
     torch.manual_seed(0)
     image = noise(1)[0]
-    theirs = torch.stack([v1.AugMix()(image) for _ in range(300)]).float()
+    expected = torch.stack([v1.AugMix()(image) for _ in range(300)]).float()
     ours = augment.augmix(image.repeat(300, 1, 1, 1), generator=seeded(0)).float()
-    # How far a mixed image lies from its original, on average over pixels: the same distribution.
-    far = [(mixed - image).abs().mean((1, 2, 3)) for mixed in (ours, theirs)]
-    spread = (far[0].var() / 300 + far[1].var() / 300).sqrt()
-    assert abs(far[0].mean() - far[1].mean()) < 4 * spread
+    # The distance of a mixed image from its original, averaged over pixels, has the same distribution.
+    distances = [(mixed - image).abs().mean((1, 2, 3)) for mixed in (ours, expected)]
+    spread = (distances[0].var() / 300 + distances[1].var() / 300).sqrt()
+    assert abs(distances[0].mean() - distances[1].mean()) < 4 * spread
 
 
 def chi_square(counts: Tensor) -> float:
-    """Of counts that should be equal; its mean is one less than their number."""
+    """Return the chi-square statistic of counts that should be equal; its mean is one less than their number."""
     expected = counts.sum() / len(counts)
     return float(((counts - expected) ** 2 / expected).sum())
 
 
 def assert_uniform(values: Tensor, kinds: int) -> None:
-    found, free = chi_square(values.bincount(minlength=kinds).double()), kinds - 1
-    assert found < free + 5 * (2 * free) ** 0.5
+    statistic, free = chi_square(values.bincount(minlength=kinds).double()), kinds - 1
+    assert statistic < free + 5 * (2 * free) ** 0.5
 
 
 BATCHES = pytest.mark.parametrize("batch", [1, 2, 7, 128])
 
 
 @BATCHES
-def test_the_order_of_a_jitter_is_any_of_all(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jitter_orders_are_uniform_and_independent(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
     orders: list[Tensor] = []
 
-    def note(images: Tensor, names: Any, amounts: Any, order: Tensor) -> Tensor:
+    def record_order(images: Tensor, names: Any, amounts: Any, order: Tensor) -> Tensor:
         orders.append(order)
         return images
 
-    monkeypatch.setattr(_color, "jitter", note)
+    monkeypatch.setattr(_color, "jitter", record_order)
     images = noise(batch)
     for seed in range(4800 // batch):
         augment.color_jitter(images, brightness=1, contrast=1, saturation=1, hue=0.1, generator=seeded(seed))
@@ -236,35 +240,35 @@ def test_the_order_of_a_jitter_is_any_of_all(batch: int, monkeypatch: pytest.Mon
     assert torch.equal(drawn.sort(1).values, torch.arange(4).expand_as(drawn))  # permutations
     _, which = (drawn * torch.tensor([64, 16, 4, 1])).sum(1).unique(return_inverse=True)
     assert_uniform(which, 24)
-    if batch > 1:  # neighbours' orders have nothing to do with each other
-        neighbours = drawn[0::2][: len(drawn) // 2, 0] * 4 + drawn[1::2][: len(drawn) // 2, 0]
-        assert_uniform(neighbours, 16)
+    if batch > 1:  # the orders of adjacent images are independent
+        adjacent = drawn[0::2][: len(drawn) // 2, 0] * 4 + drawn[1::2][: len(drawn) // 2, 0]
+        assert_uniform(adjacent, 16)
 
 
 @BATCHES
-def test_the_operations_of_augmix_are_any_of_all(batch: int) -> None:
+def test_augmix_operations_are_uniform_and_independent(batch: int) -> None:
     images = noise(batch)
     drawn = torch.cat(
         [torch.stack(_augmix.draw_chains(images, 13, -1, seeded(seed)), 1) for seed in range(5200 // batch)]
     )
-    assert_uniform((drawn < 13).sum(1) - 1, 3)  # one, two or three deep
-    assert bool((drawn.eq(13).int().diff(dim=1) >= 0).all())  # and then no more
-    for place in range(3):
-        assert_uniform(drawn[:, place][drawn[:, place] < 13], 13)
-    two = drawn[drawn[:, 1] < 13]
-    assert_uniform(two[:, 0] * 13 + two[:, 1], 169)
+    assert_uniform((drawn < 13).sum(1) - 1, 3)  # chains of one, two or three operations
+    assert bool((drawn.eq(13).int().diff(dim=1) >= 0).all())  # no operation follows the end of a chain
+    for position in range(3):
+        assert_uniform(drawn[:, position][drawn[:, position] < 13], 13)
+    longer_chains = drawn[drawn[:, 1] < 13]
+    assert_uniform(longer_chains[:, 0] * 13 + longer_chains[:, 1], 169)
     if batch > 1:
         pairs = len(drawn) // 2
         assert_uniform(drawn[0::2][:pairs, 0] * 13 + drawn[1::2][:pairs, 0], 169)
 
 
-def test_a_given_depth_is_kept() -> None:
+def test_augmix_chains_have_the_given_depth() -> None:
     drawn = torch.stack(_augmix.draw_chains(noise(40), 9, 2, seeded(0)))
     assert drawn.shape == (2, 40) and int(drawn.max()) < 9
 
 
 class Launches(TorchDispatchMode):
-    """Counts operators that compute something, and notes what comes from the host."""
+    """Counts operators that compute, and copies from the host."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -278,7 +282,7 @@ class Launches(TorchDispatchMode):
 
 
 @pytest.mark.parametrize(
-    ("name", "most"),
+    ("name", "most_operators"),
     [
         ("colour", 250),
         ("augmix", 750),
@@ -289,11 +293,11 @@ class Launches(TorchDispatchMode):
         ("cutmix", 60),
     ],
 )
-def test_a_device_is_neither_waited_for_nor_sent_anything(name: str, most: int) -> None:
-    """On the device "meta", which has no values to wait for and fails where they are asked for."""
+def test_augmentation_neither_waits_for_the_device_nor_copies_to_it(name: str, most_operators: int) -> None:
+    """On the device "meta", which has no values and raises an error if they are read."""
     function, arguments, _ = AUGMENTATIONS[name]
     images = torch.empty(128, 3, 32, 32, dtype=torch.uint8, device="meta")
     weights = mock.patch.object(torch, "_sample_dirichlet", lambda alphas, _: torch.rand_like(alphas))
     with weights, Launches() as launches:
         assert function(images, **arguments).shape == images.shape
-    assert launches.from_host == 0 and launches.computing <= most
+    assert launches.from_host == 0 and launches.computing <= most_operators

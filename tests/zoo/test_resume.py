@@ -1,4 +1,4 @@
-"""A run that is broken off and goes on ends with the same bits, whatever hangs on the submission."""
+"""A resumed run is bit-identical to an uninterrupted one, for every kind of state of a submission."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class Note:
     def __init__(self, value):
         self.value = value
 """
-BODIES = {
+CLASS_BODIES = {
     "unfreezes half way": """
     def begin(self, budget):
         self.model.body.requires_grad_(False)
@@ -43,7 +43,7 @@ BODIES = {
         self.optimizer.step()
         if step == 4: self.model.body[1].eval()
 """,
-    "a temperature on a module of its own": """
+    "number and tensor on a separate module": """
     def begin(self, budget):
         self.scale = nn.Identity()
         self.scale.tau, self.scale.centre = 1.0, torch.zeros(4)
@@ -53,7 +53,7 @@ BODIES = {
         self.scale.centre = 0.9 * self.scale.centre + 0.1 * logits.detach().mean(0)
         return F.cross_entropy((logits - self.scale.centre) / self.scale.tau, labels)
 """,
-    "the best weights, which begin as the weights": """
+    "best weights, initially the live weights": """
     def begin(self, budget):
         self.best, self.least = self.model.state_dict(), 1e9
     def update(self, loss, step):
@@ -62,14 +62,14 @@ BODIES = {
             self.least = loss.item()
             self.best = {k: v.clone() for k, v in self.model.state_dict().items()}
 """,
-    "weights bound anew in every step": """
+    "state dict reassigned in every step": """
     def update(self, loss, step):
         self.optimizer.step()
         self.now = self.model.state_dict()
     def begin(self, budget):
         self.now = self.model.state_dict()
 """,
-    "one zero in many places": """
+    "one tensor under several attributes": """
     def begin(self, budget):
         zero = torch.zeros(())
         self.a, self.b, self.many = zero, zero, [zero] * 4
@@ -79,7 +79,7 @@ BODIES = {
         self.optimizer.param_groups[0]["lr"] = 0.1 / (1 + float(self.a + self.b + sum(self.many)))
         self.optimizer.step()
 """,
-    "an array and a part of it": """
+    "array and a view of it": """
     def begin(self, budget):
         self.all = np.zeros(4)
         self.part = self.all[:2]
@@ -88,7 +88,7 @@ BODIES = {
         self.optimizer.param_groups[0]["lr"] = 0.1 / (1 + self.all.sum())
         self.optimizer.step()
 """,
-    "a tensor and a part of it": """
+    "tensor and a view of it": """
     def begin(self, budget):
         self.all = torch.zeros(4)
         self.part = self.all[1:3]
@@ -97,7 +97,7 @@ BODIES = {
         self.optimizer.param_groups[0]["lr"] = 0.1 / (1 + float(self.all.sum()))
         self.optimizer.step()
 """,
-    "a queue of named tuples, of objects, and of queues": """
+    "queues of named tuples, objects and queues": """
     def begin(self, budget):
         self.plays, self.notes = deque(maxlen=3), []
         self.each, self.hits = defaultdict(lambda: deque(maxlen=2)), {}
@@ -144,7 +144,7 @@ BODIES = {
         state = model.state_dict()
         return {k: torch.zeros_like(v) if "observer_enabled" in k else v for k, v in state.items()}
 """,
-    "what it keeps to look at": """
+    "cached activations and buffers registered in forward": """
     def build_model(self, data):
         class Net(nn.Module):
             def __init__(self):
@@ -162,32 +162,32 @@ BODIES = {
 }
 
 
-def write(folder: Path, name: str, text: str, **fields: object) -> object:
+def write(folder: Path, name: str, source: str, **fields: object) -> object:
     spec = make_spec(folder, name, **fields)
-    (spec.folder / "model.py").write_text(text)
+    (spec.folder / "model.py").write_text(source)
     return spec.model_copy(update={"protocol": spec.protocol.model_copy(update={"caps": Caps()})})
 
 
-TEXTS = {name: f"{HEAD}\nclass Shown(Plain):\n{body}" for name, body in BODIES.items()}
-TEXTS |= {kind.__name__: f"{HEAD}\nclass Shown(techniques.{kind.__name__}):\n    pass\n" for kind in TECHNIQUES}
+SOURCES = {name: f"{HEAD}\nclass Shown(Plain):\n{body}" for name, body in CLASS_BODIES.items()}
+SOURCES |= {kind.__name__: f"{HEAD}\nclass Shown(techniques.{kind.__name__}):\n    pass\n" for kind in TECHNIQUES}
 
 
 @pytest.mark.filterwarnings("ignore:.*quantization:DeprecationWarning", "ignore::UserWarning")
-@pytest.mark.parametrize("name", BODIES)
-def test_it_verifies(tmp_path: Path, name: str) -> None:
-    found = Verifier(write(tmp_path, "shown", TEXTS[name])).run()
-    assert found.problems == [] and found.warnings == []
-    assert "bit-identical resume from a checkpoint" in found.tested
+@pytest.mark.parametrize("name", CLASS_BODIES)
+def test_submission_verifies(tmp_path: Path, name: str) -> None:
+    report = Verifier(write(tmp_path, "shown", SOURCES[name])).run()
+    assert report.problems == [] and report.warnings == []
+    assert "bit-identical resume from a checkpoint" in report.tested
 
 
 @pytest.mark.filterwarnings("ignore:.*quantization:DeprecationWarning", "ignore::UserWarning")
-@pytest.mark.parametrize("name", TEXTS)
-def test_broken_off_twice_it_ends_with_the_same_bits(tmp_path: Path, name: str) -> None:
-    calm = write(tmp_path, "calm", TEXTS[name])
-    train(calm)
-    shaken = write(tmp_path, "shaken", TEXTS[name], checkpoint_seconds=0.0)
+@pytest.mark.parametrize("name", SOURCES)
+def test_run_interrupted_twice_is_bit_identical(tmp_path: Path, name: str) -> None:
+    uninterrupted = write(tmp_path, "uninterrupted", SOURCES[name])
+    train(uninterrupted)
+    resumed = write(tmp_path, "resumed", SOURCES[name], checkpoint_seconds=0.0)
     for until in (2, 7, None):
-        train(shaken.model_copy(update={"until": until}))
-    first, second = (load_file(spec.work / WEIGHTS) for spec in (calm, shaken))
+        train(resumed.model_copy(update={"until": until}))
+    first, second = (load_file(spec.work / WEIGHTS) for spec in (uninterrupted, resumed))
     assert first.keys() == second.keys()
     assert all(torch.equal(first[key], second[key]) for key in first)

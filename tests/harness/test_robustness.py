@@ -1,4 +1,4 @@
-"""What users have met elsewhere: odd runs, odd machines, odd terminals. Nobody loses a result by it."""
+"""Robustness: faults that users of similar tools reported, with runs, terminals, paths, options and tracks."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from tests.making import TRACK, USUAL, bench, write_generator_track, write_submi
 from tests.report.making_contest import contest, write_contest
 from tests.report.making_records import make_record
 
-NOW_AND_THEN = {
+LOGS_SOME_STEPS = {
     "step": """values = {"loss": loss.detach()}
 if step >= 3:
     values["accuracy"] = loss.detach()
@@ -31,28 +31,25 @@ if step % 5 == 0:
     values["every fifth"] = loss.detach()
 return values"""
 }
-LONG = TRACK.replace("official: {steps: 12", "official: {steps: 120")
+LONG_TRACK = TRACK.replace("official: {steps: 12", "official: {steps: 120")
 
 
 def options(folder: Path) -> tuple[object, ...]:
-    track, results = (
-        write_track(folder, TRACK.replace("official: {steps: 12", "official: {steps: 120")),
-        folder / "results",
-    )
+    track, results = write_track(folder, LONG_TRACK), folder / "results"
     return ("--track", track, "--results", results, "--device", "cpu", "--jobs", 2)
 
 
 @pytest.fixture(scope="module")
 def gaps(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that logs some things now and then, beside one that does not."""
+    """Run a submission that logs some values only in some steps, and one that logs all values in all steps."""
     folder = tmp_path_factory.mktemp("gaps")
-    submissions = write_submission(folder, "gaps", NOW_AND_THEN), write_submission(folder, "honest")
-    done = bench("run", *submissions, *options(folder))
-    assert done.returncode == 0, done.stderr
+    submissions = write_submission(folder, "gaps", LOGS_SOME_STEPS), write_submission(folder, "honest")
+    result = bench("run", *submissions, *options(folder))
+    assert result.returncode == 0, result.stderr
     return folder
 
 
-def test_what_is_logged_now_and_then_leaves_gaps(gaps: Path) -> None:
+def test_values_logged_in_some_steps_leave_gaps_in_curves(gaps: Path) -> None:
     record = next(r for r in read_all(gaps / "results")[0] if r.identity.submission == "gaps")
     assert record.training is not None
     curves = record.training.curves
@@ -63,7 +60,7 @@ def test_what_is_logged_now_and_then_leaves_gaps(gaps: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ("compare",),
         ("compare", "--images"),
@@ -75,16 +72,16 @@ def test_what_is_logged_now_and_then_leaves_gaps(gaps: Path) -> None:
     ],
     ids=" ".join,
 )
-def test_reports_of_gaps(gaps: Path, words: tuple[str, ...]) -> None:
-    more = ("--output", gaps / "plots") if words[0] == "plot" else ()
-    done = bench(*words, "--results", gaps / "results", *more)
-    assert done.returncode == 0 and done.stdout, done.stderr
+def test_reports_accept_curves_with_gaps(gaps: Path, arguments: tuple[str, ...]) -> None:
+    output_option = ("--output", gaps / "plots") if arguments[0] == "plot" else ()
+    result = bench(*arguments, "--results", gaps / "results", *output_option)
+    assert result.returncode == 0 and result.stdout, result.stderr
 
 
-def test_reports_from_within_the_results_folder(gaps: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_are_found_by_relative_paths(gaps: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(gaps / "results")
-    for place in (".", "./", "../results", "../results/", str(gaps / "results")):
-        records, problems = read_all(Path(place))
+    for path in (".", "./", "../results", "../results/", str(gaps / "results")):
+        records, problems = read_all(Path(path))
         assert len(records) == 4 and problems == []
 
 
@@ -92,22 +89,22 @@ ERRORS = (BrokenPipeError(), UnicodeEncodeError("ascii", "✓", 0, 1, "no"), Key
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_a_display_that_fails_ends_no_run(
+def test_failing_progress_display_does_not_stop_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def fail(*_: object) -> None:
         raise error
 
     monkeypatch.setattr(JsonLines, "started", fail)
-    done = bench("run", write_submission(tmp_path, "honest"), *options(tmp_path), "--profile", "quick")
-    assert done.returncode == 0 and "the runs continue" in done.stderr
+    result = bench("run", write_submission(tmp_path, "honest"), *options(tmp_path), "--profile", "quick")
+    assert result.returncode == 0 and "the runs continue" in result.stderr
     assert [record.status for record in read_all(tmp_path / "results")[0]] == ["ok", "ok"]
 
 
 @pytest.mark.processes
-def test_a_reader_that_goes_away_costs_no_record(tmp_path: Path) -> None:
-    words = [*map(str, (write_submission(tmp_path, "honest"), *options(tmp_path))), "--profile", "quick"]
-    command = [sys.executable, "-m", "bench", "run", *words]
+def test_closed_output_pipe_does_not_stop_runs(tmp_path: Path) -> None:
+    arguments = [*map(str, (write_submission(tmp_path, "honest"), *options(tmp_path))), "--profile", "quick"]
+    command = [sys.executable, "-m", "bench", "run", *arguments]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, **USUAL}
     )
@@ -121,102 +118,102 @@ def test_a_reader_that_goes_away_costs_no_record(tmp_path: Path) -> None:
 COMMANDS = (("status",), ("compare",), ("compare", "--table", "json"), ("verdict",), ("--help",))
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_a_closed_pipe_and_ascii(gaps: Path, words: tuple[str, ...]) -> None:
-    command = [sys.executable, "-m", "bench", *words]
-    command += [] if words == ("--help",) else ["--results", str(gaps / "results")]
-    usual = subprocess.run(command, capture_output=True, check=False)
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_commands_survive_a_closed_pipe_and_ascii_output(gaps: Path, arguments: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "bench", *arguments]
+    command += [] if arguments == ("--help",) else ["--results", str(gaps / "results")]
+    reference = subprocess.run(command, capture_output=True, check=False)
     ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    plain = subprocess.run(command, capture_output=True, check=False, env=ascii_only)
-    assert plain.returncode == usual.returncode and b"Traceback" not in plain.stderr
-    assert bool(plain.stdout.decode("ascii")) == bool(usual.stdout)
+    ascii_output = subprocess.run(command, capture_output=True, check=False, env=ascii_only)
+    assert ascii_output.returncode == reference.returncode and b"Traceback" not in ascii_output.stderr
+    assert bool(ascii_output.stdout.decode("ascii")) == bool(reference.stdout)
     reader, writer = os.pipe()
-    os.close(reader)  # whoever was to read is gone before the first word
+    os.close(reader)  # before the command writes its first line
     closed = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
-    assert closed.returncode == usual.returncode and b"Traceback" not in closed.stderr
+    assert closed.returncode == reference.returncode and b"Traceback" not in closed.stderr
 
 
-def test_streams_that_are_closed_or_full(gaps: Path) -> None:
-    words = f'"{sys.executable}" -m bench status --results'
+def test_commands_survive_closed_or_full_streams(gaps: Path) -> None:
+    command = f'"{sys.executable}" -m bench status --results'
     for redirected, code in ((">&-", 0), ("2>&-", 0), (">&- 2>&-", 0), ("2>/dev/full", 0)):
-        done = subprocess.run(
-            ["bash", "-c", f'{words} "{gaps / "results"}" {redirected}'], capture_output=True, check=False
+        result = subprocess.run(
+            ["bash", "-c", f'{command} "{gaps / "results"}" {redirected}'], capture_output=True, check=False
         )
-        assert done.returncode == code and b"Traceback" not in done.stderr, redirected
-    nothing = subprocess.run(["bash", "-c", f'{words} "{gaps / "none"}" 2>/dev/full'], check=False)
-    assert nothing.returncode == 5
+        assert result.returncode == code and b"Traceback" not in result.stderr, redirected
+    no_records = subprocess.run(["bash", "-c", f'{command} "{gaps / "none"}" 2>/dev/full'], check=False)
+    assert no_records.returncode == 5
 
 
 @pytest.mark.parametrize("sign", ["é", "\u0085", "\u200b", "\U000e0041", "\x1b", "精"])
-def test_json_is_json_on_every_terminal(tmp_path: Path, sign: str) -> None:
+def test_json_output_is_valid_in_every_encoding(tmp_path: Path, sign: str) -> None:
     record = make_record("net", 0, 0.5)
     write_contest(tmp_path, [record.model_copy(update={"environment": {**record.environment, "device": sign}})])
     for encoding in ("ascii", "utf-8"):
         command = [sys.executable, "-m", "bench", "compare", "--table", "json", "--results", str(tmp_path)]
         variables = {**os.environ, "PYTHONIOENCODING": encoding}
-        done = subprocess.run(command, capture_output=True, check=True, env=variables)
-        assert json.loads(done.stdout)[0]["rows"][0]["device"] == sign
+        result = subprocess.run(command, capture_output=True, check=True, env=variables)
+        assert json.loads(result.stdout)[0]["rows"][0]["device"] == sign
 
 
-def test_a_document_is_current_right_after_it_was_printed(tmp_path: Path) -> None:
-    """With whatever a manifest has in it, and a file that is no text beside it."""
+def test_printed_document_is_escaped_and_passes_its_check(tmp_path: Path) -> None:
+    """HTML and headings from a manifest are escaped; a file that is not text fails the check."""
     manifest = (
         "track: cifar100-open\nsummary: |\n  <img src=x onerror=alert(1)>\n\n  # A heading\n"
         'paper: {title: "zero\u200bwidth <script>"}\nclaims: {top1_accuracy: 0.5}\n'
     )
     submission = write_submission(tmp_path, "net", manifest=manifest)
-    for words in (("papers", submission), ("reproduction", submission, "--results", tmp_path / "none")):
-        printed = bench(*words).stdout
+    for arguments in (("papers", submission), ("reproduction", submission, "--results", tmp_path / "none")):
+        printed = bench(*arguments).stdout
         assert "<script" not in printed and "<img" not in printed and "\n# A heading" not in printed
         (tmp_path / "page.md").write_text(printed)
-        assert bench(*words, "--check", tmp_path / "page.md").returncode == 0
+        assert bench(*arguments, "--check", tmp_path / "page.md").returncode == 0
         (tmp_path / "page.md").write_bytes(b"\xff\xfe")
-        assert bench(*words, "--check", tmp_path / "page.md").returncode == 1
+        assert bench(*arguments, "--check", tmp_path / "page.md").returncode == 1
     bad = manifest.replace("paper: {", "paper: {url: 'javascript:alert(1)', ")
     assert bench("papers", write_submission(tmp_path, "bad", manifest=bad)).returncode == 2
 
 
-def test_what_lies_in_a_records_place_and_is_no_file(tmp_path: Path) -> None:
+def test_pipe_or_folder_instead_of_a_record_is_reported(tmp_path: Path) -> None:
     write_contest(tmp_path, [make_record("net", seed, 0.5) for seed in range(3)])
     pipe, folder, _ = record_paths(tmp_path)
     for path in (pipe, folder):
         path.unlink()
     os.mkfifo(pipe)
     folder.mkdir()
-    for words in ("compare", "status", "leaderboard --no-site", "verdict"):
-        done = bench(*words.split(), "--results", tmp_path)
-        assert done.returncode in (2, 3, 5)
-        assert "not a file" in done.stderr + done.stdout
+    for command in ("compare", "status", "leaderboard --no-site", "verdict"):
+        result = bench(*command.split(), "--results", tmp_path)
+        assert result.returncode in (2, 3, 5)
+        assert "not a file" in result.stderr + result.stdout
     assert "net" in bench("compare", "--results", tmp_path).stdout
 
 
-def test_a_path_that_is_no_text_is_named_on_pages_too(tmp_path: Path) -> None:
+def test_path_with_invalid_utf8_is_shown_on_pages(tmp_path: Path) -> None:
     write_contest(tmp_path, contest()[:5])
-    odd = tmp_path / "runs" / "tiny" / "n\udcff" / "base" / "seed0-01234567.json"  # a byte that is no UTF-8
+    odd = tmp_path / "runs" / "tiny" / "n\udcff" / "base" / "seed0-01234567.json"  # a byte that is not valid UTF-8
     odd.parent.mkdir(parents=True)
     odd.write_text("{}")
-    done = bench("leaderboard", "--results", tmp_path)
-    assert done.returncode == 2 and r"n\udcff" in done.stderr
+    result = bench("leaderboard", "--results", tmp_path)
+    assert result.returncode == 2 and r"n\udcff" in result.stderr
     assert r"n\udcff" in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
 
 
-def test_a_step_that_forgets_its_loss_is_told_so(tmp_path: Path) -> None:
+def test_missing_loss_key_is_named_in_the_reason(tmp_path: Path) -> None:
     forgets = write_submission(tmp_path, "forgets", {"step": "if step == 2: return {'other': loss.detach()}"})
-    done = bench("run", forgets, *options(tmp_path), "--profile", "quick", "--seed", 0)
+    result = bench("run", forgets, *options(tmp_path), "--profile", "quick", "--seed", 0)
     (record,) = read_all(tmp_path / "results")[0]
-    assert done.returncode == 4 and record.status == "contract"
+    assert result.returncode == 4 and record.status == "contract"
     assert "it must return a dict of tensors with the key 'loss'" in (record.reason or "")
 
 
-def test_a_full_disk_is_told(gaps: Path) -> None:
+def test_full_disk_is_a_one_line_error(gaps: Path) -> None:
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-m", "bench", "compare", "--results", str(gaps / "results")]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert done.returncode == 2 and done.stderr == "bench: the system: No space left on device\n"
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert result.returncode == 2 and result.stderr == "bench: the system: No space left on device\n"
 
 
-def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_folder_is_absolute_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_entry(number: int) -> None:
         raise KeyError(number)
 
@@ -227,29 +224,30 @@ def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
     assert files.without_local_paths(f"{files.REPOSITORY}/x of /root/y") == "./x of /root/y"
 
 
-def test_limits_of_the_users_own_are_kept_and_do_no_harm(tmp_path: Path) -> None:
-    """``ulimit -f`` and ``ulimit -v`` lower than ours: raising them again is refused by the system."""
+def test_lower_resource_limits_of_the_user_are_kept(tmp_path: Path) -> None:
+    """If ``ulimit -f`` or ``-d`` is lower than the harness's limit, raising it would fail, so it is kept."""
     check = (
         "import resource; from types import SimpleNamespace as N; from bench.job.main import limit_resources\n"
         "limit_resources(N(file_bytes=2**40, memory_bytes=2**50, device='cpu'))\n"
         "print(resource.getrlimit(resource.RLIMIT_FSIZE))"
     )
     command = ["bash", "-c", 'ulimit -f 1000000; ulimit -d 90000000; exec "$0" -c "$1"', sys.executable, check]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"({1_000_000 * 1024}, {1_000_000 * 1024})\n"
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == f"({1_000_000 * 1024}, {1_000_000 * 1024})\n"
 
 
-def everything(folder: Path) -> dict[Path, Any]:
+def contents_and_times(folder: Path) -> dict[Path, Any]:
+    """Return the modification time and the bytes of every file in ``folder``."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
 
-def test_what_only_looks_writes_nothing(tmp_path: Path) -> None:
-    """Of a folder with a damaged record, a foreign one and one of a newer version."""
+def test_reading_commands_write_nothing(tmp_path: Path) -> None:
+    """The folder has a truncated record, a record of another run and a record of a newer version."""
     submission = write_submission(tmp_path, "honest")
-    own = (*options(tmp_path), "--profile", "quick")
-    assert bench("run", submission, *own, "--seeds", 3).returncode == 0
+    run_options = (*options(tmp_path), "--profile", "quick")
+    assert bench("run", submission, *run_options, "--seeds", 3).returncode == 0
     damaged, foreign, newer = record_paths(tmp_path / "results")
     damaged.write_text(damaged.read_text()[:500])
     foreign.write_text(newer.read_text())
@@ -257,17 +255,17 @@ def test_what_only_looks_writes_nothing(tmp_path: Path) -> None:
     newer.write_text(
         newer.read_text().replace(f'"schema_version": {SCHEMA_VERSION}', f'"schema_version": {later}')
     )
-    before = everything(tmp_path / "results")
-    plan = bench("run", submission, *own, "--seeds", 2, "--dry-run")
+    before = contents_and_times(tmp_path / "results")
+    plan = bench("run", submission, *run_options, "--seeds", 2, "--dry-run")
     assert plan.returncode == 0 and "truncated" in plan.stderr and "is the record of another run" in plan.stderr
-    for words in ("status", "compare", "verdict", "show seed0", f"plot curves --output {tmp_path / 'p'}"):
-        bench(*words.split(), "--results", tmp_path / "results")
-    refused = bench("run", submission, *own, "--seed", 2)
+    for command in ("status", "compare", "verdict", "show seed0", f"plot curves --output {tmp_path / 'p'}"):
+        bench(*command.split(), "--results", tmp_path / "results")
+    refused = bench("run", submission, *run_options, "--seed", 2)
     assert refused.returncode == 2
     assert f"schema_version {later}, this version reads {SCHEMA_VERSION}; update capbench" in refused.stderr
-    assert before == everything(tmp_path / "results")
-    done = bench("run", submission, *own, "--seeds", 2)
-    assert done.returncode == 0
+    assert before == contents_and_times(tmp_path / "results")
+    result = bench("run", submission, *run_options, "--seeds", 2)
+    assert result.returncode == 0
     assert [read_record(path).identity.seed for path in (damaged, foreign)] == [0, 1]
     assert damaged.with_suffix(".unusable").read_bytes() == before[damaged][1]
     assert newer.read_bytes() == before[newer][1]
@@ -277,12 +275,12 @@ def test_what_only_looks_writes_nothing(tmp_path: Path) -> None:
     ("text", "seeds"),
     [("3", [0, 1, 2]), ("0,", [0]), ("0,3,7", [0, 3, 7]), ("2-4", [2, 3, 4]), ("7-7,1", [7, 1]), (" 2 ", [0, 1])],
 )
-def test_seeds(text: str, seeds: list[int]) -> None:
+def test_seed_options_are_parsed(text: str, seeds: list[int]) -> None:
     assert parse_seeds(text, 5) == seeds
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("1732600000", "1,732,600,000 seeds, at most 10,000"),
         ("0-99999999999", "100,000,000,000 seeds"),
@@ -296,21 +294,21 @@ def test_seeds(text: str, seeds: list[int]) -> None:
         ("\u0661", "give a count"),
     ],
 )
-def test_seeds_that_make_no_sense_are_named_at_once(text: str, words: str) -> None:
-    with pytest.raises(UsageError, match=words) as raised:
+def test_invalid_seed_options_are_refused_in_one_short_line(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as raised:
         parse_seeds(text, 5)
     assert len(str(raised.value)) < 300
 
 
-def test_one_seed_by_its_own_option(gaps: Path, tmp_path: Path) -> None:
-    both = bench("run", gaps / "honest", "--seed", 0, "--seeds", 2, "--results", tmp_path)
-    assert both.returncode == 2 and "give one of the two" in both.stderr
-    done = bench("run", gaps / "honest", *options(gaps), "--seed", 1, "--dry-run")
-    assert '"to_do": 0, "done": 1' in done.stderr
+def test_seed_option_selects_one_seed(gaps: Path, tmp_path: Path) -> None:
+    conflicting = bench("run", gaps / "honest", "--seed", 0, "--seeds", 2, "--results", tmp_path)
+    assert conflicting.returncode == 2 and "give one of the two" in conflicting.stderr
+    result = bench("run", gaps / "honest", *options(gaps), "--seed", 1, "--dry-run")
+    assert '"to_do": 0, "done": 1' in result.stderr
 
 
 @pytest.mark.parametrize("name", ["real-images", "n" * 101, "n" * 250, "Net", "a/b", "", "..", "a\nb"])
-def test_names_that_no_submission_can_have(tmp_path: Path, name: str) -> None:
+def test_invalid_submission_names_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError) as raised:
         scaffold(name, "classification", tmp_path)
     assert "\n" not in str(raised.value) and list(tmp_path.iterdir()) == []
@@ -319,16 +317,16 @@ def test_names_that_no_submission_can_have(tmp_path: Path, name: str) -> None:
     assert isinstance(error, ManifestError) and "at most 100" in str(error)
 
 
-@pytest.mark.parametrize("place", ["x" * 300, "a/" + "x" * 300 + "/b"], ids=["long", "long within"])
+@pytest.mark.parametrize("path", ["x" * 300, "a/" + "x" * 300 + "/b"], ids=["long name", "long parent"])
 @pytest.mark.parametrize("command", ["run", "verify", "status", "compare", "papers", "unpack", "show", "plot"])
-def test_a_name_that_no_file_system_has_is_told_in_a_line(command: str, place: str, gaps: Path) -> None:
+def test_overlong_path_is_a_one_line_error(command: str, path: str, gaps: Path) -> None:
     reports: dict[str, list[str]] = {"status": [], "compare": [], "plot": ["curves"]}
-    done = bench(command, *([*reports[command], "--results", place] if command in reports else [place]))
-    assert done.returncode in (2, 5) and "Traceback" not in done.stderr and done.stderr.startswith("bench: ")
-    assert done.stderr.count("\n") == 1
+    result = bench(command, *([*reports[command], "--results", path] if command in reports else [path]))
+    assert result.returncode in (2, 5) and "Traceback" not in result.stderr and result.stderr.startswith("bench: ")
+    assert result.stderr.count("\n") == 1
 
 
-def test_a_site_that_is_a_link_stays_one(tmp_path: Path) -> None:
+def test_symlinked_site_folder_stays_a_symlink(tmp_path: Path) -> None:
     results, pages = tmp_path / "results", tmp_path / "pages"
     write_contest(results, contest()[:5])
     pages.mkdir()
@@ -344,63 +342,65 @@ def test_a_site_that_is_a_link_stays_one(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pages", "results"]
 
 
-def test_fields_that_no_config_has_are_found_before_anything_runs(tmp_path: Path) -> None:
+def test_unknown_config_fields_are_reported_before_any_run(tmp_path: Path) -> None:
     manifest = (
         "track: tiny\nablations: {a: {set: {widht: 3}}, b: {set: {width: wide}}, c: {set: {width: 3}}}\n"
         "profiles: {quick: {set: {learning_rat: 0.1}}}\n"
         "search: {set: {batch: 3}, space: {widt: {integer: [1, 4]}, width: {choice: [x]}}}\n"
     )
-    done = bench("verify", write_submission(tmp_path, "typo", manifest=manifest), "--track", write_track(tmp_path))
-    assert done.returncode == 4
-    for place in (
+    result = bench(
+        "verify", write_submission(tmp_path, "typo", manifest=manifest), "--track", write_track(tmp_path)
+    )
+    assert result.returncode == 4
+    for message in (
         "ablations.a.set: Config has no field 'widht'",
         "ablations.b.set: Config.width is set to",
         "profiles.quick.set: Config has no field 'learning_rat'",
         "search.set: Config has no field 'batch'",
         "search.space: Config has no field 'widt'",
     ):
-        assert place in done.stdout, place
-    assert "ablations.c" not in done.stdout
+        assert message in result.stdout, message
+    assert "ablations.c" not in result.stdout
 
 
-def test_a_track_is_all_that_a_command_is_about(tmp_path: Path) -> None:
-    own = write_submission(tmp_path / "s", "own")
+def test_track_option_restricts_every_command_to_its_track(tmp_path: Path) -> None:
+    matching = write_submission(tmp_path / "s", "own")
     shipped = write_submission(tmp_path / "s", "shipped", manifest="track: cifar100-classification\n")
     track, other = write_track(tmp_path), write_generator_track(tmp_path)
-    found, broken = submissions_of([tmp_path / "s"], track)
-    assert [one.name for one in found] == ["own"] and broken == []
-    found, broken = submissions_of([tmp_path / "s"], Path("cifar100-classification"))
-    assert [one.name for one in found] == ["shipped"] and [path.name for path, _ in broken] == ["own"]
-    alone = bench("run", shipped, "--track", track, "--results", tmp_path / "r", "--profile", "quick")
+    sources, broken = submissions_of([tmp_path / "s"], track)
+    assert [source.name for source in sources] == ["own"] and broken == []
+    sources, broken = submissions_of([tmp_path / "s"], Path("cifar100-classification"))
+    assert [source.name for source in sources] == ["shipped"] and [path.name for path, _ in broken] == ["own"]
+    skipped = bench("run", shipped, "--track", track, "--results", tmp_path / "r", "--profile", "quick")
     assert (
-        alone.returncode == 5
-        and "no submission of track tiny; found shipped (cifar100-classification)" in alone.stderr
+        skipped.returncode == 5
+        and "no submission of track tiny; found shipped (cifar100-classification)" in skipped.stderr
     )
     assert not list((tmp_path / "r").rglob("*.json"))
-    both = bench("verify", own, shipped, "--track", track)
-    assert both.returncode == 0 and "skipped submissions of other tracks: shipped" in both.stderr
-    assert bench("run", own, "--track", "no-such-track").returncode == 2
+    mixed = bench("verify", matching, shipped, "--track", track)
+    assert mixed.returncode == 0 and "skipped submissions of other tracks: shipped" in mixed.stderr
+    assert bench("run", matching, "--track", "no-such-track").returncode == 2
     folder = ("--results", tmp_path / "r")
-    for words in (
-        ("papers", own),
-        ("reproduction", own, *folder),
+    for arguments in (
+        ("papers", matching),
+        ("reproduction", matching, *folder),
         ("status", *folder),
         ("compare", *folder),
         ("check", "--baseline", tmp_path / "r", *folder),
         ("score-real", *folder),
-        ("score", own, *folder),
+        ("score", matching, *folder),
     ):
-        for named in (track, other, "cifar100-open", tmp_path / "absent.yaml"):
-            done = bench(*words, "--track", named)
-            assert done.returncode in (0, 2, 5) and "Traceback" not in done.stderr, (words, named)
-    assert "own" in bench("papers", own, "--track", track).stdout
+        for track_option in (track, other, "cifar100-open", tmp_path / "absent.yaml"):
+            result = bench(*arguments, "--track", track_option)
+            assert result.returncode in (0, 2, 5) and "Traceback" not in result.stderr, (arguments, track_option)
+    assert "own" in bench("papers", matching, "--track", track).stdout
 
 
-def test_a_certificate_of_a_contest_of_ones_own(tmp_path: Path) -> None:
+def test_certificate_of_a_custom_track_needs_its_track_file(tmp_path: Path) -> None:
     submission, track = write_submission(tmp_path / "submissions", "honest"), write_track(tmp_path)
-    place = ("--track", track, "--device", "cpu")
-    own = ("--profile", "quick", "--results", tmp_path / "r", "--sandbox", "none", "--jobs", 1)
-    assert bench("run", submission, *place, *own, "--seed", 0).returncode == 0
+    track_options = ("--track", track, "--device", "cpu")
+    run_options = ("--profile", "quick", "--results", tmp_path / "r", "--sandbox", "none", "--jobs", 1)
+    assert bench("run", submission, *track_options, *run_options, "--seed", 0).returncode == 0
     certificate = tmp_path / "c.json"
     assert bench("certify", "seed0", "--results", tmp_path / "r", "--output", certificate).returncode == 0
     assert "--track tiny.yaml" in certificate.read_text()
@@ -411,26 +411,26 @@ def test_a_certificate_of_a_contest_of_ones_own(tmp_path: Path) -> None:
         and "found 'tiny'; known tracks" in unknown.stderr
         and "--track FILE" in unknown.stderr
     )
-    other = bench(*check, "--track", "cifar100-open")
-    assert other.returncode in (2, 5) and "Traceback" not in other.stderr
-    held = bench(*check, "--track", track)
+    wrong_track = bench(*check, "--track", "cifar100-open")
+    assert wrong_track.returncode in (2, 5) and "Traceback" not in wrong_track.stderr
+    verified = bench(*check, "--track", track)
     assert (
-        held.returncode == 0
-        and "the certificate holds: the trained weights and all metrics are bit-identical" in held.stdout
-    ), held.stderr
+        verified.returncode == 0
+        and "the certificate holds: the trained weights and all metrics are bit-identical" in verified.stdout
+    ), verified.stderr
 
 
-def test_a_run_notes_what_it_was_asked_with_and_a_record_does_not(gaps: Path, tmp_path: Path) -> None:
+def test_run_options_are_saved_beside_the_record_only(gaps: Path, tmp_path: Path) -> None:
     broken = write_submission(tmp_path, "broken", {"step": "raise OSError(5)"})
     bench("run", broken, *options(tmp_path), "--profile", "quick", "--embedded", "--seed", 0)
     (path,) = record_paths(tmp_path / "results")
-    asked = read_invocation(path.with_suffix(""))
+    invocation = read_invocation(path.with_suffix(""))
     assert (
-        asked is not None
-        and asked.embedded
-        and asked.folder == broken
-        and asked.track_file == tmp_path / "tiny.yaml"
+        invocation is not None
+        and invocation.embedded
+        and invocation.folder == broken
+        and invocation.track_file == tmp_path / "tiny.yaml"
     )
     assert str(tmp_path) not in path.read_text()
-    repeat = bench("status", "--results", tmp_path / "results").stdout
-    assert f"--track {tmp_path / 'tiny.yaml'} --embedded" in repeat
+    status = bench("status", "--results", tmp_path / "results").stdout
+    assert f"--track {tmp_path / 'tiny.yaml'} --embedded" in status

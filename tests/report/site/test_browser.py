@@ -1,4 +1,4 @@
-"""The pages as a reader meets them, in Chromium: by mouse, keyboard and screen reader, on a phone, in the dark."""
+"""The pages in Chromium: mouse, keyboard, screen reader, phone, dark mode, and without JavaScript."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ def browser() -> Iterator["Browser"]:
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("needs Chromium, e.g. apt-get install chromium")
-    root = hasattr(os, "geteuid") and os.geteuid() == 0  # whose Chromium has no sandbox
+    root = hasattr(os, "geteuid") and os.geteuid() == 0  # Chromium's sandbox does not work as root
     with playwright.sync_playwright() as api:
         browser = api.chromium.launch(executable_path=program, args=["--no-sandbox"] if root else [])
         yield browser
@@ -45,28 +45,27 @@ def column(page: "Page", index: int) -> list[str]:
     return texts
 
 
-def test_no_page_complains_or_asks_the_network(site: Path, page: "Page") -> None:
-    complaints: list[str] = []
+def test_pages_have_no_errors_and_no_network_requests(site: Path, page: "Page") -> None:
+    errors: list[str] = []
 
-    def failed(request: "Request") -> None:
-        if (
-            request.failure != "net::ERR_ABORTED"
-        ):  # a picture that was not loaded yet when the next page was asked for
-            complaints.append(f"{page.url}: {request.url}: {request.failure}")
+    def record_failure(request: "Request") -> None:
+        # A picture that was still loading when the next page was opened is aborted.
+        if request.failure != "net::ERR_ABORTED":
+            errors.append(f"{page.url}: {request.url}: {request.failure}")
 
-    page.on("console", lambda message: complaints.append(f"{page.url}: {message.text}"))
-    page.on("pageerror", lambda error: complaints.append(f"{page.url}: {error}"))
-    page.on("requestfailed", failed)
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: errors.append(f"{page.url}: {message.text}"))
+    page.on("pageerror", lambda error: errors.append(f"{page.url}: {error}"))
+    page.on("requestfailed", record_failure)
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
     for path in every_page(site):
         page.goto(path.as_uri())
         assert page.title().endswith("· capbench")
-    assert complaints == []
-    assert asked and all(url.startswith(("file://", "data:")) for url in asked)
+    assert errors == []
+    assert requested and all(url.startswith(("file://", "data:")) for url in requested)
 
 
-def test_sorting_by_mouse(site: Path, page: "Page") -> None:
+def test_click_on_a_header_sorts_the_table(site: Path, page: "Page") -> None:
     page.goto((site / "tracks" / "cifar100-classification.html").as_uri())
     assert column(page, 2) == ["wide", "wide/deep", "se_net", "narrow", "moody", "unlucky"]
     score = page.locator("table").first.get_by_role("button", name="top-1 %")
@@ -79,7 +78,7 @@ def test_sorting_by_mouse(site: Path, page: "Page") -> None:
     assert header.get_attribute("aria-sort") == "descending"
 
 
-def test_what_is_absent_stays_last_either_way(site: Path, page: "Page") -> None:
+def test_missing_values_are_last_in_both_orders(site: Path, page: "Page") -> None:
     page.goto((site / "tracks" / "cifar100-classification.html").as_uri())
     rank = page.locator("table").first.get_by_role("button", name="rank")
     for expected in (["1", "2", "3", "–", "–", "–"], ["3", "2", "1", "–", "–", "–"]):
@@ -87,7 +86,7 @@ def test_what_is_absent_stays_last_either_way(site: Path, page: "Page") -> None:
         assert column(page, 1) == expected
 
 
-def test_sorting_by_keyboard_is_said_aloud(site: Path, page: "Page") -> None:
+def test_sorting_by_keyboard_is_announced(site: Path, page: "Page") -> None:
     page.goto((site / "tracks" / "cifar100-classification.html").as_uri())
     for _ in range(40):
         page.keyboard.press("Tab")
@@ -98,7 +97,7 @@ def test_sorting_by_keyboard_is_said_aloud(site: Path, page: "Page") -> None:
     assert page.locator("[aria-live]").inner_text() == "Sorted by params, ascending"
 
 
-def test_the_first_tab_skips_to_the_content(site: Path, page: "Page") -> None:
+def test_first_tab_stop_skips_to_the_content(site: Path, page: "Page") -> None:
     page.goto((site / "index.html").as_uri())
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.innerText") == "Skip to the content"
@@ -106,7 +105,7 @@ def test_the_first_tab_skips_to_the_content(site: Path, page: "Page") -> None:
     page.wait_for_url("**/index.html#content")
 
 
-def test_from_the_front_page_to_a_run(site: Path, page: "Page") -> None:
+def test_links_lead_from_the_front_page_to_a_run(site: Path, page: "Page") -> None:
     page.goto((site / "index.html").as_uri())
     page.get_by_role("link", name="All results").first.click()
     page.get_by_role("link", name="se_net", exact=True).first.click()
@@ -118,7 +117,7 @@ def test_from_the_front_page_to_a_run(site: Path, page: "Page") -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_on_a_phone_nothing_is_wider_than_the_screen(site: Path, browser: "Browser", scheme: str) -> None:
+def test_pages_fit_the_width_of_a_phone(site: Path, browser: "Browser", scheme: str) -> None:
     context = browser.new_context(viewport=PHONE, color_scheme=scheme, is_mobile=True)
     page = context.new_page()
     for path in every_page(site):
@@ -127,7 +126,7 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(site: Path, browser: "Brows
     context.close()
 
 
-def test_without_a_script_everything_is_there(site: Path, browser: "Browser") -> None:
+def test_pages_are_complete_without_javascript(site: Path, browser: "Browser") -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto((site / "tracks" / "cifar100-classification.html").as_uri())
@@ -136,28 +135,29 @@ def test_without_a_script_everything_is_there(site: Path, browser: "Browser") ->
     context.close()
 
 
-def test_drawings_are_drawn_in_the_page_s_colours(site: Path, browser: "Browser") -> None:
-    inks = set()
+def test_drawings_follow_the_colour_scheme(site: Path, browser: "Browser") -> None:
+    colours = set()
     for scheme in ("light", "dark"):
         context = browser.new_context(color_scheme=scheme)
         page = context.new_page()
         page.goto((site / "tracks" / "cifar100-classification.html").as_uri())
         text = page.locator("svg text").first
-        inks.add(text.evaluate("element => getComputedStyle(element).fill"))
+        colours.add(text.evaluate("element => getComputedStyle(element).fill"))
         assert text.is_visible()
         context.close()
-    assert len(inks) == 2
+    assert len(colours) == 2
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(site: Path, browser: "Browser", scheme: str) -> None:
-    """axe-core's rules: names, roles, contrast, order, tables, what can be reached by keyboard."""
+def test_axe_reports_no_violations(site: Path, browser: "Browser", scheme: str) -> None:
+    """The rules of axe-core: names, roles, contrast, order, tables, keyboard access."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
     context = browser.new_context(color_scheme=scheme)
     page = context.new_page()
     run = next(path for path in every_page(site) if "--gan--" in path.name)
     for path in (*(site / name for name in PAGES), run):
         page.goto(path.as_uri())
-        found = axe.run(page).response["violations"]
-        assert [(item["id"], [node["html"][:200] for node in item["nodes"][:3]]) for item in found] == [], path
+        violations = axe.run(page).response["violations"]
+        shown = [(item["id"], [node["html"][:200] for node in item["nodes"][:3]]) for item in violations]
+        assert shown == [], path
     context.close()

@@ -1,0 +1,1 @@
+"""The site of the documents: pages from docs/, README and others, with references made from the code."""
