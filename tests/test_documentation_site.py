@@ -3,9 +3,7 @@
 import importlib
 import inspect
 import json
-import os
 import re
-import shutil
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
@@ -207,19 +205,6 @@ def test_broken_link_to_a_page_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "zensical.toml").write_text('[project]\nsite_name = "x"\ndocs_dir = "pages"\n')
     with pytest.raises(SystemExit, match="does not exist"):
         render(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("needs Chromium, e.g. apt-get install chromium")
-    root = hasattr(os, "geteuid") and os.geteuid() == 0  # whose Chromium has no sandbox
-    with playwright.sync_playwright() as api:
-        browser = api.chromium.launch(executable_path=program, args=["--no-sandbox"] if root else [])
-        yield browser
-        browser.close()
 
 
 @pytest.mark.browser

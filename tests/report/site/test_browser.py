@@ -1,7 +1,5 @@
 """The pages in Chromium: mouse, keyboard, screen reader, phone, dark mode, and without JavaScript."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,19 +12,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 PHONE = {"width": 360, "height": 740}
 PAGES = ("index.html", "tracks/cifar100-classification.html", "submissions/wide.html", "submissions/gan.html")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("needs Chromium, e.g. apt-get install chromium")
-    root = hasattr(os, "geteuid") and os.geteuid() == 0  # Chromium's sandbox does not work as root
-    with playwright.sync_playwright() as api:
-        browser = api.chromium.launch(executable_path=program, args=["--no-sandbox"] if root else [])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
