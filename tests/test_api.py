@@ -208,6 +208,23 @@ def test_submission_cannot_import_the_python_interface(tmp_path: Path, line: str
     assert f"imports bench.{line.rsplit(maxsplit=1)[-1]}, which is no part" in result.stdout
 
 
+def test_summary_is_of_the_code_that_ran_despite_another_submission_of_its_name(
+    contest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_submission(tmp_path / "submissions", "honest", {"loss": "pass"})
+    monkeypatch.chdir(tmp_path)
+    summary = bench.run(
+        contest / "submissions" / "honest",
+        track=contest / "tiny.yaml",
+        embedded=True,
+        seeds=2,
+        results=contest / "results",
+        device="cpu",
+        log_format="quiet",
+    )
+    assert [record.of_current_code for record in summary.records] == [True, True]
+
+
 def test_run_without_a_record_is_a_problem(contest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench.api.runs, "run_command", lambda config: RunSummary(
         ExitCode.RUN_FAILED, set(), set(), {"0123abcd": "honest seed 0"}, ["late: no data"], {},

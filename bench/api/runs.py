@@ -6,10 +6,11 @@ from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.api.records import Records, load_records
+from bench.api.records import Records
 from bench.errors import ExitCode, UsageError
 from bench.harness.commands.run import run_command
 from bench.harness.config import RunConfig
+from bench.report.records.load import read_all
 
 if TYPE_CHECKING:
     from bench.contract.jobs.spec import Compile, Precision
@@ -77,8 +78,7 @@ def run(  # noqa: PLR0913 - the options of `bench run`
 
     Args:
         submissions: One or several folders of a submission, or folders that contain submissions.
-        profile: ``"official"``, ``"quick"``, ``"tuning"``, ``"smoke"`` or ``"demo"``; only official
-            runs rank.
+        profile: ``"official"``, ``"quick"``, ``"tuning"``, ``"smoke"`` or ``"demo"``; only official runs rank.
         seeds: The number of seeds (0, 1, ...) or the seeds themselves; None for the profile's number.
         variants: ``"base"``, ``"all"``, or the names of variants.
         track: Restricts the command to one track: its name, or the file of a custom track.
@@ -101,8 +101,7 @@ def run(  # noqa: PLR0913 - the options of `bench run`
         executor: ``"local"``, ``"ray"`` or ``"slurm"``.
         address: Address of a Ray cluster, ``HOST:PORT`` or ``"auto"``; None starts a local one.
         gpus_per_run: GPUs per run on a Ray cluster; a fraction lets runs share a GPU.
-        log_format: Progress on standard error: ``"auto"``, ``"lines"``, ``"json"``, or
-            ``"quiet"``.
+        log_format: Progress on standard error: ``"auto"``, ``"lines"``, ``"json"`` or ``"quiet"``.
 
     Returns:
         The summary, with the records of all planned runs.
@@ -142,11 +141,11 @@ def run(  # noqa: PLR0913 - the options of `bench run`
         log_format=log_format,
     )
     outcome = run_command(config)
-    records = load_records(results) if results.is_dir() else Records()
-    planned = [record for record in records if record.identity.hash in outcome.labels]
-    missing = outcome.labels.keys() - {record.identity.hash for record in planned}
-    unrecorded = [f"{label}: left no record" for key, label in outcome.labels.items() if key in missing]
-    return Summary(outcome.exit_code, Records(planned, records.problems), [*outcome.problems, *unrecorded])
+    records, unread = read_all(results)
+    planned = [r.known_as(of_current_code=True) for r in records if r.identity.hash in outcome.labels]
+    recorded = {record.identity.hash for record in planned}
+    unrecorded = [f"{label}: left no record" for key, label in outcome.labels.items() if key not in recorded]
+    return Summary(outcome.exit_code, Records(planned, unread), [*outcome.problems, *unrecorded])
 
 
 def _seeds_text(seeds: int | Iterable[int] | None) -> str | None:

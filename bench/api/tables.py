@@ -74,12 +74,10 @@ def compare(
     records = list(records)
     if not all(isinstance(record, Record) for record in records):
         raise UsageError("compare: give a list of records, such as that of `bench.load_records`")
-    if columns is not None:
-        names = [columns] if isinstance(columns, str) else list(columns)
-        if isinstance(columns, str) or not names or not all(isinstance(name, str) for name in names):
-            raise UsageError(f"compare: columns={columns!r}: give a list of names")
-        columns = names
+    keys = None if columns is None or isinstance(columns, str) else list(columns)
+    if columns is not None and not (keys and all(isinstance(key, str) for key in keys)):
+        raise UsageError(f"compare: columns={columns!r}: give a list of names")
     rows = summarize(records)
     if not rows:
         raise NothingToDo("compare: no records; `bench.run` makes them")
-    return Comparisons(comparisons(rows, keys=columns, sort=sort))
+    return Comparisons(comparisons(rows, keys=keys, sort=sort))

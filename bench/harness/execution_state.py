@@ -15,9 +15,8 @@ class ExecutionState:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.verifications: dict[Entry, Verification] = {}
-        self.finished: set[Job] = (
-            set()
-        )  # those that this command has run, or will not run because verification failed
+        # Jobs that this command has run, or will not run because their verification failed.
+        self.finished: set[Job] = set()
 
     def to_do(self, entry: Entry | None = None) -> list[Job]:
         """Return the jobs that have not finished, of all entries or one."""
@@ -25,7 +24,9 @@ class ExecutionState:
         return [job for job in jobs if job not in self.finished and (entry is None or job.entry is entry)]
 
     def runs_that_fit(self) -> int | None:
-        """Return how many parallel runs fit on the GPU, by the loads measured so far; None without any."""
+        """Return how many parallel runs fit on the GPU, by the loads measured so far; None without a limit."""
+        if not self.plan.config.limits_jobs_to_gpu:
+            return None
         verified = list(self.verifications.values())
         loads = [verification.load for verification in verified if verification.load is not None]
         sizes = [verification.environment.get("device_memory_bytes", 0) for verification in verified]
@@ -41,6 +42,5 @@ class ExecutionState:
             total += seconds + STARTING_SECONDS
             if job.generates and config.device == "cpu":
                 total += SCORING_SECONDS * (job.entry.protocol.samples or 0)
-        fit = self.runs_that_fit() if config.limits_jobs_to_gpu else None
-        parallel = config.side_by_side if fit is None else min(config.side_by_side, fit)
-        return total / max(1, min(parallel, len(jobs)))
+        parallel = min(config.side_by_side, self.runs_that_fit() or config.side_by_side, len(jobs))
+        return total / max(1, parallel)

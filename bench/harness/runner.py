@@ -165,7 +165,7 @@ class Runner:
         """Return how many work items may run at once, of ``unfinished`` known ones."""
         config = self.plan.config
         slots = config.side_by_side if self._unverified > 0 else config.jobs_at_once(unfinished)
-        fit = self.state.runs_that_fit() if config.limits_jobs_to_gpu and self._unverified == 0 else None
+        fit = self.state.runs_that_fit() if self._unverified == 0 else None
         return slots if fit is None else min(slots, fit)
 
     def _side_by_side(self, items: Sequence[WorkItem], at_once: int | None) -> None:

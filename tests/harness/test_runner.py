@@ -210,7 +210,8 @@ def test_speed_records_the_number_of_concurrent_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("busy", "most"), [(1.0, 1), (0.4, 3), (0.05, 4)])
 def test_number_of_runs_on_a_gpu_follows_its_load(busy: float, most: int, tmp_path: Path) -> None:
     runner = runner_of(tmp_path, FakeExecutor(), jobs=4)
-    runner.plan = replace(runner.plan, config=replace(runner.plan.config, device="cuda", jobs_chosen=True))
+    config = replace(runner.plan.config, device="cuda", jobs_chosen=True)
+    runner = Runner(replace(runner.plan, config=config), runner.display, runner.executor)
     load = GpuLoad(busy=busy, memory_bytes=2**30)
     for entry in runner.plan.entries:
         runner.state.verifications[entry] = Verification(

@@ -6,7 +6,7 @@ from typing import Any
 from bench.contract.documents.schema import Strict
 
 # The parts of a step, in the stacking order of plots.
-PARTS = ("data", "augmentation", "forward", "loss and other", "backward", "optimizer", "harness")
+PARTS = ("data", "augmentation", "forward", "loss and other code", "backward", "optimizer", "harness")
 
 
 class Operator(Strict):

@@ -118,7 +118,9 @@ class Profiler:
         backward = watch.wrap("backward", torch.autograd.backward)
         with (
             _replaced(self.batches, "batch", watch.wrap("data", self.batches.batch)),
-            _replaced(self.submission, "train_step", watch.wrap("loss and other", self.submission.train_step)),
+            _replaced(
+                self.submission, "train_step", watch.wrap("loss and other code", self.submission.train_step)
+            ),
             _replaced(torch.autograd, "backward", backward),
         ):
             hooks = [

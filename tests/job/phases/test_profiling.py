@@ -51,7 +51,7 @@ SLEEP = f"import time; time.sleep({SLOW})"
     ("part", "changes"),
     [
         ("forward", {"forward": SLEEP}),
-        ("loss and other", {"step": SLEEP}),
+        ("loss and other code", {"step": SLEEP}),
     ],
 )
 def test_slow_part_has_the_longest_time(tmp_path: Path, part: str, changes: dict[str, str]) -> None:
@@ -75,7 +75,7 @@ def test_slow_augmentation_and_host_wait_are_reported(tmp_path: Path, monkeypatc
     }
     profile = profiled(tmp_path, changes)
     assert profile.parts["augmentation"] >= SLOW * 1e3
-    assert profile.parts["loss and other"] < SLOW * 1e3
+    assert profile.parts["loss and other code"] < SLOW * 1e3
     (wait,) = profile.waits
     assert wait.startswith("model.py, line ") and wait.endswith(": _local_scalar_dense")
 
