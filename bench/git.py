@@ -26,11 +26,10 @@ def git(folder: Path, *arguments: str) -> bytes:
     Raises:
         GitFailed: If git is not installed, does not trust the folder, times out or exits with an error.
     """
-    variables = {name: value for name, value in os.environ.items() if name not in REPOSITORY_VARIABLES}
     command = ["git", "-C", str(folder), *arguments]
     try:
         return subprocess.run(
-            command, check=True, capture_output=True, timeout=TIMEOUT_SECONDS, env=variables
+            command, check=True, capture_output=True, timeout=TIMEOUT_SECONDS, env=variables_of_git()
         ).stdout
     except FileNotFoundError:
         raise GitFailed("git is not installed") from None
@@ -38,10 +37,27 @@ def git(folder: Path, *arguments: str) -> bytes:
         raise GitFailed(f"git took longer than {TIMEOUT_SECONDS} s") from None
     except subprocess.CalledProcessError as error:
         message = error.stderr.decode("utf-8", "replace")
-        if "dubious ownership" in message:
-            remedy = f"git config --global --add safe.directory {folder}"
-            raise GitFailed(f"git does not trust {folder}, which belongs to another user; run {remedy}") from None
-        first = message.strip().splitlines() or [f"git exited with {error.returncode}"]
-        raise GitFailed(one_line(first[0].removeprefix("fatal: "), 200)) from None
+        raise GitFailed(reason_of(message, error.returncode, folder)) from None
     except OSError as error:
         raise GitFailed(f"git cannot be started ({error.strerror})") from None
+
+
+def variables_of_git() -> dict[str, str]:
+    """Return this process's environment without the variables that a git hook sets."""
+    return {name: value for name, value in os.environ.items() if name not in REPOSITORY_VARIABLES}
+
+
+def reason_of(message: str, exit_code: int, folder: Path | str) -> str:
+    """Return the reason why git failed, in one line.
+
+    Args:
+        message: Its standard error.
+        exit_code: Its exit code, the reason if it printed none.
+        folder: The repository, for the remedy if it belongs to another user.
+    """
+    if "dubious ownership" in message:
+        remedy = f"git config --global --add safe.directory {folder}"
+        return f"git does not trust {folder}, which belongs to another user; run {remedy}"
+    lines = [line for line in message.strip().splitlines() if not line.startswith("warning: ")]
+    first = (lines or [f"git exited with {exit_code}"])[0]
+    return one_line(first.removeprefix("fatal: "), 200)

@@ -19,7 +19,7 @@ from benchmarks.specs import DEVICE, spec_of
 from benchmarks.versus import versus
 
 SEEDS, STEPS = 5, 100
-STEPS_PER_ROUND = 25 if DEVICE == "cpu" else 500  # of each training, without its start
+STEPS_PER_ROUND = 25 if DEVICE == "cpu" else 200  # of each training, without its start
 
 
 def training(threads: int) -> None:

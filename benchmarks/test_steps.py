@@ -11,7 +11,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.contract.jobs.files import CHECKPOINT
 from bench.contract.jobs.spec import Execution, JobSpec, Precision
-from bench.contract.submission import Batch
+from bench.contract.submission import Batch, Classifier
 from bench.data.arrays import write_array
 from bench.files import REPOSITORY
 from bench.harness.commands.measure_speeds import Worker, submission_worker
@@ -22,6 +22,14 @@ from benchmarks.specs import DEVICE, bare_environment, spec_of
 from benchmarks.versus import WorkItem, versus
 
 STEPS = 20  # per round
+if DEVICE == "cpu":
+    WAYS = {"bf16": Execution(precision="bf16"), "compiled": Execution(compiled=True)}
+    NETWORKS = ["se_dsconv", "inverted_residual_se", "resnet20", "dcgan_000", "convnext_ddpm"]
+else:
+    WAYS = {"graph": Execution(graphed=True)}
+    NETWORKS = ["se_dsconv", "baby_mobilenet", "cnn6"]
+# Between two checkpoints; a training saves one every 30 seconds.
+LOOP_STEPS = STEPS if DEVICE == "cpu" else 60
 
 
 @pytest.mark.parametrize("what", ["train", "infer"])
@@ -38,7 +46,7 @@ def test_harness_beside_a_loop_by_hand(benchmark: BenchmarkFixture, tmp_path: Pa
         benchmark,
         harness_training(spec),
         {"the same step in a loop by hand": bare_training(spec)},
-        what=f"{STEPS} training steps of se_dsconv, batch 128, one thread, and a checkpoint",
+        what=f"{LOOP_STEPS} training steps of se_dsconv, batch 128, one thread, and a checkpoint",
         goal=0.98,
         gpu_goal=0.98,
     )
@@ -47,7 +55,7 @@ def test_harness_beside_a_loop_by_hand(benchmark: BenchmarkFixture, tmp_path: Pa
 def training_spec(folder: Path) -> JobSpec:
     images = torch.randint(0, 256, (50_000, 3, 32, 32), dtype=torch.uint8).numpy()
     labels = torch.randint(0, 100, (50_000,)).numpy()
-    spec = spec_of("se_dsconv", work=folder, steps=STEPS)
+    spec = spec_of("se_dsconv", work=folder, steps=LOOP_STEPS)
     arrays = {
         "train_images": write_array(images, folder / "parts", "images"),
         "train_labels": write_array(labels, folder / "parts", "labels"),
@@ -61,7 +69,7 @@ def harness_training(spec: JobSpec) -> WorkItem:
     log = trainer.log
 
     def train() -> None:
-        trainer.progress.step, trainer.log = 0, type(log)(STEPS)
+        trainer.progress.step, trainer.log = 0, type(log)(LOOP_STEPS)
         trainer._train(model)
 
     return train
@@ -74,7 +82,7 @@ def bare_training(spec: JobSpec) -> WorkItem:
 
     def train() -> list[float]:
         order, losses = torch.randperm(len(labels), device=labels.device), []
-        for step in range(STEPS):
+        for step in range(LOOP_STEPS):
             indices = order[128 * step : 128 * (step + 1)]
             values = submission.train_step(Batch(images[indices], labels[indices]), step)
             losses.append(values["loss"])
@@ -114,21 +122,34 @@ def test_step_beside_what_authors_write(benchmark: BenchmarkFixture, tmp_path: P
             log = tmp_path / f"{method}.log"
             return started(Worker(command, method, cwd=REPOSITORY, variables=bare_environment(), log=log))
 
-        execution = Execution(precision=precision)
+        execution = Execution(precision=precision, graphed=DEVICE != "cpu")
         spec = spec_of("se_dsconv", work=tmp_path / "ours", threads=cores, execution=execution)
         ours = started(submission_worker(spec, REPOSITORY, "ours"))
         what = f"{STEPS} training steps of se_dsconv, batch 128, {cores} threads, {precision}"
+        what += ", as one CUDA graph" if execution.graphed else ""
         alternatives = {name: theirs(method) for name, method in methods.items()}
         versus(benchmark, ours, alternatives, what=what, goal=2.5, gpu_goal=15)
 
 
 @pytest.mark.filterwarnings("ignore")  # warnings of the compiler, which would fail the test
-@pytest.mark.parametrize("way", ["bf16", "compiled"])
-@pytest.mark.parametrize("name", ["se_dsconv", "inverted_residual_se", "resnet20", "dcgan_000", "convnext_ddpm"])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_ways_to_compute_a_step(benchmark: BenchmarkFixture, tmp_path: Path, name: str, way: str) -> None:
     """Compare with eager float32 on one thread; the result depends on network, device and versions."""
-    execution = Execution(precision="bf16") if way == "bf16" else Execution(compiled=True)
     plain, other = (
-        timed_calls(spec_of(name, work=tmp_path, execution=e))["train"] for e in (Execution(), execution)
+        timed_calls(spec_of(name, work=tmp_path, execution=e))["train"] for e in (Execution(), WAYS[way])
     )
     versus(benchmark, other, {"eager float32": plain}, what=f"a training step of {name}, {way}", rounds=6)
+
+
+@pytest.mark.skipif(DEVICE == "cpu", reason="on a CPU channels_last is faster")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_order_in_memory(
+    benchmark: BenchmarkFixture, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compare the orders of convolution weights and images, both as one CUDA graph in float32 without TF32."""
+    spec = spec_of(name, work=tmp_path, execution=Execution(graphed=True))
+    last = timed_calls(spec)["train"]
+    monkeypatch.setattr(Classifier, "memory_format", torch.contiguous_format)
+    contiguous = timed_calls(spec)["train"]
+    versus(benchmark, contiguous, {"channels_last": last}, what=f"a training step of {name}, contiguous", rounds=6)

@@ -10,6 +10,7 @@ from bench.stats.medians import median_interval
 from benchmarks.specs import DEVICE
 
 WorkItem = Callable[[], object]
+GPU_ROUNDS = 6  # a GPU is available only for a short time
 
 
 def seconds(work: WorkItem) -> float:
@@ -52,12 +53,13 @@ def versus(  # noqa: PLR0913 - the options of a benchmark
         ours: One round of ours.
         theirs: Name of an alternative -> one round of it.
         what: Description of the work.
-        rounds: Number of rounds, at least six.
+        rounds: Number of rounds, at least six; on a GPU always six.
         warm_up: Whether to run one unmeasured round first.
         goal: The ratio to reach against the first alternative on a CPU; None for no goal.
         gpu_goal: The same on a GPU.
     """
     goal = goal if DEVICE == "cpu" else gpu_goal
+    rounds = rounds if DEVICE == "cpu" else min(rounds, GPU_ROUNDS)
     ours, theirs = to_its_end(ours), {name: to_its_end(work) for name, work in theirs.items()}
     times: dict[str, list[float]] = {name: [] for name in theirs}
 

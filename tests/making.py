@@ -157,6 +157,7 @@ class Tiny(Generator[Config]):
     def init_training(self, model, budget: Budget):
         self.model = model
         self.optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        # init
 
     def train_step(self, batch: Batch, step: int):
         loss = (self.model(torch.randn(16, 4)) - batch.images.float().mean()).square().mean() / 1e5

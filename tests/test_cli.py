@@ -15,6 +15,7 @@ from tests.making import bench
         ["verify"],
         ["compare"],
         ["new"],
+        ["collect"],
         ["doctor"],
         ["fetch"],
         ["score-real"],

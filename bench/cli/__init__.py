@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from bench import __version__
-from bench.cli import archives, data, reports, runs, searches, start
+from bench.cli import archives, collecting, data, reports, runs, searches, start
 from bench.cli.signals import graceful_shutdown
 from bench.cli.streams import safe_streams
 from bench.errors import BenchError, ExitCode
@@ -23,12 +23,19 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {  # panel of the help -> i
         reports.verdict, reports.check, reports.certify, runs.verify_certificate, reports.papers,
         reports.reproduction,
     ),
+    "Run a contest": (start.init, reports.rules, collecting.collect, start.schema),
     "Machines and data": (
         start.doctor, start.fetch, archives.pack, archives.unpack, runs.score, runs.score_real,
     ),
 }  # fmt: skip
 FORMER_NAMES: dict[str, Callable[..., None]] = {"floor": runs.score_real}  # hidden aliases
-DATA_COMMANDS: tuple[Callable[..., None], ...] = (data.list_, data.verify, data.unpack, data.fetch)
+DATA_COMMANDS: tuple[Callable[..., None], ...] = (
+    data.list_,
+    data.verify,
+    data.fetch,
+    data.unpack,
+    data.import_,
+)
 
 
 def _version(requested: bool) -> None:
@@ -59,7 +66,7 @@ def build_app() -> typer.Typer:
             app.command(rich_help_panel=panel)(command)
     for name, command in FORMER_NAMES.items():
         app.command(name, hidden=True)(command)
-    data_app = typer.Typer(help="List, verify, unpack and download data sets.", no_args_is_help=True)
+    data_app = typer.Typer(help="List, verify, download and convert data sets.", no_args_is_help=True)
     for command in DATA_COMMANDS:
         data_app.command(command.__name__.strip("_"))(command)
     app.add_typer(data_app, name="data", rich_help_panel="Machines and data")

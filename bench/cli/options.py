@@ -5,11 +5,49 @@ from typing import Annotated
 
 import typer
 
-Paths = Annotated[list[Path], typer.Argument(help="Submission folders, e.g. submissions/*", show_default=False)]
+from bench.errors import UsageError
+
+
+def _paths_of_contest() -> list[Path]:
+    """Return the contest's folder of submissions.
+
+    Raises:
+        UsageError: Outside of a contest's repository.
+    """
+    from bench.contract.contest import find_contest
+
+    contest = find_contest()
+    if contest is None:
+        raise UsageError("give submission folders, such as submissions/*")
+    return [contest.submissions]
+
+
+def folder_of_contest(context: typer.Context, parameter: typer.CallbackParam, value: Path) -> Path:
+    """Return the contest's folder in place of a default: of the records, or of the submissions."""
+    from bench.contract.contest import find_contest
+
+    name = parameter.name or ""
+    source = context.get_parameter_source(name)
+    if source is None or source.name != "DEFAULT" or (contest := find_contest()) is None:
+        return value
+    return contest.results if name == "results" else contest.submissions
+
+
+Paths = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Submission folders, e.g. submissions/*; default: those of the contest.",
+        show_default=False,
+        default_factory=_paths_of_contest,
+    ),
+]
 OnePath = Annotated[Path, typer.Argument(help="Folder of one submission.", show_default=False)]
-Results = Annotated[Path, typer.Option(help="Folder of the records.")]
+Results = Annotated[Path, typer.Option(help="Folder of the records.", callback=folder_of_contest)]
 Submissions = Annotated[
-    Path, typer.Option(help="Folder of the submissions; their submission.yaml has the claims.")
+    Path,
+    typer.Option(
+        help="Folder of the submissions; their submission.yaml has the claims.", callback=folder_of_contest
+    ),
 ]
 DataRoot = Annotated[
     Path | None,

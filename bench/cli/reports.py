@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.options import Device, Paths, Profile, Results, Submissions, TrackOption
-from bench.errors import ExitCode
+from bench.errors import ExitCode, UsageError
 from bench.text import harmless
 
 CheckFile = Annotated[
@@ -98,6 +98,7 @@ def check(
             show_default=False,
         ),
     ] = None,
+    table: Annotated[str, typer.Option(help="simple, markdown, json or junit.")] = "simple",
     device: Device = "auto",
     track: TrackOption = None,
     submissions: Submissions = Path("submissions"),
@@ -125,6 +126,7 @@ def check(
         benchmarks=benchmarks,
         measured=measured,
         scope=GateScope(submissions, track_name(track)),
+        table=table,
     )
     raise typer.Exit(code)
 
@@ -225,13 +227,33 @@ def reproduction(
     _print_or_check(text, check, "reproduction")
 
 
-def _print_or_check(text: str, file: Path | None, command: str) -> None:
+def rules(track: TrackOption = None, check: CheckFile = None) -> None:
+    """Print the rules of a track for participants.
+
+    They are generated from the track's file, and from `rules` in capbench.yaml.
+
+    Example: bench rules --track cifar100-classification > RULES.md
+    """
+    from bench.contract.contest import find_contest
+    from bench.contract.tracks import choose_tracks
+    from bench.data.store import describe
+    from bench.report.rules import rules_text
+
+    chosen = choose_tracks(track)
+    if chosen.only is None and len(chosen.tracks) > 1:
+        raise UsageError(f"give --track: {', '.join(chosen.tracks)}")
+    selected = chosen.tracks[chosen.only or next(iter(chosen.tracks))]
+    _print_or_check(rules_text(selected, describe(selected.data), find_contest()), check, "rules", "")
+
+
+def _print_or_check(text: str, file: Path | None, command: str, arguments: str = " submissions/*") -> None:
     """Print a document, or exit with code 1 if ``file`` differs from it."""
     text = harmless(text)  # printing escapes it too
     if file is None:
         print(text, end="")
     elif not file.is_file() or file.read_bytes() != text.encode():
-        print(f"bench: {file}: is out of date; run `bench {command} submissions/* > {file}`", file=sys.stderr)
+        state = "is out of date" if file.is_file() else "does not exist"
+        print(f"bench: {file}: {state}; run `bench {command}{arguments} > {file}`", file=sys.stderr)
         raise typer.Exit(ExitCode.REGRESSION)
 
 

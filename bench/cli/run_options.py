@@ -83,8 +83,8 @@ Compile = Annotated[
 Speeds = Annotated[
     str,
     typer.Option(
-        help="Speed measurements: alone (before any run starts), shared (while others run), or auto (alone for "
-        "official runs on a CPU).",
+        help="Speed measurements: alone (one at a time, before any run starts), shared (while others run), or "
+        "auto (alone for official runs on this machine).",
     ),
 ]
 Executor = Annotated[str, typer.Option(help="local, or a cluster: ray or slurm.")]

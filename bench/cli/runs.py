@@ -21,6 +21,7 @@ from bench.cli.options import (
     TableFormat,
     Threads,
     TrackOption,
+    folder_of_contest,
 )
 from bench.cli.run_options import Variants, with_run_options
 from bench.errors import UsageError
@@ -170,8 +171,12 @@ def profile(
 
 def score_real(
     track: Annotated[
-        Path, typer.Option(help="Generation track: its name, or the file (*.yaml) of a custom track.")
-    ] = Path("cifar100-generation"),
+        Path | None,
+        typer.Option(
+            help="Generation track: its name, or the file (*.yaml) of a custom track; default: the first.",
+            show_default=False,
+        ),
+    ] = None,
     profile: Profile = "official",
     device: Device = "auto",
     data_root: DataRoot = None,
@@ -216,7 +221,9 @@ def score(
 
 def verify_certificate(
     path: Annotated[Path, typer.Argument(help="Certificate of `bench certify`.", show_default=False)],
-    submissions: Annotated[Path, typer.Option(help="Folder of the submissions.")] = Path("submissions"),
+    submissions: Annotated[
+        Path, typer.Option(help="Folder of the submissions.", callback=folder_of_contest)
+    ] = Path("submissions"),
     device: Device = "auto",
     data_root: DataRoot = None,
     track: TrackOption = None,

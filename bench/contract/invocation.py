@@ -7,17 +7,17 @@ on the machine that it ran on.
 import contextlib
 import shlex
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from bench.contract.contest import find_contest
 from bench.contract.documents.schema import Strict
 from bench.contract.jobs.files import WORK
 from bench.contract.manifest import BASE_VARIANT, REAL_IMAGES
 from bench.contract.records.record import Identity, Record
 from bench.contract.searches import TRIAL_VARIANT
-from bench.contract.tracks import Track, load_tracks
+from bench.contract.tracks import load_tracks, track_files
 from bench.files import write_bytes
 
 INVOCATION = "invocation.json"  # in the run's work folder
@@ -78,7 +78,7 @@ def rerun_command(identity: Identity, track: str, profile: str, paths: CommandPa
         paths: Paths and data source.
         more: Further options of ``bench run``, already quoted; ignored for a trial of a study.
     """
-    file = paths.track_file or (None if track in _shipped() else Path(f"{track}.yaml"))
+    file = paths.track_file or (None if track in load_tracks() else Path(f"{track}.yaml"))
     words = ["--profile", profile]
     if identity.submission == REAL_IMAGES:
         words = ["bench", "score-real", "--track", str(file or track), *words]
@@ -99,7 +99,9 @@ def rerun_command(identity: Identity, track: str, profile: str, paths: CommandPa
 
 
 def _track_words(file: Path | None) -> list[str]:
-    return [] if file is None else ["--track", str(file)]
+    if file is None or file.resolve() in [path.resolve() for path in track_files(find_contest())]:
+        return []
+    return ["--track", str(file)]
 
 
 def _folder(identity: Identity, paths: CommandPaths) -> str:
@@ -114,14 +116,9 @@ def display_path(path: Path) -> Path:
     return path
 
 
-@cache
-def _shipped() -> dict[str, Track]:
-    return load_tracks()
-
-
 def _is_embedded(record: Record) -> bool:
     """Return whether a run used ``--embedded`` data: drawn images that neither profile nor fallback selects."""
-    track = _shipped().get(record.protocol.track)
+    track = load_tracks().get(record.protocol.track)
     if record.data is None or record.data.stand_in_for is None:
         return False
     if track is None:

@@ -4,6 +4,7 @@ A metric of generated samples depends on their number and has it in its name (``
 patterns, in which ``Metric.at`` fills in the number.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -35,6 +36,11 @@ class Metric:
         return replace(self, name=self.name.format(samples=number), title=self.title.format(samples=samples))
 
     @property
+    def best(self) -> str:
+        """Which end is the best: "lowest" or "highest"."""
+        return "lowest" if self.better == "lower" else "highest"
+
+    @property
     def sign(self) -> int:
         """1 if higher is better, -1 if lower is: what to multiply by so that more is better."""
         return -1 if self.better == "lower" else 1
@@ -45,6 +51,13 @@ MARGIN_SHARE = 0.05  # of a paper's figure whose scale differs from paper to pap
 
 TOP1 = Metric("top1_accuracy", "top1_accuracy", "top-1", "top-1 %", "higher", 100, 2, " %", MARGIN)
 TOP5 = Metric("top5_accuracy", "top5_accuracy", "top-5", "top-5 %", "higher", 100, 2, " %", MARGIN)
+MACRO_F1 = Metric("macro_f1", "macro_f1", "macro F1", "macro F1 %", "higher", 100, 2, " %")
+BALANCED_ACCURACY = Metric(
+    "balanced_accuracy", "balanced_accuracy", "balanced accuracy", "balanced %", "higher", 100, 2, " %"
+)
+WORST_CLASS = Metric(
+    "worst_class_accuracy", "worst_class_accuracy", "worst class", "worst class %", "higher", 100, 2, " %"
+)
 NLL = Metric("nll", "nll", "NLL", "NLL", "lower", digits=3)
 ECE = Metric("ece", "ece_15", "ECE", "ECE", "lower", digits=3)
 FID = Metric("fid", "fid_{samples}", "FID", "FID@{samples}", "lower")
@@ -65,22 +78,57 @@ PARAMS = Metric("params", "params", "parameters", "params", digits=0, margin=0)
 TRAIN_ACCURACY = Metric("train_accuracy", "accuracy", "train accuracy", "train %", "higher", 100, 2, " %", MARGIN)
 TRAIN_LOSS = Metric("train_loss", "loss", "train loss", "train loss", "lower", digits=3)
 
-# What submissions of a task are ranked by.
+# What submissions of a task are ranked by, and what papers report, unless a track has `rank_by`.
 PRIMARY = {"classification": TOP1, "generation": FID}
+# Task -> what a track may choose in `rank_by`.
+RANKING = {
+    "classification": (TOP1, MACRO_F1, BALANCED_ACCURACY, WORST_CLASS, NLL, ECE),
+    "generation": (FID, KID, PRECISION, RECALL),
+}
 # The columns of samples' metrics, in order.
 OF_SAMPLES = (
     FID_INFINITY, KID, PRECISION, RECALL, LPIPS, NEAREST_TRAIN, NEARER_THAN_HELD_OUT, NEAR_COPIES,
 )  # fmt: skip
+# Task -> what a track may show in further columns: `metrics`.
+SHOWN = {
+    "classification": (*RANKING["classification"], TOP5),
+    "generation": tuple(dict.fromkeys((*RANKING["generation"], *OF_SAMPLES))),
+}
 # What a paper may claim: field of ``Claims`` -> its metric. Those of CURVES are values that ``train_step``
 # returned.
 CLAIMED = {metric.key: metric for metric in (PARAMS, TOP1, FID, LPIPS_VGG, TRAIN_ACCURACY, TRAIN_LOSS)}
 CURVES = (TRAIN_ACCURACY, TRAIN_LOSS)
 # Metrics whose variants go by longer names (``top1_accuracy_without_near_duplicates``, ``fid_10000_train``).
-FAMILIES = (TOP1, TOP5, PRECISION, RECALL, FID, KID, NLL, ECE)
+FAMILIES = (
+    TOP1, TOP5, MACRO_F1, BALANCED_ACCURACY, WORST_CLASS, PRECISION, RECALL, FID, KID, NLL, ECE,
+)  # fmt: skip
+
+
+def check_choices(field: str, task: str, keys: Iterable[str], allowed: Mapping[str, Sequence[Metric]]) -> None:
+    """Check that every metric that a track chooses is allowed for its task.
+
+    Args:
+        field: Name of the field, for the message.
+        task: One of ``PRIMARY``.
+        keys: ``Metric.key`` of the chosen metrics.
+        allowed: ``RANKING`` or ``SHOWN``.
+
+    Raises:
+        ValueError: If one is not; the message lists the allowed ones.
+    """
+    known = [metric.key for metric in allowed[task]]
+    for key in keys:
+        if key not in known:
+            raise ValueError(f"`{field}`: found {key[:60]!r}; metrics of {task}: {', '.join(known)}")
+
+
+def chosen(task: str, key: str) -> Metric:
+    """The metric of a task with the key ``key``, which ``check_choices`` has accepted."""
+    return next(metric for metric in SHOWN[task] if metric.key == key)
 
 
 def primary_metric(task: str, samples: int | None) -> Metric:
-    """The metric that submissions of a task are ranked by.
+    """The metric that papers report for a task, by which submissions are ranked unless their track says otherwise.
 
     Args:
         task: One of ``PRIMARY``.

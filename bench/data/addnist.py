@@ -22,11 +22,6 @@ TEST_SHA256 = "c6d8ee91c5c1fcccb0f7ed7ab91e14c02095bf14d85f0acb9e493777bb872ef1"
 MNIST_MEAN, MNIST_STD = 0.1307, 0.3081  # the published arrays are normalised with these
 
 
-def published_present(root: Path) -> bool:
-    """Return whether the six files of published arrays exist."""
-    return all((root / FOLDER / f"{split}_{kind}.npy").exists() for split in IMAGES for kind in "xy")
-
-
 def read_published(root: Path, split: str) -> LabelledImages:
     """Read the published ``train``, ``valid`` or ``test`` arrays and convert them back to bytes, exactly.
 

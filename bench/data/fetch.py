@@ -3,14 +3,17 @@
 from pathlib import Path
 
 from bench.data import cifair, cifar100, mnist
+from bench.data.importing import read_source, write_npz
+from bench.data.known import IMPORTED_FROM
 from bench.download import Digest, download
 from bench.errors import DataError
 
 
 def fetch(name: str, root: Path) -> list[Path]:
-    """Download the archives of ``cifar100`` or ``mnist``, or the duplicate list ``cifair``, into ``root``.
+    """Download a known data set, or the duplicate list ``cifair``, into ``root``.
 
-    The archives are not unpacked; ``bench.data.unpack`` does that.
+    The archives of ``cifar100`` and ``mnist`` are not unpacked; ``bench.data.unpack`` does that. The others are
+    downloaded by torchvision or medmnist, and written as NAME.npz.
 
     Returns:
         The downloaded files.
@@ -29,4 +32,10 @@ def fetch(name: str, root: Path) -> list[Path]:
         remedy = f"download the file by hand and put it at {root / cifair.FILE}"
         digest = Digest("sha256", cifair.SHA256)
         return [download(cifair.ADDRESS, root / cifair.FILE, digest, remedy=remedy)]
-    raise DataError(f"data set {name!r}: only cifar100, mnist and cifair can be downloaded; see `bench data list`")
+    if name in IMPORTED_FROM:
+        path = root / f"{name}.npz"
+        if not path.exists():
+            write_npz(read_source(IMPORTED_FROM[name], root, None).splits, path)
+        return [path]
+    known = ", ".join(["cifar100", "mnist", cifair.NAME, *IMPORTED_FROM])
+    raise DataError(f"data set {name!r}: can be downloaded are {known}; see `bench data list`")

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import DataError
+
 # Never change this text: it determines all validation splits, and so all results on them.
 _SPLIT_SALT = "capbench-validation-1"
+_SUBSET_SALT = "capbench-subset-1"  # likewise, of all training subsets
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,23 @@ class LabelledImages:
     def subset(self, mask: NDArray[np.bool_]) -> "LabelledImages":
         """Return the images where ``mask``, (N,), is True."""
         return LabelledImages(self.images[mask], self.labels[mask])
+
+    def grey(self) -> "LabelledImages":
+        """Return the images with one channel, the luma of ITU-R BT.601 like PIL's mode L."""
+        luma = self.images.astype(np.uint32) * np.array([19595, 38470, 7471], np.uint32)[:, None, None]
+        return LabelledImages(((luma.sum(axis=1, keepdims=True) + 0x8000) >> 16).astype(np.uint8), self.labels)
+
+    def stratified(self, count: int | None) -> "LabelledImages":
+        """Return ``count`` images, the same fraction of every class, identical on every machine; all for None.
+
+        Raises:
+            DataError: If there are fewer than ``count`` images.
+        """
+        if count is None:
+            return self
+        if count > len(self.labels):
+            raise DataError(f"`train_images` is {count:,}, but there are {len(self.labels):,}")
+        return self.subset(stratified_choice(self.labels, count))
 
     def balanced(self, count: int | None) -> "LabelledImages":
         """Return ``count`` images, balanced over classes as far as class sizes allow; all for None."""
@@ -110,12 +130,42 @@ def stratified_validation(labels: NDArray[np.int64], fraction: float) -> NDArray
     Returns:
         (N,) bool, True for validation images.
     """
-    ranks = [hashlib.sha256(f"{_SPLIT_SALT}|{index}".encode()).digest() for index in range(len(labels))]
     mask = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        members = sorted(np.flatnonzero(labels == label).tolist(), key=lambda index: ranks[index])
+    for members in _shuffled_classes(labels, _SPLIT_SALT):
         mask[members[: round(fraction * len(members))]] = True
     return mask
+
+
+def stratified_choice(labels: NDArray[np.int64], count: int) -> NDArray[np.bool_]:
+    """Select ``count`` images with the same fraction of every class, identical on every machine.
+
+    Classes get their share rounded down; the remaining images go to the classes with the largest remainders.
+
+    Args:
+        labels: (N,) classes.
+        count: Number of images, at most N.
+
+    Returns:
+        (N,) bool, True for selected images.
+    """
+    classes = _shuffled_classes(labels, _SUBSET_SALT)
+    sizes = np.array([len(members) for members in classes])
+    shares = sizes * count // len(labels)
+    remainders = sizes * count % len(labels)
+    shares[np.argsort(-remainders, kind="stable")[: count - shares.sum()]] += 1
+    mask = np.zeros(len(labels), dtype=bool)
+    for members, share in zip(classes, shares, strict=True):
+        mask[members[:share]] = True
+    return mask
+
+
+def _shuffled_classes(labels: NDArray[np.int64], salt: str) -> list[list[int]]:
+    """Return the indices of each class's images, in label order, sorted by the sha256 of salt and index."""
+    ranks = [hashlib.sha256(f"{salt}|{index}".encode()).digest() for index in range(len(labels))]
+    return [
+        sorted(np.flatnonzero(labels == label).tolist(), key=lambda index: ranks[index])
+        for label in np.unique(labels)
+    ]
 
 
 def overlap(train: NDArray[np.uint8], test: NDArray[np.uint8]) -> NDArray[np.bool_]:

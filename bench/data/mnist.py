@@ -60,7 +60,7 @@ def read(root: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 
 def _read(path: Path) -> NDArray[np.uint8]:
-    zipped = path.with_name(path.name + ".gz")
+    zipped = _zipped(path)
     try:
         if path.exists():
             return parse_idx(_official(path.name, path.read_bytes()))
@@ -81,6 +81,11 @@ def _official(name: str, content: bytes) -> bytes:
     return content
 
 
-def present(root: Path) -> bool:
-    """Return whether all four files exist, gzipped or not."""
-    return all((root / FOLDER / name).exists() or (root / FOLDER / f"{name}.gz").exists() for name in FILES)
+def paths(root: Path, split: str) -> list[Path]:
+    """Return the files of ``train`` or ``t10k``; of a file that exists only gzipped, that one."""
+    plain = [root / FOLDER / name for name in FILES if name.startswith(split)]
+    return [zipped if (zipped := _zipped(path)).exists() and not path.exists() else path for path in plain]
+
+
+def _zipped(path: Path) -> Path:
+    return path.with_name(path.name + ".gz")

@@ -19,7 +19,8 @@ from bench.seeding import derive_seed
 
 VERSION = 2  # of the drawing code; part of the cache file's name
 TRAIN_PER_CLASS, TEST_PER_CLASS = 200, 40
-NAME = re.compile(r"shapes(\d+)(?:x(\d+))?")
+GREY = "-grey"
+NAME = re.compile(r"shapes(\d+)(?:x(\d+))?(-grey)?")
 
 # (n, H, W) float64. In float32, a few of 10 million pixels differ by one level between processors.
 Field = Any
@@ -27,10 +28,11 @@ Field = Any
 
 @dataclass(frozen=True)
 class ShapesName:
-    """A parsed name: ``shapes100`` is 100 classes of 32×32, ``shapes20x28`` is 20 classes of 28×28."""
+    """A parsed name: ``shapes100`` is 100 classes of 32×32, ``shapes20x28-grey`` 20 classes of 28×28 in grey."""
 
     classes: int
     size: int
+    grey: bool = False
 
 
 def parse_name(name: str) -> ShapesName:
@@ -41,10 +43,10 @@ def parse_name(name: str) -> ShapesName:
     """
     match = NAME.fullmatch(name)
     if match is None:
-        raise DataError(f"data set {name!r}: drawn sets are named shapes<classes> or shapes<classes>x<size>")
-    shapes_name = ShapesName(int(match[1]), int(match[2] or 32))
-    if not 2 <= shapes_name.classes <= 100 or not 16 <= shapes_name.size <= 128:
-        raise DataError(f"data set {name!r}: use 2 to 100 classes and a size of 16 to 128 pixels")
+        raise DataError(f"data set {name!r}: drawn sets are named shapes<classes>[x<size>][-grey]")
+    shapes_name = ShapesName(int(match[1]), int(match[2] or 32), match[3] is not None)
+    if not 2 <= shapes_name.classes <= 100 or not 8 <= shapes_name.size <= 128:
+        raise DataError(f"data set {name!r}: use 2 to 100 classes and a size of 8 to 128 pixels")
     return shapes_name
 
 

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
+import numpy as np
+
+from bench.contract.datasets import DataSource, FileSplit, Source, name_of
 from bench.data import store
 from bench.data.addnist import FOLDER, TEST_SHA256
-from bench.data.images import distinct, fingerprint, overlap
+from bench.data.images import LabelledImages, distinct, fingerprint, overlap
 from bench.errors import DataError
 from bench.files import hash_file
 
@@ -18,9 +22,10 @@ class DatasetFinding:
     text: str
 
 
-def verify_dataset(name: str, root: Path) -> list[DatasetFinding]:
-    """Read a complete data set, check its checksums, and count duplicates and the overlap of train and test."""
+def verify_dataset(source: Source, root: Path) -> list[DatasetFinding]:
+    """Read a complete data set, check its checksums and labels, and count duplicates within and between splits."""
     findings = []
+    name = name_of(source)
     try:
         if name == "addnist":
             digest = hash_file(root / FOLDER / "test_x.npy")
@@ -28,20 +33,47 @@ def verify_dataset(name: str, root: Path) -> list[DatasetFinding]:
                 "test_x.npy is the published file" if digest == TEST_SHA256 else f"test_x.npy has sha256 {digest}"
             )
             findings.append(DatasetFinding(digest == TEST_SHA256, text))
-        train = store.load(name, "train+validation", root)
-        test = store.load(name, "test", root)
+        train = store.load(source, "train+validation", root)
+        test = None if store.available(source, root, ["test"]) else store.load(source, "test", root)
     except DataError as error:
         return [*findings, DatasetFinding(False, str(error))]
-    classes = store.describe(name).num_classes
-    for split, data in (("train+validation", train), ("test", test)):
-        found_classes = len(set(data.labels.tolist()))
-        findings.append(
-            DatasetFinding(
-                found_classes == classes,
-                f"{split}: {len(data.labels):,} images, {distinct(data.images):,} distinct, "
-                f"{found_classes} classes, sha256 {fingerprint(data)[:12]}",
-            )
-        )
-    repeated = int(overlap(train.images, test.images).sum())
-    findings.append(DatasetFinding(True, f"{repeated} test images occur byte for byte in train"))
-    return findings
+    classes = store.describe(source).num_classes
+    findings.append(_contents("train+validation", train, classes))
+    if test is None:
+        findings.append(DatasetFinding(True, "test: not here; only official runs need it"))
+    else:
+        findings.append(_contents("test", test, classes))
+        repeated = int(overlap(train.images, test.images).sum())
+        findings.append(DatasetFinding(True, f"{repeated} test images occur byte for byte in train"))
+    return findings + [DatasetFinding(True, line) for line in _published_digests(source, root)]
+
+
+def _contents(split: str, data: LabelledImages, classes: int) -> DatasetFinding:
+    """Return the numbers of images, of distinct ones and of classes; a class without images is a defect."""
+    sizes = np.bincount(data.labels, minlength=classes)
+    unequal = "" if sizes.min() == sizes.max() else f", {sizes.min():,} to {sizes.max():,} images per class"
+    contradictory = _contradictory(data)
+    labels = f", {contradictory:,} images with two labels" if contradictory else ""
+    return DatasetFinding(
+        sizes.min() > 0,
+        f"{split}: {len(data.labels):,} images, {distinct(data.images):,} distinct, "
+        f"{np.count_nonzero(sizes)} classes{unequal}{labels}, sha256 {fingerprint(data)[:12]}",
+    )
+
+
+def _contradictory(data: LabelledImages) -> int:
+    """Count the distinct images that occur with more than one label."""
+    labels: dict[bytes, set[int]] = {}
+    for image, label in zip(data.images, data.labels.tolist(), strict=True):
+        labels.setdefault(image.tobytes(), set()).add(label)
+    return sum(len(found) > 1 for found in labels.values())
+
+
+def _published_digests(source: Source, root: Path) -> list[str]:
+    """Return the lines for `sha256` in the track's file; none for a known data set."""
+    files = store.split_files(source, root)
+    if files is None or not isinstance(source, DataSource) or source.format is None:
+        return []
+    present: list[FileSplit] = [split for split in get_args(FileSplit) if files.missing(split) is None]
+    digests = ", ".join(f"{split}: {fingerprint(files.read(split))}" for split in present)
+    return [f"for the track's file: sha256: {{{digests}}}"]

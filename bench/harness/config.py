@@ -177,13 +177,13 @@ class RunConfig:
 
     @property
     def measures_speed_alone(self) -> bool:
-        """Whether speeds are measured before any run of this command starts.
+        """Whether speeds are measured one at a time, before any run of this command starts.
 
-        ``auto`` measures official runs on a CPU alone: parallel runs share the memory bus, and waiting for the
-        measurements is short against hours of training. On a GPU or a cluster, idle time is too expensive.
+        ``auto`` measures those of official runs alone: parallel runs share the memory bus or the GPU, and some
+        seconds per submission are short against the training. On a cluster the runs are on many machines.
         """
         if self.speeds == "auto":
-            return self.profile == OFFICIAL and self.device == "cpu" and not self.is_remote
+            return self.profile == OFFICIAL and not self.is_remote
         return self.speeds == "alone"
 
     @property

@@ -20,6 +20,7 @@ from bench.harness.execution_state import ExecutionState
 from bench.harness.executors.concurrency import side_by_side
 from bench.harness.executors.executor import UNLIMITED, Executor, JobRequest, JobResult, LocalExecutor, failure_of
 from bench.harness.executors.local import LOG, Stopped
+from bench.harness.executors.turns import Turns
 from bench.harness.planning.devices import usable_cores
 from bench.harness.planning.plan import Entry, Job, Plan
 from bench.harness.planning.planner import read_existing
@@ -60,15 +61,14 @@ class Runner:
         self.exit_code = ExitCode.OK
         self._lock = threading.Lock()  # of the exit code and the number of unverified entries
         self._compile_cache: Path | None = None  # code compiled by torch, shared by the runs of an entry
+        self._turns = Turns(self.stop) if plan.config.measures_speed_alone and not plan.config.is_remote else None
         self._unverified = 0  # entries that are not verified yet
 
     def verify(self) -> None:
         """Verify every entry that has jobs to do, without running them or writing records."""
-        entries, config = self._to_verify(), self.plan.config
+        entries = self._to_verify()
         self._unverified = len(entries)
-        at_once = 1 if config.measures_speed_alone else config.side_by_side
-        verify = partial(self._verify, record_failure=False)
-        self._side_by_side([WorkItem((i,), partial(verify, entry)) for i, entry in enumerate(entries)], at_once)
+        self._verify_all(entries, record_failure=False)
 
     def run(self) -> None:
         """Verify the entries that have jobs to do, and run these jobs. Record the failure of an entry at once.
@@ -89,7 +89,7 @@ class Runner:
         self._unverified = len(entries)
         verify = partial(self._verify, record_failure=True)
         if self.plan.config.measures_speed_alone:
-            self._side_by_side([WorkItem((i,), partial(verify, entry)) for i, entry in enumerate(entries)], 1)
+            self._verify_all(entries, record_failure=True)
             runs = [work for i, entry in enumerate(entries) for work in self._runs_of(i, entry)]
             self._side_by_side([*self._real_images_work(), *runs], None)
             return
@@ -102,6 +102,12 @@ class Runner:
             WorkItem((VERIFYING, i), partial(verify_and_continue, i, entry)) for i, entry in enumerate(entries)
         ]
         self._side_by_side([*verifying, *self._real_images_work()], None)
+
+    def _verify_all(self, entries: list[Entry], *, record_failure: bool) -> None:
+        """Verify all entries, several in parallel, and return when all are verified."""
+        verify = partial(self._verify, record_failure=record_failure)
+        at_once = self.plan.config.side_by_side
+        self._side_by_side([WorkItem((i,), partial(verify, entry)) for i, entry in enumerate(entries)], at_once)
 
     def score_real_images(self) -> None:
         """Score the plan's real images only."""
@@ -178,6 +184,8 @@ class Runner:
     def _tick(self) -> None:
         self.display.tick()
         self.executor.tick()
+        for line in () if self._turns is None else self._turns.long_ones():
+            self.display.message(line)
 
     def _fail(self, code: ExitCode) -> None:
         with self._lock:
@@ -199,7 +207,14 @@ class Runner:
         config, jobs = self.plan.config, self.state.to_do(entry)
         spec = jobs[0].spec(config, compile_cache=self._compile_cache)
         spec = spec.model_copy(update={"runs_ahead": len(jobs)})
-        verified = verify_in_process(self.executor, spec, self.stop, config.confinement)
+        verified = verify_in_process(
+            self.executor,
+            spec,
+            self.stop,
+            config.confinement,
+            turns=self._turns,
+            timeout_seconds=config.timeout_seconds,
+        )
         verification = verified.verification
         self.state.verifications[entry] = verification
         self.display.verified(entry, verification)

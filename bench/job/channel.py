@@ -5,8 +5,9 @@ They feed the live display and the event log only. No number in a record is take
 
 import os
 import time
+from pathlib import Path
 
-from bench.contract.jobs.files import EVENTS_FD
+from bench.contract.jobs.files import EVENTS_FD, TURN, WAITING_FOR_TURN
 from bench.contract.jobs.reports import Progress
 
 
@@ -33,3 +34,11 @@ class Channel:
             self._file.write(event.model_dump_json() + "\n")
         except OSError:
             self._file = None  # the parent process has ended; reports and checkpoints are still written
+
+
+def wait_for_turn(folder: Path) -> None:
+    """Tell the parent process that this one waits to measure speeds, until it creates the file ``TURN``."""
+    channel = Channel()
+    while not (folder / TURN).exists():
+        channel.progress(WAITING_FOR_TURN, 0, 1)
+        time.sleep(0.05)

@@ -11,6 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bench.contract.contest import find_contest
+from bench.contract.records.record import Record
 from bench.contract.tracks import load_tracks
 from bench.errors import ExitCode, NothingToDo, ResultsError
 from bench.files import write_bytes
@@ -22,12 +24,11 @@ from bench.report.records.current_claims import with_current_claims
 from bench.report.records.load import read_all, warn_unreadable
 from bench.report.tables.ranking import NO_RANKS, official, ranks
 from bench.report.tables.render import BEST, comparison_data, titled
+from bench.text import one_line
 
 MARKDOWN, DATA, SITE = "LEADERBOARD.md", "leaderboard.json", "site"
 SCHEMA_VERSION = 2
 HEAD = """\
-# Leaderboard
-
 Made by `bench leaderboard` from the records in `runs/`; `bench leaderboard --check` checks that it is current.
 Submissions are ranked by their mean score over seeds on the test images, with the last weights. A rank requires a
 result of every seed of the profile. Equal means share a rank. Variants are unranked and listed below their base.
@@ -41,9 +42,12 @@ def leaderboard_markdown(rows: Sequence[Row]) -> str:
 
 def _markdown(rows: Sequence[Row]) -> Iterator[str]:
     titles = {name: track.title for name, track in load_tracks().items()}
+    yield from _title()
     yield HEAD.rstrip()
     for item in official(rows):
         yield f"## {titles.get(item.protocol.track, item.protocol.track)}"
+        if item.protocol.rank_by is not None:
+            yield f"Ranked by the {item.protocol.metric.best} {item.protocol.metric.label}."
         yield titled(item, "github")
         if not ranks(item):
             yield NO_RANKS
@@ -54,6 +58,32 @@ def _markdown(rows: Sequence[Row]) -> Iterator[str]:
         yield tally(claims)
         yield verdict_grid(claims, "github")
         yield LEGEND
+
+
+def _title() -> Iterator[str]:
+    """Yield the contest's title, organiser and text, or outside of a contest a general title."""
+    contest = find_contest()
+    if contest is None:
+        yield "# Leaderboard"
+        return
+    content = contest.content
+    yield f"# {one_line(content.title, 200)}"
+    if content.byline:
+        yield content.byline
+    if content.about:
+        yield content.about.strip()
+
+
+def of_known_tracks(records: Sequence[Record]) -> list[Record]:
+    """Return the records of the contest's tracks, and say how many others there are; outside of a contest all."""
+    if find_contest() is None:
+        return list(records)
+    tracks = load_tracks()
+    known = [record for record in records if record.protocol.track in tracks]
+    if len(known) < len(records):
+        others = ", ".join(sorted({record.protocol.track for record in records} - tracks.keys()))
+        print(f"bench: left out {len(records) - len(known)} records of other tracks: {others}", file=sys.stderr)
+    return known
 
 
 def leaderboard_data(rows: Sequence[Row]) -> dict[str, Any]:
@@ -81,7 +111,7 @@ def leaderboard_command(results: Path, submissions: Path, *, check: bool, site: 
         require("jinja2", "bench leaderboard")
         require("matplotlib", "bench leaderboard")
     records, problems = read_all(results)
-    records, unread = with_current_claims(records, submissions)
+    records, unread = with_current_claims(of_known_tracks(records), submissions)
     warn_unreadable([*problems, *unread])
     rows = summarize(records)
     try:

@@ -75,6 +75,7 @@ def _sections(run: Run, record: Record) -> Iterator[str]:
                 "stored scalars": f"{cost.stored_scalars:,}",
                 "MACs per image": f"{cost.bound}{cost.macs_per_image:,}",
                 "training FLOPs per step": f"{cost.training_flops_per_step:,}",
+                "bytes of weights": "not counted" if cost.weight_bytes is None else f"{cost.weight_bytes:,}",
                 "uncounted operators": ", ".join(cost.uncounted_operators) or "none",
                 "counters": "not recorded" if cost.warnings is None else "; ".join(cost.warnings) or "agree",
             },

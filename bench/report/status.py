@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.contract.invocation import CommandPaths, Invocation, read_invocation, rerun_command
 from bench.contract.jobs.files import WORK
 from bench.contract.manifest import REAL_IMAGES, label_of
+from bench.contract.records.advice import over_advice
 from bench.contract.records.files import NewerRecord, read_record, record_paths
 from bench.contract.records.record import Record
 from bench.contract.tracks import choose_tracks, track_name
@@ -79,7 +80,7 @@ class ResultsFolder:
         if is_held(path.with_suffix(".lock")):
             return Run(path, name, profile, seed, "running", "", "")
         if record.status == "ok" and not record.not_measured:
-            return Run(path, name, profile, seed, "ok", "", "")
+            return Run(path, name, profile, seed, "ok", ", ".join(over_advice(record)), "")
         invocation = read_invocation(path.with_suffix(""))
         paths = CommandPaths.from_record(record, self.results) if invocation is None else self._paths(invocation)
         paths = replace(paths, submission=paths.submission or self._folders.get(identity.submission))

@@ -79,7 +79,12 @@ def reference_pages() -> dict[str, str]:
             "## submission.yaml\n",
             _directives(manifest, _classes(manifest, first="Manifest"), level=3, schema=True, fields_only=True),
             "## A track's file\n",
-            _directives(tracks, ["Track", "Profile", "Caps"], level=3, schema=True, fields_only=True),
+            _directives(tracks, ["Track", "Profile", "Caps", "Advice"], level=3, schema=True, fields_only=True),
+            _directives(
+                "bench.contract.datasets", ["DataSource", "Normalisation"], level=3, schema=True, fields_only=True
+            ),
+            "## capbench.yaml\n",
+            _directives("bench.contract.contest", ["ContestFile"], level=3, schema=True, fields_only=True),
         ),
     }
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bench.data import cifar100, store, verify
+from bench.data.known import KNOWN
 from bench.errors import DataError
 
 
@@ -44,7 +45,7 @@ def test_damaged_cache_is_drawn_again(cache: Path, tmp_path: Path) -> None:
 
 
 def test_absent_data_says_how_to_get_it(tmp_path: Path) -> None:
-    for name in store.REAL:
+    for name in KNOWN:
         reason = store.available(name, tmp_path)
         assert reason is not None and str(tmp_path) in reason and "bench data" in reason
     assert store.available("shapes100", tmp_path) is None

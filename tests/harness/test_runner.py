@@ -62,6 +62,8 @@ class FakeExecutor:
         self.running = self.most = 0
         self.hold, self.free = hold, free
         self.started: list[str] = []
+        self.in_turn: list[bool] = []  # of the verifications
+        self.seconds: list[float | None] = []  # time limits
         self.change = threading.Condition()
 
     def run(self, request: JobRequest, on_progress: OnProgress, stop: threading.Event) -> JobResult:
@@ -69,6 +71,8 @@ class FakeExecutor:
         name = f"{phase} {spec.submission}" + ("" if phase == "verify" else f" {spec.seed}")
         with self.change:
             self.started.append(name)
+            self.in_turn += [spec.speeds_in_turn] if phase == "verify" else []
+            self.seconds.append(request.phase_environment.limits.seconds)
             self.running += 1
             self.most = max(self.most, self.running)
             self.change.notify_all()
@@ -176,21 +180,32 @@ def test_one_job_verifies_all_submissions_before_any_run(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("options", "most"),
+    ("options", "in_turn"),
     [
-        ({"profile": "official"}, 1),
-        ({"profile": "official", "executor": "slurm"}, 2),
-        ({"profile": "official", "speeds": "shared"}, 2),
-        ({"speeds": "alone"}, 1),
-        ({}, 2),
+        ({"profile": "official"}, True),
+        ({"profile": "official", "executor": "slurm"}, False),
+        ({"profile": "official", "speeds": "shared"}, False),
+        ({"speeds": "alone"}, True),
+        ({}, False),
     ],
 )
-def test_verifications_run_one_at_a_time_if_speeds_are_measured_alone(
-    options: dict[str, Any], most: int, tmp_path: Path
+def test_verifications_run_in_parallel_and_measure_in_turn_if_speeds_are_measured_alone(
+    options: dict[str, Any], in_turn: bool, tmp_path: Path
 ) -> None:
     executor = FakeExecutor()
     runner_of(tmp_path, executor, **options).verify()
-    assert executor.most == most and sorted(executor.started) == ["verify one", "verify two"]
+    assert executor.most == 2 and sorted(executor.started) == ["verify one", "verify two"]
+    assert executor.in_turn == [in_turn, in_turn]
+
+
+@pytest.mark.parametrize(("timeout", "expected"), [(None, 900), (30.0, 180), (2000.0, 2000)])
+def test_time_limit_of_a_verification_follows_the_option(
+    timeout: float | None, expected: float, tmp_path: Path
+) -> None:
+    """One that does not end would hold up an official run; a short limit of runs is too short for it."""
+    executor = FakeExecutor()
+    runner_of(tmp_path, executor, timeout_seconds=timeout).verify()
+    assert executor.seconds == [expected, expected]
 
 
 def test_runs_wait_until_speeds_are_measured_alone(tmp_path: Path) -> None:

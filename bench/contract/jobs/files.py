@@ -7,6 +7,9 @@ Phase = Literal["verify", "train", "evaluate", "score", "score_real", "profile"]
 
 EVENTS_FD = "BENCH_EVENTS_FD"  # environment variable: the file descriptor for progress events
 
+WAITING_FOR_TURN = "waiting to measure speeds"  # phase of the event of a process that waits for the file TURN
+TURN = "turn"
+
 PARENT_PID = "BENCH_PARENT_PID"  # environment variable: a phase ends when this process ends
 
 WORK = "work"  # folder of a run's intermediate files, inside the run's folder next to its record

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from bench.contract.datasets import DataSource
 from bench.contract.documents.schema import Strict, with_current_names
 from bench.contract.manifest import AsPublished
 from bench.contract.tracks import Protocol
@@ -33,6 +34,7 @@ class JobData(Strict):
 
     name: str
     root: Path  # of the data sets, for the score phase
+    source: DataSource | None = None  # likewise, unless it is a known data set
     train_images: ArrayFile | None = None  # (N, C, H, W) uint8
     train_labels: ArrayFile | None = None  # (N,) int64
     evaluation_images: ArrayFile | None = None  # (M, C, H, W) uint8
@@ -79,6 +81,7 @@ class JobSpec(Strict):
     work: Path
     checkpoint_seconds: float = 30.0  # 0 saves a checkpoint after every step
     speed_seconds: float = 2.0  # of each of the two speed measurements in verification; 0 skips them
+    speeds_in_turn: bool = False  # whether to wait for the file TURN before these measurements
     speed_images: int = 256  # per call of the network in the measurement of inference speed
     memory_bytes: int | None = None  # memory limit per process, on a CPU
     file_bytes: int = 8 * 1024**3  # maximum size of a file that a process writes

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from bench.contract.records.record import Cost, Evaluation, Identity, Record, Training
     from bench.contract.tracks import Protocol
 
-FRACTIONS = ("top1_accuracy", "top5_accuracy", "precision", "recall", "nearer_than_held_out", "ece")
+FRACTIONS = (
+    "top1_accuracy", "top5_accuracy", "macro_f1", "balanced_accuracy", "worst_class_accuracy",
+    "precision", "recall", "nearer_than_held_out", "ece",
+)  # fmt: skip
 ROUNDING = 1e-9
 # Data sets with equally many images per class in every split: top-1 accuracy is the mean of the class accuracies.
 BALANCED_DATASETS = ("cifar100",)
@@ -100,6 +103,7 @@ def _evaluation(evaluation: "Evaluation", record: "Record") -> Iterator[str]:
     accuracy = evaluation.metrics.get("top1_accuracy")
     if record.data is not None:
         yield from _bitmap(evaluation.correct, accuracy, record.data.images.get(record.protocol.evaluate))
+    yield from _class_averages(evaluation)
     if record.data is None or accuracy is None:
         return
     if evaluation.metrics.get("top5_accuracy", 1.0) < accuracy:
@@ -111,6 +115,29 @@ def _evaluation(evaluation: "Evaluation", record: "Record") -> Iterator[str]:
         yield f"top1_accuracy {accuracy:g}, the mean over its classes is {mean:g}"
     if classes and not min(classes) - ROUNDING <= accuracy <= max(classes) + ROUNDING:
         yield f"top1_accuracy {accuracy:g}, outside of the range of the class accuracies"
+
+
+def _class_averages(evaluation: "Evaluation") -> Iterator[str]:
+    """Compare the metrics that average over classes with the accuracy of each class."""
+    recalls = [recall for recall in evaluation.per_class_accuracy if recall is not None]
+    for name, average in (("balanced_accuracy", _mean), ("worst_class_accuracy", min)):
+        value = evaluation.metrics.get(name)
+        if value is None:
+            continue
+        if not recalls:
+            yield f"{name} {value:g} without the accuracies of the classes"
+        elif not math.isclose(value, average(recalls), abs_tol=ROUNDING):
+            yield f"{name} {value:g}, from the accuracies of its classes {average(recalls):g}"
+    macro_f1 = evaluation.metrics.get("macro_f1")
+    if macro_f1 is not None and recalls:
+        # At a precision of 1, a class has the F1 score 2 r / (1 + r) of its recall r.
+        most = _mean([2 * recall / (1 + recall) for recall in recalls])
+        if macro_f1 > most + ROUNDING:
+            yield f"macro_f1 {macro_f1:g}, with the accuracies of its classes at most {most:g}"
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values)
 
 
 def _bitmap(correct: str | None, accuracy: float | None, images: int | None) -> Iterator[str]:

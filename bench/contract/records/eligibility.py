@@ -15,7 +15,7 @@ def reasons_against_ranking(
     protocol: Protocol, data: DataUsed, cost: Cost, training: Training, evaluation: Evaluation
 ) -> list[str]:
     """Return the reasons why a finished run is not ranked; empty if it is."""
-    reasons = over_caps(protocol, cost, training.steps)
+    reasons = over_caps(protocol, cost, training.steps, training.batch_size)
     for name, updates in (training.updates or {}).items():
         if updates > protocol.steps:
             reasons.append(f"optimizer {name} took {updates:,} steps, budget {protocol.steps:,}")
@@ -23,8 +23,9 @@ def reasons_against_ranking(
         reasons.append(f"profile {protocol.profile}")
     if data.stand_in_for is not None:
         reasons.append(f"data {data.name} instead of {data.stand_in_for}")
-    if protocol.task == "generation" and protocol.metric.name not in evaluation.metrics:
-        reasons.append("FID is not measured")
+    chosen = protocol.task == "generation" or protocol.rank_by is not None
+    if chosen and protocol.metric.name not in evaluation.metrics:
+        reasons.append(f"{protocol.metric.label} is not measured")
     close = evaluation.metrics.get("nearer_than_closest_1_percent", 0.0)
     if close >= CLOSE_COPIES:
         reasons.append(f"{close:.0%} of the samples are as near to a training image as 1% of held-out images are")

@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from bench.contract.documents.schema import Line, LogLine, Strict, with_current_names
 from bench.contract.manifest import AsPublished, Claims, label_of
 from bench.contract.records.environment import RecordedEnvironment
-from bench.contract.tracks import OFFICIAL, Protocol
+from bench.contract.tracks import OFFICIAL, Advice, Protocol
 from bench.files import hash_json
 
 SCHEMA_VERSION = 3
@@ -53,6 +53,7 @@ class DataUsed(Strict):
     channel_mean: tuple[float, ...]  # of the training images, scaled to [0, 1]
     channel_std: tuple[float, ...]  # likewise
     evaluation_images_also_in_train: int  # evaluated images that occur byte for byte in train
+    class_names: tuple[str, ...] | None = None  # in label order, of a track's own data set
 
 
 class Cost(Strict):
@@ -76,6 +77,7 @@ class Cost(Strict):
     uncounted_share: dict[str, float] | None = None  # uncounted operator -> share of these elements, in [0, 1]
     uncounted_in_training: dict[str, float] | None = None  # the same for a training step
     warnings: list[str] | None = None  # one line per disagreement between counters
+    weight_bytes: int | None = None  # of the tensors of the final weights, at their dtypes
 
     @property
     def stored_scalars(self) -> int:
@@ -192,6 +194,8 @@ class Record(Strict):
     metric_weights: dict[str, str] = {}  # network that a metric uses -> sha256 of its tensors
     unranked_because: list[str] = []  # empty if the run is eligible for the ranking
     profile_seeds: int | None = None  # number of seeds of its profile; None in older records
+    advice: Advice | None = None  # of its track
+    shown_metrics: list[str] = []  # its track's `metrics`: further columns of tables
     environment: RecordedEnvironment  # the machine and versions; see ``Environment``
     timing: Timing
     checksum: str = Field(default="", description="sha256 of the canonical JSON of all other fields")

@@ -9,6 +9,7 @@ from bench.contract.jobs.reports import RunContext, Scores, read_report
 from bench.contract.jobs.spec import JobSpec
 from bench.contract.records.record import Record
 from bench.data.store import data_root as resolve_root
+from bench.data.store import drawn_counterpart
 from bench.errors import BenchError, DataError, ExitCode, ResultsError
 from bench.harness.config import RunConfig
 from bench.harness.executors.executor import UNLIMITED, Executor, JobRequest, JobResult, LocalExecutor
@@ -93,7 +94,7 @@ def _job(submission: SubmissionSource, folder: Path, options: ScoreOptions) -> t
         device=spec.device.partition(":")[0],
         results=options.results,
         data_root=resolve_root(options.data_root),
-        embedded=spec.data.name == submission.track.embedded_data,
+        embedded=spec.data.name == drawn_counterpart(submission.track),
         precision=spec.execution.precision,
     )
     plan = make_plan([submission], config)

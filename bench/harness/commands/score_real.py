@@ -21,7 +21,7 @@ from bench.measure.metrics.weights import ALL, missing
 class ScoreRealOptions:
     """The options of ``bench score-real``."""
 
-    track: Path  # name of a generation track, or the file of a custom one
+    track: Path | None  # name of a generation track, or the file of a custom one; None for the first
     profile: str
     device: str
     data_root: Path | None
@@ -41,10 +41,12 @@ def score_real_command(options: ScoreRealOptions) -> ExitCode:
         DataError: If data or weights are missing.
     """
     chosen = choose_tracks(options.track)
-    track = chosen.tracks[chosen.only] if chosen.only is not None else None
+    generation = [item for item in chosen.tracks.values() if item.task == "generation"]
+    track = chosen.tracks[chosen.only] if chosen.only is not None else next(iter(generation), None)
     if track is None or track.task != "generation":
-        known = ", ".join(sorted(name for name, item in chosen.tracks.items() if item.task == "generation"))
-        raise UsageError(f"--track {options.track}: give a generation track: {known}, or the file of a custom one")
+        known = ", ".join(sorted(item.name for item in generation)) or "none is known"
+        option = "" if options.track is None else f"--track {options.track}: "
+        raise UsageError(f"{option}give a generation track ({known}), or the file of a custom one")
     reason = missing(*ALL)
     if reason is not None:
         raise DataError(reason)

@@ -10,6 +10,7 @@ from tabulate import tabulate
 from bench.contract.jobs.reports import Verification
 from bench.contract.jobs.spec import JobData, JobSpec
 from bench.contract.manifest import label_of
+from bench.contract.records.caps import counts_of
 from bench.contract.records.record import Cost
 from bench.contract.tracks import OFFICIAL, protocol_of
 from bench.data.store import describe
@@ -144,6 +145,7 @@ def report_text(submission: SubmissionSource, variant: str, verification: Verifi
     lines = [f"{label} ({submission.track.name})"]
     if verification.cost is not None:
         lines += _cost_lines(submission, variant, verification.cost)
+        lines += _cap_lines(submission, variant, verification)
     lines += [
         f"! over the cap or budget, so it is measured but never ranked: {line}" for line in verification.over_caps
     ]
@@ -181,6 +183,8 @@ def _cost_lines(submission: SubmissionSource, variant: str, cost: Cost) -> list[
     )
     stored = f"{cost.stored_scalars:,} stored scalars at inference"
     stored += f" ({cost.inference_buffers:,} in buffers, {cost.inference_plain:,} in plain attributes)"
+    if cost.weight_bytes is not None:
+        stored += f"; {cost.weight_bytes:,} bytes of weights"
     evaluations = f" in {cost.evaluations_per_sample:,} evaluations" if cost.evaluations_per_sample > 1 else ""
     by_fvcore = "" if cost.fvcore_macs_per_image != cost.macs_per_image else ", same as fvcore"
     lines = [
@@ -198,6 +202,19 @@ def _cost_lines(submission: SubmissionSource, variant: str, cost: Cost) -> list[
             )
             lines.append(f"operators not counted per {unit}: {operators}")
     return lines + (cost.warnings or [])
+
+
+def _cap_lines(submission: SubmissionSource, variant: str, verification: Verification) -> list[str]:
+    """Return a line for each cap of the track on operations, bytes and images: the count, and if it is within."""
+    assert verification.cost is not None
+    steps = submission.track.steps(OFFICIAL, submission.manifest.official_steps(variant))
+    counts = counts_of(verification.cost, steps, verification.config["batch_size"])
+    caps = {name: getattr(submission.track.caps, name) for name in counts}
+    return [
+        f"{name}: {count:,}, cap {caps[name]:,}: {'within' if count <= caps[name] else 'EXCEEDED'}"
+        for name, count in counts.items()
+        if caps[name] is not None and count is not None
+    ]
 
 
 def _difference(count: int, claim: int) -> str:

@@ -13,7 +13,7 @@ from bench.contract.records.files import is_current, read_record, record_path
 from bench.contract.records.origin import ANY, unpacked, with_origin
 from bench.contract.records.record import Identity, Record
 from bench.contract.tracks import Track
-from bench.data.store import data_root
+from bench.data.store import data_root, drawn_counterpart
 from bench.errors import ExitCode, UsageError
 from bench.harness.commands.run import run_command
 from bench.harness.config import RunConfig
@@ -149,7 +149,7 @@ def _compiled(environment: Mapping[str, Any]) -> bool:
 
 
 def _embedded(certificate: Certificate, track: Track) -> bool:
-    return certificate.protocol.data == track.embedded_data != track.data
+    return certificate.protocol.data == drawn_counterpart(track) != track.data_name
 
 
 def _seeds(certified: int, count: int) -> list[int]:

@@ -20,6 +20,11 @@ SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 BYTES = {"M": 1024**2, "G": GIB, "T": 1024 * GIB}
 
 
+def no_wait() -> float:
+    """Return 0: no time of the phase is excluded from its limit."""
+    return 0.0
+
+
 @dataclass(frozen=True)
 class Limits:
     """The resource limits of one phase, summed over all its processes."""
@@ -28,6 +33,7 @@ class Limits:
     memory_bytes: int | None = None  # resident, shared pages counted once
     # Over all processes, which have at least one thread each: 16 per core, and 256 more.
     threads: int = field(default_factory=lambda: 256 + 16 * (psutil.cpu_count() or 1))
+    waited: Callable[[], float] = no_wait  # returns seconds that do not count, because the phase waited for others
 
 
 class Watch:
@@ -40,7 +46,7 @@ class Watch:
     def exceeded(self) -> Failure | None:
         """Return the exceeded limit as a failure; None while the phase is within its limits."""
         now, seconds = time.monotonic(), self.limits.seconds
-        if seconds is not None and now - self.started > seconds:
+        if seconds is not None and now - self.started - self.limits.waited() > seconds:
             return Failure(status="timeout", reason=f"phase {self.phase} took over {seconds:,.0f} s (--timeout)")
         if now - self.checked < CHECK_SECONDS:
             return None

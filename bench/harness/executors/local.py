@@ -140,12 +140,15 @@ def _prepare_phase(spec: JobSpec, phase: Phase) -> JobSpec:
 
 
 def _phase_data(data: JobData, phase: Phase) -> JobData:
-    """Hide data that a phase must not see: evaluation images from training, the training set from evaluation."""
+    """Hide data that a phase must not see: evaluation images from training, the training set from evaluation.
+
+    Phases that run submission code do not learn where the data sets' own files are either.
+    """
     withheld: dict[Phase, tuple[str, ...]] = {
         "train": ("evaluation_images",),
         "evaluate": ("train_images", "train_labels"),
     }
-    hidden_root = {} if phase not in SANDBOXED else {"root": Path(os.devnull)}
+    hidden_root = {} if phase not in SANDBOXED else {"root": Path(os.devnull), "source": None}
     return data.model_copy(update={**dict.fromkeys(withheld.get(phase, ())), **hidden_root})
 
 

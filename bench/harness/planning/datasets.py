@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contract.datasets import DataSource, Source
 from bench.contract.jobs.spec import ArrayFile, JobData
 from bench.contract.records.record import DataUsed
 from bench.contract.tracks import Profile, Track
@@ -27,8 +28,8 @@ class ResolvedDataset:
     near_duplicates: NDArray[np.bool_] | None  # (N,) whether it nearly does; None without a list of these
 
 
-def choose_data(track: Track, profile_name: str, root: Path, embedded: bool) -> str:
-    """Choose the data set of a profile and return its name.
+def choose_data(track: Track, profile_name: str, root: Path, embedded: bool) -> Source:
+    """Choose the data set of a profile.
 
     A data set that the profile names has priority. Otherwise it is the track's data set, or its alternative if
     only that is present. The embedded one is used on request, and by ``smoke`` if neither is present.
@@ -36,18 +37,20 @@ def choose_data(track: Track, profile_name: str, root: Path, embedded: bool) -> 
     Raises:
         DataError: If no suitable data set is present; the message says how to get it.
     """
-    set_by_profile = track.profile(profile_name).data
+    profile = track.profile(profile_name)
+    set_by_profile = profile.data
     if set_by_profile is not None:
         return set_by_profile
     if embedded:
-        return track.embedded_data
-    reason = store.available(track.data, root)
+        return store.drawn_counterpart(track)
+    splits = (profile.train, profile.evaluate)
+    reason = store.available(track.data, root, splits)
     if reason is None:
         return track.data
-    if track.alternative_data is not None and store.available(track.alternative_data, root) is None:
+    if track.alternative_data is not None and store.available(track.alternative_data, root, splits) is None:
         return track.alternative_data
     if profile_name == "smoke":
-        return track.embedded_data
+        return store.drawn_counterpart(track)
     raise DataError(reason)
 
 
@@ -58,21 +61,21 @@ class DatasetResolver:
         self.root = root
         self._resolved: dict[tuple[str, str, str, str, int | None], ResolvedDataset] = {}
 
-    def resolve(self, track: Track, profile: Profile, name: str) -> ResolvedDataset:
-        """Read data set ``name`` with the splits of ``profile``, and write the jobs' arrays into the cache.
+    def resolve(self, track: Track, profile: Profile, source: Source) -> ResolvedDataset:
+        """Read a data set with the splits of ``profile``, and write the jobs' arrays into the cache.
 
         Raises:
             DataError: If a file is damaged, or the cache cannot be written.
         """
-        key = (track.data, name, profile.train, profile.evaluate, profile.evaluation_images)
+        key = (track.name, repr(source), profile.train, profile.evaluate, profile.evaluation_images)
         if key not in self._resolved:
-            self._resolved[key] = self._read(track, profile, name)
+            self._resolved[key] = self._read(track, profile, source)
         return self._resolved[key]
 
-    def _read(self, track: Track, profile: Profile, name: str) -> ResolvedDataset:
-        info = store.describe(name)
-        train = store.load(name, profile.train, self.root)
-        evaluation = store.load(name, profile.evaluate, self.root).evenly_spread(profile.evaluation_images)
+    def _read(self, track: Track, profile: Profile, source: Source) -> ResolvedDataset:
+        info = store.describe(source)
+        train = store.load(source, profile.train, self.root)
+        evaluation = store.load(source, profile.evaluate, self.root).evenly_spread(profile.evaluation_images)
         mean, std = channel_statistics(train.images)
         fingerprints: dict[str, str] = {
             profile.train: fingerprint(train),
@@ -80,8 +83,9 @@ class DatasetResolver:
         }
         also_in_train = overlap(train.images, evaluation.images)
         job = JobData(
-            name=name,
+            name=info.name,
             root=self.root.resolve(),
+            source=source if isinstance(source, DataSource) else None,
             train_images=self._write(train.images, fingerprints[profile.train], "images"),
             train_labels=self._write(train.labels, fingerprints[profile.train], "labels"),
             evaluation_images=self._write(evaluation.images, fingerprints[profile.evaluate], "images"),
@@ -91,16 +95,17 @@ class DatasetResolver:
             channel_std=std,
         )
         used = DataUsed(
-            name=name,
-            stand_in_for=None if name == track.data else track.data,
+            name=info.name,
+            stand_in_for=None if source == track.data else track.data_name,
             images={profile.train: len(train.labels), profile.evaluate: len(evaluation.labels)},
             image_shape=info.image_shape,
             num_classes=info.num_classes,
             channel_mean=mean,
             channel_std=std,
             evaluation_images_also_in_train=int(also_in_train.sum()),
+            class_names=source.class_names if isinstance(source, DataSource) else None,
         )
-        near_duplicates = self._near_duplicates(name, profile)
+        near_duplicates = self._near_duplicates(info.name, profile)
         return ResolvedDataset(job, used, fingerprints, evaluation.labels, also_in_train, near_duplicates)
 
     def _near_duplicates(self, name: str, profile: Profile) -> NDArray[np.bool_] | None:

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from bench.contract.jobs.reports import Progress, Verification
+from bench.contract.records.advice import over_advice
 from bench.contract.records.record import Record
 from bench.harness.planning.plan import Entry, Job, Plan, Planned
 
@@ -70,10 +71,10 @@ def headline(job: Job, record: Record) -> str:
     metrics = record.evaluation.metrics if record.evaluation else {}
     score, protocol = record.protocol.metric, record.protocol
     if score.name not in metrics:
-        return "ok"
+        return ", ".join(["ok", *over_advice(record)])
     value = f"{score.label} {score.scale * metrics[score.name]:.{score.digits}f}{score.unit.strip()}"
     of_samples = "on" if protocol.samples is None else f"of {protocol.samples:,} against"
-    return f"ok, {value} {of_samples} {protocol.evaluate}"
+    return ", ".join([f"ok, {value} {of_samples} {protocol.evaluate}", *over_advice(record)])
 
 
 def counted(number: int, noun: str) -> str:
@@ -107,7 +108,7 @@ def verified_text(entry: Entry, verification: Verification) -> str:
     elif claim == cost.params:
         paper = ", as in the paper"
     else:
-        paper = f", paper {claim:,} with {entry.source.track.data}"
+        paper = f", paper {claim:,} with {entry.source.track.data_name}"
     return f"{cost.params:,} params{paper}, {cost.bound}{cost.macs_per_image / 1e6:.2f} MMACs"
 
 

@@ -69,7 +69,7 @@ class Lines(Display):
     def finished(self, job: Job, record: Record) -> None:
         with self._lock:
             self._paces.pop(job.label, None)
-            is_run = record.identity.submission != REAL_IMAGES
+            is_run = record.identity.submission != REAL_IMAGES and job.label in self._start  # else not verified
             self._finished += is_run
             mark = "✓" if record.status == "ok" else "✗"
             count = f"  ({self._finished} of {self._runs})" if is_run and self._finished <= self._runs else ""

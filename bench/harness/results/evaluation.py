@@ -45,6 +45,9 @@ def classification_metrics(job: Job, report: EvaluationReport) -> Evaluation:
     metrics = {
         "top1_accuracy": scores.top1_accuracy,
         "top5_accuracy": scores.top5_accuracy,
+        "macro_f1": scores.macro_f1,
+        "balanced_accuracy": scores.balanced_accuracy,
+        "worst_class_accuracy": scores.worst_class_accuracy,
         "nll": scores.nll,
         "ece_15": scores.ece_15,
     }

@@ -19,6 +19,14 @@ def as_trained(training: TrainingReport, cost: Cost) -> Cost:
     )
 
 
+def as_stored(stored_bytes: int, cost: Cost) -> Cost:
+    """Replace the bytes of the verified weights by those of the trained weights, if they differ."""
+    if stored_bytes == cost.weight_bytes or cost.weight_bytes is None:
+        return cost.model_copy(update={"weight_bytes": stored_bytes})
+    warning = f"the trained weights take {stored_bytes:,} bytes, but {cost.weight_bytes:,} during verification"
+    return cost.model_copy(update={"weight_bytes": stored_bytes, "warnings": [*(cost.warnings or []), warning]})
+
+
 def as_sampled(report: EvaluationReport, cost: Cost) -> Cost:
     """Scale the cost to the counted network evaluations of sampling, if they differ from the verified number."""
     evaluations = report.image_evaluations

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract.documents.checksum import write_document
-from bench.contract.jobs.files import REPORT, WORK
+from bench.contract.jobs.files import REPORT, WEIGHTS, WORK
 from bench.contract.jobs.reports import (
     EvaluationReport,
     Failure,
@@ -28,7 +28,8 @@ from bench.harness.executors.local import read_log, tail_of
 from bench.harness.planning.plan import Job
 from bench.harness.results.artifacts import copy_artifacts
 from bench.harness.results.evaluation import classification_metrics, generation_metrics
-from bench.harness.results.observed_cost import as_sampled, as_trained
+from bench.harness.results.observed_cost import as_sampled, as_stored, as_trained
+from bench.harness.results.weights_file import weight_bytes
 
 
 def now() -> str:
@@ -65,7 +66,8 @@ def record_success(attempt: Attempt, result: JobResult) -> Record:
     work = job.folder / WORK
     training = read_report(work / "train" / REPORT["train"], TrainingReport)
     report = read_report(work / "evaluate" / REPORT["evaluate"], EvaluationReport)
-    cost = as_sampled(report, as_trained(training, verification.cost))
+    stored_bytes = weight_bytes(work / "train" / WEIGHTS)
+    cost = as_stored(stored_bytes, as_sampled(report, as_trained(training, verification.cost)))
     verification = verification.model_copy(update={"cost": cost})
     check_training(training, job.entry.steps, result.train_seconds)
     scores = read_report(work / "score" / REPORT["score"], Scores) if job.generates else None
@@ -200,7 +202,7 @@ def _execution_environment(attempt: Attempt, result: JobResult) -> dict[str, Any
 
 
 def _record(job: Job, verification: Verification | None, **fields: Any) -> Record:
-    entry = job.entry
+    entry, track = job.entry, job.entry.source.track
     return Record(
         identity=job.identity,
         protocol=entry.protocol,
@@ -211,7 +213,9 @@ def _record(job: Job, verification: Verification | None, **fields: Any) -> Recor
         as_published=entry.source.manifest.as_published,
         data=entry.dataset.used,
         cost=None if verification is None else verification.cost,
-        profile_seeds=entry.source.track.profile(entry.protocol.profile).seeds,
+        profile_seeds=track.profile(entry.protocol.profile).seeds,
+        advice=track.advice,
+        shown_metrics=list(track.metrics),
         **fields,
     )
 

@@ -20,6 +20,7 @@ from bench.contract.records.origin import ANY, mark_unpacked
 from bench.contract.records.record import Record
 from bench.errors import ExitCode, ResultsError
 from bench.files import atomic_path, hash_file, write_bytes
+from bench.harness.bounded_archives import CHUNK, TooLarge, chunks_up_to, has_unread_content
 from bench.harness.results.packing import SAMPLED, TRAINING, is_artifact, is_work, try_read_record
 from bench.locks import InUse, locked
 from bench.pictures import why_no_picture
@@ -30,7 +31,6 @@ MAX_FILE_BYTES = 2**30  # per file, against decompression bombs
 MAX_PICTURE_BYTES = 2**25
 MAX_EXPANSION = 100  # most uncompressed bytes per byte of an archive
 MIN_ALLOWED_BYTES = 2**28  # uncompressed bytes that an archive of any size may hold
-CHUNK = 2**20
 
 
 @dataclass
@@ -69,16 +69,15 @@ def unpack(archive: Path, results: Path) -> UnpackReport:
 
 def _read_to_its_end(archive: Path) -> None:
     """Raise unless the whole archive is readable and its checksum, at its end, is right."""
-    size = 0
     try:
         limit = max(MIN_ALLOWED_BYTES, MAX_EXPANSION * archive.stat().st_size)
         with gzip.open(archive) as stream:
-            while chunk := stream.read(CHUNK):
-                size += len(chunk)
-                if size > limit:
-                    raise ResultsError(
-                        f"{archive}: expands to over {MAX_EXPANSION} times its size; no archive of `bench pack`"
-                    )
+            for _ in chunks_up_to(stream, limit):
+                pass
+    except TooLarge:
+        raise ResultsError(
+            f"{archive}: expands to over {MAX_EXPANSION} times its size; no archive of `bench pack`"
+        ) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ResultsError(
             f"{archive}: damaged, or not an archive of `bench pack` ({error}); nothing unpacked"
@@ -105,11 +104,8 @@ def _by_run(tar: tarfile.TarFile, report: UnpackReport) -> dict[str, dict[str, t
 
 def _check_nothing_follows(tar: tarfile.TarFile, archive: Path) -> None:
     """Raise if data follow the last file that was read: then reading ended at a damaged header."""
-    assert tar.fileobj is not None
-    tar.fileobj.seek(tar.offset)
-    while chunk := tar.fileobj.read(CHUNK):
-        if chunk.strip(b"\0"):
-            raise ResultsError(f"{archive}: damaged after byte {tar.offset:,} of the content; nothing unpacked")
+    if has_unread_content(tar):
+        raise ResultsError(f"{archive}: damaged after byte {tar.offset:,} of the content; nothing unpacked")
 
 
 def _is_expected(suffix: str) -> bool:

@@ -100,7 +100,7 @@ def _folders(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         if not path.exists():
             raise UsageError(f"{path}: no such folder; give a submission's folder, such as submissions/se_dsconv")
-        if path.is_dir() and not path.name.startswith(("_", ".")):
+        if path.is_dir() and not path.resolve().name.startswith(("_", ".")):
             is_submission = (path / MANIFEST).exists() or (path / MODEL).exists()
             children = sorted(child.parent for child in path.glob(f"*/{MANIFEST}"))
             for folder in [path] if is_submission else children:

@@ -3,7 +3,6 @@
 import importlib.util
 from dataclasses import dataclass, replace
 
-from bench.contract.metrics import PRIMARY
 from bench.contract.searches import STUDY, Sampler, Scheduler, Search, study_folder
 from bench.contract.tracks import protocol_of
 from bench.errors import DataError, ExitCode, NothingToDo, ResultsError, UsageError
@@ -96,23 +95,25 @@ def _search(
     options: TuneOptions, source: SubmissionSource, search: Search, config: RunConfig, executor: Executor
 ) -> ExitCode:
     """Open the study, and run its remaining trials."""
-    from bench.harness.tuning.study import open_study, prepare
+    from bench.harness.tuning.study import check_objective, open_study, prepare
     from bench.harness.tuning.trials import Trials
 
     check_choice(Sampler, options.sampler, "--search")
     check_choice(Scheduler, options.scheduler, "--scheduler")
     track, profile = source.track, source.track.profile(config.profile)
-    if track.task == "generation" and (reason := missing(INCEPTION)) is not None:
-        raise DataError(f"generators are tuned by FID: {reason}")
     data = choose_data(track, config.profile, config.data_root, config.embedded)
+    protocol = protocol_of(track, config.profile, data)
+    if track.task == "generation" and (reason := missing(INCEPTION)) is not None:
+        raise DataError(f"generators are tuned by {protocol.metric.label}: {reason}")
     dataset = DatasetResolver(config.data_root).resolve(track, profile, data)
     study = open_study(
         config.results,
-        maximise=PRIMARY[track.task].better == "higher",
+        maximise=protocol.metric.better == "higher",
         sampler=options.sampler,
         scheduler=options.scheduler,
         rungs=search.rungs,
     )
+    check_objective(study, protocol.metric, config.results / STUDY)
     total = options.trials or search.trials
     interrupted, remaining = prepare(study, search, total, config.results / STUDY)
     display = choose_display(options.run.log_format)
@@ -128,7 +129,7 @@ def _search(
             study,
             search,
             source,
-            protocol_of(track, config.profile, data),
+            protocol,
             dataset,
             config,
             executor,

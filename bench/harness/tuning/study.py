@@ -14,6 +14,7 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial, TrialState
 
+from bench.contract.metrics import PRIMARY, Metric
 from bench.contract.searches import STUDY, Dimension, Rungs, Sampler, Scheduler, Search
 from bench.contract.study_file import STUDY_NAME, study_errors, study_storage
 from bench.errors import UsageError
@@ -62,6 +63,27 @@ def open_study(
     if existing != direction:
         raise UsageError(f"{path}: the study is set to {existing}, not {direction}; move the file away")
     return study
+
+
+def check_objective(study: optuna.Study, objective: Metric, path: Path) -> None:
+    """Check that earlier trials were compared by the same metric; its number of samples may differ.
+
+    Raises:
+        ResultsError: If the file cannot be read or written.
+        UsageError: If they were not, since the track's `rank_by` has changed.
+    """
+    with study_errors(path):
+        # Older studies have no such attribute, and only these two objectives.
+        first = {metric.better: metric.key for metric in PRIMARY.values()}[objective.better]
+        default = first if study.get_trials(deepcopy=False) else objective.key
+        earlier = study.user_attrs.get("objective", default)
+        if earlier == objective.key:
+            study.set_user_attr("objective", objective.key)
+            return
+    raise UsageError(
+        f"{path}: earlier trials were compared by {one_line(str(earlier), 60)}, not {objective.key}; move the "
+        "file away, or restore the track's `rank_by`"
+    )
 
 
 def prepare(study: optuna.Study, search: Search, total: int, path: Path) -> tuple[int, int]:

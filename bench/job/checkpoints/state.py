@@ -132,4 +132,5 @@ def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Return whether all values are equal, where NaN equals NaN."""
     if one.is_sparse or other.is_sparse:
         one, other = one.to_dense(), other.to_dense()
+    other = other.to(one.device)  # a tensor that each forward pass sets may be on the host before the first
     return bool(((one == other) | ((one != one) & (other != other))).all())  # noqa: PLR0124 - NaN

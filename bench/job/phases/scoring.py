@@ -40,8 +40,9 @@ class Scorer(ABC):
         self.cache = weights.weights_folder() / FEATURES
         protocol, data = spec.protocol, spec.data
         self.count = protocol.samples or 0
-        train = load(data.name, protocol.train, data.root)
-        self.reference = load(data.name, protocol.evaluate, data.root).evenly_spread(protocol.evaluation_images)
+        source = data.source or data.name
+        train = load(source, protocol.train, data.root)
+        self.reference = load(source, protocol.evaluate, data.root).evenly_spread(protocol.evaluation_images)
         self.train = train.balanced(protocol.train_references)
         self.searched = train.balanced(protocol.train_searched)
         self.metrics: dict[str, float] = {}

@@ -130,6 +130,8 @@ class Trainer:
             if step + 1 in self.grid_steps:
                 paused = time.perf_counter()
                 self._save_grid(model, step + 1)
+                # It replaces tensors of the training, whose memory a recorded step would go on to use.
+                take_step = step_function(self.submission, model, self.batches, self.spec, self.progress.updates)
                 started += time.perf_counter() - paused  # excluded from the training time
             now = time.perf_counter()
             if now - saved >= self.spec.checkpoint_seconds or step + 1 == steps:

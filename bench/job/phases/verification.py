@@ -14,6 +14,7 @@ from bench.contract.records.record import Cost
 from bench.contract.submission import Classifier
 from bench.errors import ContractError
 from bench.files import write_bytes
+from bench.job.channel import wait_for_turn
 from bench.job.checkpoints.state import preserved_state
 from bench.job.checks.counted_parameters import ParameterCounter
 from bench.job.checks.external_tensors import check_external_tensors
@@ -82,11 +83,15 @@ class Verifier:
                 weights = safetensors_round_trip(final_weights(self.submission, model))
                 self._check_rebuilt(model, weights)
         params = state.count().plus(buffers.trained_buffers(weights))
-        cost = _cost(params, stored, inference, step)
+        cost = _cost(params, stored, inference, step, weights)
         self._check_caps(cost)
         self.detector.check_unchanged()
         training = images_per_s = load = None
         if self.spec.speed_seconds > 0 and not self.problems:
+            if self.spec.compile == "graph":
+                self.work.graph_problem()  # the speed measurements need this check, which may overlap with others
+            if self.spec.speeds_in_turn:
+                wait_for_turn(self.spec.work)
             model.eval()
             images_per_s = self.work.inference_speed(model, cost.evaluations_per_sample)
             training = self.work.training_speed()
@@ -175,7 +180,7 @@ class Verifier:
 
     def _check_caps(self, cost: Cost) -> None:
         """Record cap violations: as problems of a submission's base variant, as a mark of any other variant."""
-        exceeded = over_caps(self.spec.protocol, cost, self.spec.steps)
+        exceeded = over_caps(self.spec.protocol, cost, self.spec.steps, self.work.budget.batch_size)
         if self.spec.variant == BASE_VARIANT:
             self.problems += [Problem(status="cap", message=message) for message in exceeded]
         else:
@@ -219,8 +224,14 @@ class Verifier:
             )
 
 
-def _cost(params: ParameterCount, stored: StoredScalars, inference: InferenceCost, step: Tally) -> Cost:
-    """Combine the counts of one image's inference and of one training step into a record's cost."""
+def _cost(
+    params: ParameterCount,
+    stored: StoredScalars,
+    inference: InferenceCost,
+    step: Tally,
+    weights: dict[str, Tensor],
+) -> Cost:
+    """Combine the counts of one image's inference, one training step and the weights into a record's cost."""
     ran, by_fvcore = inference.ran, inference.by_fvcore
     return Cost(
         params=params.total,
@@ -239,6 +250,7 @@ def _cost(params: ParameterCount, stored: StoredScalars, inference: InferenceCos
         uncounted_share=ran.uncounted_share,
         uncounted_in_training=step.uncounted_share,
         warnings=by_fvcore.against(inference.inside),
+        weight_bytes=sum(tensor.numel() * tensor.element_size() for tensor in weights.values()),
     )
 
 

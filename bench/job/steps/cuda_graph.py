@@ -23,6 +23,7 @@ from bench.errors import RunFailed
 from bench.job.checkpoints.state import capture_state, first_difference, readable_path
 from bench.job.checks.counted_parameters import ParameterCounter
 from bench.job.loading import AnySubmission
+from bench.job.steps.host_constants import HostConstants
 
 EAGER_STEPS = 3  # warm-up before recording: allocators, cuDNN's algorithms, and moments of optimizers
 COMPARED_STEPS = 3  # consecutive replayed steps that must equal eager ones
@@ -117,6 +118,7 @@ class StepGraph:
         self.recorder = recorder
         self.schedules = list(_schedules(vars(submission)))
         self.steps_taken = 0
+        self.constants = HostConstants()
         self.images: Tensor | None = None  # memory of the batch that replays read
         self.labels: Tensor | None = None
         self.values: Values = {}
@@ -148,7 +150,7 @@ class StepGraph:
         return {name: value.clone() for name, value in self.values.items()}
 
     def _step(self, images: Tensor, labels: Tensor, step: int, precision: PrecisionContext) -> Values:
-        with precision():
+        with precision(), self.constants:
             return self.submission.train_step(Batch(images, labels), step)
 
     def _checked_step(self, images: Tensor, labels: Tensor, step: int, precision: PrecisionContext) -> Values:
@@ -186,6 +188,7 @@ class StepGraph:
         with ExitStack() as stack:
             for schedule in self.schedules:  # otherwise each replay would set the learning rate of this step
                 stack.enter_context(mock.patch.object(schedule, "step", lambda *_: None))
+            self.constants.recording = True
             try:
                 self.values = recorder.record(lambda: self._step(images, labels, step, precision))
             except RuntimeError as error:

@@ -48,6 +48,7 @@ class Workload:
         count = max(COMPARED_IMAGES, self.budget.batch_size)
         images = torch.randint(0, 256, (count, *shape), generator=generator, dtype=torch.uint8)
         labels = torch.randint(0, classes, (count,), generator=generator)
+        self._graph_problem: str | None = ""  # unknown; None for no problem
         self.images, self.labels = images.to(self.device), labels.to(self.device)
         self.batches = BatchStream(self.images, self.labels, batch_size=self.budget.batch_size, seed=spec.seed)
 
@@ -84,8 +85,15 @@ class Workload:
         return submission, model, ParameterCounter(submission, model).count_updates()
 
     def graph_problem(self) -> str | None:
-        """Return the reason why a step cannot be a CUDA graph; None if replayed steps are bit-identical."""
+        """Return the reason why a step cannot be a CUDA graph; None if replayed steps are bit-identical.
 
+        The first call compares them, which takes some seconds.
+        """
+        if self._graph_problem == "":
+            self._graph_problem = self._compare_with_graph()
+        return self._graph_problem
+
+    def _compare_with_graph(self) -> str | None:
         def begin(replay: bool) -> tuple[StepGraph, TakeStep]:
             submission, model, updates = self._begin(self.spec, self.budget)
             graph = StepGraph(submission, model, self.batches, updates, CudaRecorder() if replay else None)

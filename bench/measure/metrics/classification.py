@@ -1,5 +1,6 @@
 """Classification metrics from logits and labels, without torch, since the parent process computes them."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,9 @@ class ClassificationScores:
 
     top1_accuracy: float
     top5_accuracy: float
+    macro_f1: float  # unweighted mean of the F1 scores of the classes that occur in labels or predictions
+    balanced_accuracy: float  # unweighted mean of the recalls of the classes with images
+    worst_class_accuracy: float  # the lowest of these recalls
     nll: float
     ece_15: float
     per_class_accuracy: tuple[float | None, ...]  # top-1; None for a class without images
@@ -24,10 +28,11 @@ class ClassificationScores:
 
 
 def score(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> ClassificationScores:
-    """Compute top-1 and top-5 accuracy, negative log-likelihood, calibration error and accuracy per class.
+    """Compute accuracies, macro F1, negative log-likelihood, calibration error and accuracy per class.
 
     A prediction is correct if fewer than k other classes have a logit at least as high as the label's. Ties thus
-    count as errors: a network with constant logits has accuracy 0.
+    count as errors: a network with constant logits has accuracy 0. The predicted class is the label where the
+    prediction is correct, else the first of the other classes with the highest logit.
 
     Args:
         logits: (N, K) float32, finite.
@@ -45,13 +50,18 @@ def score(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Classificat
     label_logits = logits[np.arange(count), labels]
     rivals = (logits >= label_logits[:, None]).sum(axis=1) - 1
     correct = rivals == 0
+    per_class = _per_class(correct, labels, classes)
+    recalls = [recall for recall in per_class if recall is not None]
     log_probabilities = log_softmax(logits.astype(np.float64), axis=1)
     return ClassificationScores(
         top1_accuracy=float(correct.mean()),
         top5_accuracy=float((rivals < min(5, classes)).mean()),
+        macro_f1=_macro_f1(_predicted(logits, labels, correct), labels, classes),
+        balanced_accuracy=math.fsum(recalls) / len(recalls),
+        worst_class_accuracy=min(recalls),
         nll=float(-log_probabilities[np.arange(count), labels].mean()),
         ece_15=_calibration_error(np.exp(log_probabilities.max(axis=1)), correct),
-        per_class_accuracy=_per_class(correct, labels, classes),
+        per_class_accuracy=per_class,
         images=count,
         correct=correct,
     )
@@ -83,6 +93,23 @@ def _per_class(correct: NDArray[np.bool_], labels: NDArray[np.int64], classes: i
     counts = np.bincount(labels, minlength=classes)
     hits = np.bincount(labels, weights=correct, minlength=classes)
     return tuple(float(hit / count) if count else None for hit, count in zip(hits, counts, strict=True))
+
+
+def _predicted(
+    logits: NDArray[np.float32], labels: NDArray[np.int64], correct: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Return the predicted classes, (N,) int64, which equal the label exactly where ``correct`` says so."""
+    others = logits.copy()
+    others[np.arange(len(labels)), labels] = -np.inf
+    return np.where(correct, labels, others.argmax(axis=1))
+
+
+def _macro_f1(predicted: NDArray[np.int64], labels: NDArray[np.int64], classes: int) -> float:
+    """Return the mean of 2 TP / (2 TP + FP + FN) over classes; a class that occurs in neither has no F1 score."""
+    hits = np.bincount(labels[predicted == labels], minlength=classes)
+    occurrences = np.bincount(labels, minlength=classes) + np.bincount(predicted, minlength=classes)
+    occurs = occurrences > 0
+    return math.fsum(2 * hits[occurs] / occurrences[occurs]) / int(occurs.sum())
 
 
 def _calibration_error(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:

@@ -45,9 +45,10 @@ def changes_against(base: Row, rows: Sequence[Row], *, as_published: bool) -> li
     Significance is corrected for all rows by Holm's procedure.
     """
     base_values = values_by_seed(base, as_published=as_published)
+    grain = base.grain(base.published_score if as_published else base.ranking_metric)
     values = [values_by_seed(row, as_published=as_published) for row in rows]
     p_values = [
-        None if row is base else paired_p_value(row_values, base_values, base.grain)
+        None if row is base else paired_p_value(row_values, base_values, grain)
         for row, row_values in zip(rows, values, strict=True)
     ]
     rejected = iter(holm([p_value for p_value in p_values if p_value is not None]))
@@ -80,13 +81,13 @@ def ordered_variants(rows: Sequence[Row], texts: dict[str, str]) -> tuple[Row, l
 
 
 def paper_difference(row: Row, base: Row) -> float | None:
-    """Return the paper's value for the variant minus its value for the base; None without either."""
+    """Return the paper's value for the variant minus its value for the base, both of the claimed score."""
     claim, base_claim = _claim(row), _claim(base)
     return None if row is base or claim is None or base_claim is None else claim.mean - base_claim.mean
 
 
 def _claim(row: Row) -> Claim | None:
-    claim: Claim | None = getattr(row.claims, row.ranking_metric.key)
+    claim: Claim | None = getattr(row.claims, row.claimed_score.key)
     return claim
 
 
@@ -134,9 +135,10 @@ def ablation_cells(base: Row, rows: Sequence[Row], texts: dict[str, str]) -> tup
     )
     cells = [_cells(row, base, texts, row_changes) for row, row_changes in zip(rows, changes, strict=True)]
     titles = ["change", "params", "steps", base.ranking_metric.title, "difference [95 %]"]
+    of = "" if base.ranks_by_claimed else f" {base.claimed_score.title}"
     if published:
-        titles += ["as published", "difference [95 %]"]
-    titles += ["paper", "difference"]
+        titles += [f"as published{of}", "difference [95 %]"]
+    titles += [f"paper{of}", "difference"]
     if any(row[-1] for row in cells):
         titles.append("notes")
     else:
@@ -149,14 +151,14 @@ def _has_published(rows: Sequence[Row]) -> bool:
 
 
 def _cells(row: Row, base: Row, texts: dict[str, str], changes: Sequence[AblationChange]) -> list[str]:
-    cost, score = row.representative.cost, base.ranking_metric
+    cost, claimed = row.representative.cost, base.claimed_score
     cells = [_change(row, base, texts), f"{cost.params:,}" if cost else MISSING, f"{row.steps:,}"]
-    for change in changes:
+    for change, score in zip(changes, (base.ranking_metric, claimed), strict=False):
         star = " *" if change.significant else ""
         cells += [spread_text(change.spread, score), difference_text(change.difference, score) + star]
     claim, difference = _claim(row), paper_difference(row, base)
-    cells.append(MISSING if claim is None else f"{claim.mean * score.scale:.4g}")
-    cells.append(MISSING if difference is None else value_text(difference, score, sign=True))
+    cells.append(MISSING if claim is None else f"{claim.mean * claimed.scale:.4g}")
+    cells.append(MISSING if difference is None else value_text(difference, claimed, sign=True))
     return [*cells, _notes(row)]
 
 

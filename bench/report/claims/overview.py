@@ -49,7 +49,7 @@ def _ours(row: Row | None, verdict: Verdict | None, score: Metric) -> tuple[str,
     if verdict is not None and verdict.measured is not None:
         reason = f": {verdict.why}" if verdict.why else ""
         return verdict.cells()["ours"], verdict.verdict + reason
-    own = row.metric(row.ranking_metric.name)
+    own = row.metric(row.claimed_score.name)
     data = row.representative.data
     stand_in = "" if data is None or data.stand_in_for is None else f" on {data.name}"
     text = MISSING if own is None else f"{value_text(own.mean, score)}{score.unit} (n={own.n}){stand_in}"

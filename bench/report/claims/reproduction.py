@@ -170,10 +170,10 @@ def _claim_cells(line: ClaimLine) -> list[str]:
 
 def _harness_score(line: ClaimLine) -> str:
     """Return the score of the same runs by the harness's evaluation, if the claim is compared as published."""
-    if line.row is None or line.claim.protocol != "as-published" or line.metric.key != line.row.ranking_metric.key:
+    if line.row is None or line.claim.protocol != "as-published" or line.metric.key != line.row.claimed_score.key:
         return MISSING
     return (
-        spread_text(line.row.metric(line.row.ranking_metric.name), line.row.ranking_metric, with_n=False)
+        spread_text(line.row.metric(line.row.claimed_score.name), line.row.claimed_score, with_n=False)
         + line.metric.unit
     )
 

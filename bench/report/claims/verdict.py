@@ -102,10 +102,10 @@ def verdicts(rows: Iterable[Row]) -> Iterator[Verdict]:
 
 
 def score_verdict(row: Row) -> Verdict | None:
-    """Return the verdict on the ranking metric; None without a claim, or if the run is not comparable with it."""
-    claim: Claim | None = getattr(row.claims, row.ranking_metric.key)
+    """Return the verdict on the claimed score; None without a claim, or if the run is not comparable with it."""
+    claim: Claim | None = getattr(row.claims, row.claimed_score.key)
     return (
-        _verdict(row, row.ranking_metric.key, claim)
+        _verdict(row, row.claimed_score.key, claim)
         if claim is not None and row.representative.comparable_with_paper
         else None
     )
@@ -130,7 +130,7 @@ def _measured(row: Row, metric: Metric, claim: Claim) -> Spread | None:
         return row.end_of_curve(metric.name)
     if metric == LPIPS_VGG:
         return row.as_published("lpips_real_images") if published else row.metric(metric.name)
-    return row.as_published(row.published_score.name) if published else row.metric(row.ranking_metric.name)
+    return row.as_published(row.published_score.name) if published else row.metric(row.claimed_score.name)
 
 
 def _verdict(row: Row, name: str, claim: Claim) -> Verdict:

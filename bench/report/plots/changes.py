@@ -39,7 +39,7 @@ def ablation_figure(rows: Sequence[Row], texts: dict[str, str] | None = None) ->
             label = "ours, 95 % interval over seeds" if position == 0 else None
             axes.plot(score.scale * difference.mean, position, "o", color=colour(0), label=label)
             paper = paper_difference(row, base)
-            if paper is not None:
+            if paper is not None and base.ranks_by_claimed:
                 axes.plot(score.scale * paper, position, "D", mfc="none", color=colour(1), label="paper")
         names = [
             (texts or {}).get(row.representative.identity.variant) or row.representative.identity.variant

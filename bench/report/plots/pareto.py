@@ -1,4 +1,4 @@
-"""Pareto plots: accuracy or FID against parameters, multiply-accumulates or training time."""
+"""Pareto plots: the score against parameters, multiply-accumulates or training time."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class Point:
 
     row: Row
     cost: float
-    score: float  # percent of an accuracy
+    score: float  # as tables show it: accuracies in percent
     std: float | None
 
 
@@ -147,9 +147,10 @@ def _draw_front(axes: Axes, front: Sequence[Point]) -> None:
 
 
 def _draw_bounds(axes: Axes, rows: Sequence[Row], key: str) -> None:
-    """Draw the cap on parameters, and the score of real images."""
-    cap = rows[0].representative.protocol.caps.params
-    if key == "params" and cap is not None:
+    """Draw the cap on the cost, and the score of real images."""
+    caps, scale = rows[0].representative.protocol.caps, rows[0].ranking_metric.scale
+    cap = {"params": caps.params, "macs": caps.macs_per_image}.get(key)
+    if cap is not None:
         axes.axvline(cap, color=INK, linestyle=":", linewidth=1)
         axes.annotate(
             "cap", (cap, 1), (-3, -9), xycoords=("data", "axes fraction"), textcoords="offset points", ha="right"
@@ -159,10 +160,10 @@ def _draw_bounds(axes: Axes, rows: Sequence[Row], key: str) -> None:
             row.metric(row.ranking_metric.name) if row.representative.identity.submission == REAL_IMAGES else None
         )
         if real_images is not None:
-            axes.axhline(real_images.mean, color=INK, linestyle=":", linewidth=1)
+            axes.axhline(scale * real_images.mean, color=INK, linestyle=":", linewidth=1)
             axes.annotate(
                 "real images",
-                (0, real_images.mean),
+                (0, scale * real_images.mean),
                 (3, 3),
                 xycoords=("axes fraction", "data"),
                 textcoords="offset points",

@@ -26,7 +26,7 @@ def sheet_of(row: Row, results: Path) -> Path | None:
 
 
 def samples_figure(rows: Sequence[Row], results: Path) -> Figure:
-    """Plot the sample sheet of each row that has one, below its name and FID.
+    """Plot the sample sheet of each row that has one, below its name and its score.
 
     Raises:
         UsageError: If no row has one.
@@ -44,6 +44,15 @@ def samples_figure(rows: Sequence[Row], results: Path) -> Figure:
         for axes, (row, sheet) in zip(panels, sheets, strict=False):
             with Image.open(sheet) as image:
                 axes.imshow(image.convert("RGB"), interpolation="nearest")
-            score = row.metric(row.ranking_metric.name)
-            axes.set_title(row.label + (f", FID {score.mean:.1f}" if score else ""), fontsize="small")
+            axes.set_title(row.label + _score(row), fontsize="small")
     return figure
+
+
+def _score(row: Row) -> str:
+    """Return ``, FID 47.3``: one digit fewer than in tables; empty without a score."""
+    metric = row.ranking_metric
+    score = row.metric(metric.name)
+    if score is None:
+        return ""
+    unit = f" ×{metric.scale:g}" if metric.scale != 1 else ""
+    return f", {metric.label}{unit} {metric.scale * score.mean:.{metric.digits - 1}f}"

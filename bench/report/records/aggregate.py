@@ -4,14 +4,15 @@ import math
 import statistics
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import NamedTuple
 
 from bench.contract.manifest import BASE_VARIANT, REAL_IMAGES, Claims, label_of
-from bench.contract.metrics import PRIMARY, Metric
+from bench.contract.metrics import PRIMARY, WORST_CLASS, Metric, primary_metric
+from bench.contract.records.advice import over_advice
 from bench.contract.records.caps import exceeded
 from bench.contract.records.record import Record, Throughput
-from bench.contract.tracks import load_tracks
+from bench.contract.tracks import Protocol, load_tracks
 from bench.files import canonical_json
 from bench.stats.spreads import Spread, spread
 
@@ -78,8 +79,19 @@ class Row:
         return self.representative.protocol.metric
 
     @cached_property
+    def claimed_score(self) -> Metric:
+        """The metric that papers report, which ranks too unless the track has `rank_by`: top-1 accuracy or FID."""
+        protocol = self.representative.protocol
+        return primary_metric(protocol.task, protocol.samples)
+
+    @property
+    def ranks_by_claimed(self) -> bool:
+        """Whether the metric that ranks is the one that papers report."""
+        return self.ranking_metric == self.claimed_score
+
+    @cached_property
     def published_score(self) -> Metric:
-        """The same metric as the paper's author measured it; FID's name depends on the resize."""
+        """``claimed_score`` as the paper's author measured it; FID's name depends on the resize."""
         record = self.representative
         resize = record.as_published.resize if record.as_published else None
         if record.identity.submission == REAL_IMAGES:
@@ -109,18 +121,22 @@ class Row:
         ends = [end for record in self.finished if (end := _end_of_curve(record, name)) is not None]
         return spread(ends)
 
-    @property
-    def grain(self) -> float:
-        """The smallest possible change of an accuracy, 1 / number of images; 0 if the number is not known."""
+    def grain(self, metric: Metric | None) -> float:
+        """The smallest possible change of an accuracy, 1 / number of images; 0 if the number is not known.
+
+        For the accuracy of one class, it is 1 / number of images per class; other metrics count as accuracies.
+        """
         record = self.representative
         images = record.data.images.get(record.protocol.evaluate, 0) if record.data is not None else 0
+        if record.data is not None and metric is not None and metric.key == WORST_CLASS.key:
+            images = images // max(1, record.data.num_classes)
         return 1 / images if images > 0 else 0.0
 
-    @property
+    @cached_property
     def seeds_wanted(self) -> int | None:
-        """The profile's number of seeds, from the shipped track, else from the record; None if not known."""
+        """The profile's number of seeds, from the known track, else from the record; None if not known."""
         record = self.representative
-        return _seeds_of_shipped().get((record.protocol.track, record.protocol.profile)) or record.profile_seeds
+        return _seeds_of(record.protocol) or record.profile_seeds
 
     @property
     def seeds_missing(self) -> list[int]:
@@ -143,8 +159,9 @@ class Row:
         """The caps and budgets that the row exceeds; such a row is measured but never ranked."""
         violations: dict[str, str] = {}
         for record in self.finished:
-            if record.cost is not None:
-                violations |= exceeded(record.protocol, record.cost, record.identity.steps)
+            cost, training = record.cost, record.training
+            if cost is not None and training is not None:
+                violations |= exceeded(record.protocol, cost, record.identity.steps, training.batch_size)
         return tuple(violations)
 
     @cached_property
@@ -181,6 +198,7 @@ class Row:
                 yield f"{self.seeds_wanted - len(self.seeds_missing)} of {self.seeds_wanted} seeds"
             elif self.seeds_skipped:
                 yield "seeds skipped"
+        yield from dict.fromkeys(remark for record in self.finished for remark in over_advice(record))
         elsewhere = sum(not record.made_here for record in self.records)
         if elsewhere:
             count = "" if elsewhere == len(self.records) else f"{elsewhere} of {len(self.records)} "
@@ -196,14 +214,11 @@ class Row:
         return kinds if len(failed) == len(self.records) else f"{len(failed)}/{len(self.records)} {kinds}"
 
 
-@cache
-def _seeds_of_shipped() -> dict[tuple[str, str], int]:
-    """Map (track, profile) to the number of seeds, for the shipped tracks."""
-    return {
-        (name, profile): content.seeds
-        for name, track in load_tracks().items()
-        for profile, content in track.profiles.items()
-    }
+def _seeds_of(protocol: Protocol) -> int | None:
+    """Return the number of seeds of a profile of a known track; None if the track is not known."""
+    track = load_tracks().get(protocol.track)
+    profile = None if track is None else track.profiles.get(protocol.profile)
+    return None if profile is None else profile.seeds
 
 
 def _end_of_curve(record: Record, name: str) -> float | None:

@@ -18,7 +18,7 @@ from bench.contract.records.files import read_record
 from bench.contract.records.record import Curves, Record
 from bench.files import cache_folder
 
-VERSION = 2  # of the stored content and of the record's validation; a new number invalidates all entries
+VERSION = 3  # of the stored content and of the record's validation; a new number invalidates all entries
 FEWEST_INDEXED = 200  # with fewer records the index costs more time than it saves
 # Fields that all seeds of a submission, and often all records, share: stored once, and one object in memory.
 SHARED = (

@@ -4,20 +4,22 @@ A metric passes only if it is shown to be within its limit, and fails only if it
 and failed runs, and changes that cannot be decided because of noise, are ``open`` (exit code 5).
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.contract.jobs.timings import SpeedRatio
 from bench.contract.manifest import REAL_IMAGES
-from bench.contract.metrics import TOP1
+from bench.contract.metrics import Metric
 from bench.contract.records.record import Throughput
-from bench.errors import ExitCode, UsageError
+from bench.errors import ExitCode, NothingToDo, UsageError
 from bench.report.records.aggregate import Row, summarize
 from bench.report.records.current_claims import with_current_claims
 from bench.report.records.load import read_all
 from bench.report.records.reference import reference_records
 from bench.report.regression.benchmarks import benchmark_findings
+from bench.report.regression.figures import FIGURES, applies, by_seed
 from bench.report.regression.findings import (
     FAIL,
     OPEN,
@@ -26,10 +28,12 @@ from bench.report.regression.findings import (
     SKIPPED,
     Finding,
     RegressionCheck,
+    exit_code_of,
+    limit_name,
     parse_limits,
-    report_findings,
     slower_within,
 )
+from bench.report.regression.formats import check_gate_format, gate_text
 from bench.report.tables.text import MISSING, difference_text, value_text
 from bench.stats.changes import change_within, worsening_within
 from bench.stats.pairs import paired_by_seed
@@ -55,11 +59,37 @@ def findings(before: list[Row], now: list[Row], limits: dict[str, RegressionChec
             continue
         if "params" in limits:
             yield from _counts(name, old, new, limits["params"])
-        quality = "accuracy" if old.ranking_metric == TOP1 else old.ranking_metric.key
+        quality = limit_name(old.ranking_metric)
         if quality in limits:
-            yield _quality(name, quality, old, new, limits[quality])
+            yield _figure(name, quality, _Values.of_ranking(old, new), limits[quality])
+        for metric, limit in limits.items():
+            figure = FIGURES.get(metric)
+            named = not limit.implied and metric not in (quality, *STAND_INS)
+            if figure is not None and named and applies(old, figure):
+                values = _Values(old, new, figure, by_seed(old, figure), by_seed(new, figure))
+                yield _figure(name, metric, values, limit)
         if "throughput" in limits:
             yield _speed(name, old, new, limits["throughput"])
+
+
+STAND_INS = ("accuracy", "fid")  # limits of whatever ranks, see ``parse_limits``
+
+
+@dataclass(frozen=True)
+class _Values:
+    """A figure of two rows."""
+
+    old: Row
+    new: Row
+    metric: Metric
+    before: dict[int, float]  # seed -> value
+    now: dict[int, float]  # likewise
+
+    @classmethod
+    def of_ranking(cls, old: Row, new: Row) -> "_Values":
+        """Return the metric that ranks."""
+        metric = old.ranking_metric
+        return cls(old, new, metric, *(row.by_seed(metric.name) for row in (old, new)))
 
 
 def _counts(name: str, old: Row, new: Row, limit: RegressionCheck) -> Iterator[Finding]:
@@ -73,9 +103,9 @@ def _counts(name: str, old: Row, new: Row, limit: RegressionCheck) -> Iterator[F
         yield Finding(name, metric, f"{before:,}", f"{now:,}", f"{now - before:+,}", FAIL if worse else PASS)
 
 
-def _quality(name: str, metric: str, old: Row, new: Row, limit: RegressionCheck) -> Finding:
-    """Compare the score, paired by seed: shown to be within the limit, shown to be beyond it, or open."""
-    before, now = (row.by_seed(row.ranking_metric.name) for row in (old, new))
+def _figure(name: str, metric: str, values: _Values, limit: RegressionCheck) -> Finding:
+    """Compare a figure, paired by seed: shown to be within the limit, shown to be beyond it, or open."""
+    before, now, new = values.before, values.now, values.new
     seeds = sorted(before.keys() & now.keys())
     failed, missing = len(new.records) - len(new.finished), sorted(before.keys() - now.keys())
     if not seeds or failed:
@@ -83,28 +113,29 @@ def _quality(name: str, metric: str, old: Row, new: Row, limit: RegressionCheck)
         return Finding(name, metric, MISSING, MISSING, MISSING, OPEN, reason)
     difference = paired_by_seed(now, before, level=1 - 2 * LEVEL)
     assert difference is not None
-    outcome, reason = _quality_outcome(old, new, seeds, limit)
+    outcome, reason = _outcome(values, seeds, limit)
     if missing and outcome == PASS:
         outcome, reason = OPEN, f"no run of seed {', '.join(map(str, missing))} now"
-    means = [sum(values[seed] for seed in seeds) / len(seeds) for values in (before, now)]
+    means = [sum(side[seed] for seed in seeds) / len(seeds) for side in (before, now)]
     return Finding(
         name,
         metric,
-        value_text(means[0], old.ranking_metric),
-        f"{value_text(means[1], old.ranking_metric)} (n={len(seeds)})",
-        difference_text(difference, old.ranking_metric, with_n=False),
+        value_text(means[0], values.metric),
+        f"{value_text(means[1], values.metric)} (n={len(seeds)})",
+        difference_text(difference, values.metric, with_n=False),
         outcome,
         reason,
     )
 
 
-def _quality_outcome(old: Row, new: Row, seeds: Sequence[int], limit: RegressionCheck) -> tuple[str, str]:
-    before, now = (row.by_seed(row.ranking_metric.name) for row in (old, new))
-    if _weights(old, seeds) == _weights(new, seeds) and all(before[seed] == now[seed] for seed in seeds):
+def _outcome(values: _Values, seeds: Sequence[int], limit: RegressionCheck) -> tuple[str, str]:
+    before, now = values.before, values.now
+    same_weights = _weights(values.old, seeds) == _weights(values.new, seeds)
+    if same_weights and all(before[seed] == now[seed] for seed in seeds):
         return PASS, "identical weights"
     if len(seeds) < 2:
         return OPEN, "one seed has no standard deviation"
-    worse = {seed: old.ranking_metric.sign * (before[seed] - now[seed]) for seed in seeds}
+    worse = {seed: values.metric.sign * (before[seed] - now[seed]) for seed in seeds}
     outcome = OUTCOMES[worsening_within(worse, {seed: limit.allowed(before[seed]) for seed in seeds})]
     return outcome, f"{len(seeds)} seeds are too few to decide" if outcome == OPEN else ""
 
@@ -179,7 +210,7 @@ class GateScope:
     track: str | None = None  # name; None for all
 
 
-def check_command(
+def check_command(  # noqa: PLR0913 - the options of the command
     results: Path,
     baseline: str,
     fail_on: str,
@@ -187,6 +218,7 @@ def check_command(
     benchmarks: Path | None = None,
     measured: Sequence[SpeedRatio] = (),
     scope: GateScope = GateScope(),
+    table: str = "simple",
 ) -> ExitCode:
     """Print the findings. Exit code 1 if anything is worse, 5 if anything is open, 0 otherwise.
 
@@ -197,14 +229,16 @@ def check_command(
         benchmarks: The pytest-benchmark file to check if the baseline is one; None for the latest.
         measured: Speeds of both revisions, measured in alternation for this check.
         scope: The records to compare.
+        table: One of ``formats.FORMATS``.
 
     Raises:
         NothingToDo: If the baseline has no finished run.
         UsageError: If an option is wrong.
     """
     limits = parse_limits(fail_on)
+    check_gate_format(table)
     if baseline.endswith(".json"):
-        return report_findings(list(benchmark_findings(Path(baseline), benchmarks, limits)), baseline)
+        return _report(list(benchmark_findings(Path(baseline), benchmarks, limits)), baseline, table)
     if benchmarks is not None:
         raise UsageError(f"--benchmarks: --baseline {baseline!r} is not a pytest-benchmark file (*.json)")
     old, problems = reference_records(baseline, results, option="--baseline")
@@ -214,9 +248,21 @@ def check_command(
     if scope.track is not None:
         old, new = ([r for r in records if r.protocol.track == scope.track] for records in (old, new))
     for problem in (*problems, *more):
-        print(f"✗ {problem}")
+        print(f"✗ {problem}", file=sys.stdout if table == "simple" else sys.stderr)
     all_findings = list(findings(summarize(old), summarize(new), limits))
     if "throughput" in limits:
         all_findings += measured_findings(measured, limits["throughput"])
-    code = report_findings(all_findings, baseline)
+    code = _report(all_findings, baseline, table)
     return ExitCode.NOTHING if code == ExitCode.OK and (problems or more) else code
+
+
+def _report(all_findings: list[Finding], baseline: str, table: str) -> ExitCode:
+    """Print the findings and return the exit code.
+
+    Raises:
+        NothingToDo: If there is no finding.
+    """
+    if not all_findings:
+        raise NothingToDo(f"--baseline {baseline}: contains nothing to compare with")
+    print(gate_text(all_findings, baseline, table))
+    return exit_code_of(all_findings)

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup, escape
 
 from bench import __version__
+from bench.contract.contest import find_contest
 from bench.contract.records.files import record_path
 from bench.contract.records.record import Record
 from bench.report.records.current_claims import read_manifests
@@ -82,17 +83,19 @@ def _write_pages(source: SiteData, folder: Path) -> None:
     pages = environment()
     tracks = {item.protocol.track: source.title_of(item.protocol.track) for item in source.tables}
     menu = [(track, track_page(track)) for track in tracks]
+    contest = find_contest()
+    content = None if contest is None else contest.content
 
     def write(address: str, title: str, sections: Iterable[Section], path: Sequence[tuple[str, str]] = ()) -> None:
         root = "../" * address.count("/")
         page = pages.get_template("page.html").render(
             title=title, sections=list(sections), root=root, menu=menu, path=path, version=__version__,
-            count=len(source.records), address=address,
+            count=len(source.records), address=address, contest=content,
         )  # fmt: skip
         (folder / address).parent.mkdir(parents=True, exist_ok=True)
         (folder / address).write_text(page, encoding="utf-8")
 
-    write("index.html", "Leaderboard", index_sections(source))
+    write("index.html", "Leaderboard" if content is None else content.title, index_sections(source))
     for track, title in tracks.items():
         write(track_page(track), title, track_sections(source, track))
     for name, (record, *_) in source.by_submission.items():

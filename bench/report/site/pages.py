@@ -29,6 +29,14 @@ from bench.report.tables.table import Cell, Table
 
 # A plot takes 0.1 s, so the plots of 10,000 runs would take 15 minutes.
 MOST_RUNS_DRAWN, MOST_ROWS_DRAWN = 500, 200
+CAP_NAMES = {
+    "params": "parameters",
+    "stored_scalars": "stored scalars",
+    "macs_per_image": "multiply-accumulates per image",
+    "training_flops": "training FLOPs",
+    "weight_bytes": "bytes of weights",
+    "images_seen": "images seen in training",
+}
 SHORT_COLUMNS = ("place", "submission", "params", "macs", "score", "as_published", "paper", "status")
 
 
@@ -122,9 +130,14 @@ def _short_ranking(source: SiteData, track: str, items: list[Comparison]) -> Sec
     return Section(
         source.title_of(track),
         text,
-        [comparison_table(item, keys=SHORT_COLUMNS) for item in official or items],
+        [comparison_table(item, keys=[*SHORT_COLUMNS, *_asked_for(item)]) for item in official or items],
         links=[link],
     )
+
+
+def _asked_for(item: Comparison) -> set[str]:
+    """Return the columns of the metrics that the table's track asks for."""
+    return {key for row in item.rows for record in row.row.records for key in record.shown_metrics}
 
 
 def claims_table(rows: Sequence[Row]) -> Table | None:
@@ -179,12 +192,13 @@ def _comparison(item: Comparison) -> Table:
 
 def _rules(item: Comparison) -> str:
     protocol = item.protocol
-    caps = [] if protocol.caps.params is None else [f"at most {protocol.caps.params:,} parameters"]
-    if protocol.caps.stored_scalars is not None:
-        caps.append(f"at most {protocol.caps.stored_scalars:,} stored scalars")
+    limits = protocol.caps.model_dump()
+    caps = [f"at most {limits[name]:,} {of}" for name, of in CAP_NAMES.items() if limits.get(name) is not None]
     samples = f", {protocol.samples:,} samples" if protocol.samples else ""
+    ranking = f", ranked by the {protocol.metric.best} {protocol.metric.label}" if protocol.rank_by else ""
     images = f" ({protocol.evaluation_images:,} images)" if protocol.evaluation_images else ""
     return (
         f"{protocol.steps:,} optimisation steps on {protocol.train} of {protocol.data}, scored on "
-        f"{protocol.evaluate}{images}{samples}{'; ' if caps else ''}{', '.join(caps)}. Protocol {protocol.hash}."
+        f"{protocol.evaluate}{images}{samples}{ranking}{'; ' if caps else ''}{', '.join(caps)}. "
+        f"Protocol {protocol.hash}."
     )

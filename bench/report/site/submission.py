@@ -112,11 +112,20 @@ def _cost_table(record: Record) -> Table:
         ("network evaluations per sample", f"{cost.evaluations_per_sample:,}"),
         ("training FLOPs per step", f"{cost.training_flops_per_step:,}"),
     ]
+    if cost.weight_bytes is not None:
+        lines.append(("bytes of the weights", f"{cost.weight_bytes:,}"))
     return Table.of_text(COST_TITLES, lines, caption="Cost")
 
 
+def class_names_of(record: Record) -> tuple[str, ...] | None:
+    """Return the class names of a record's data set in label order; None if they are not known."""
+    if record.data is not None and record.data.class_names is not None:
+        return record.data.class_names
+    return class_names(record.protocol.data)
+
+
 def _classes_table(row: Row) -> Table:
-    best, worst = extremes(row, class_names(row.representative.protocol.data))
+    best, worst = extremes(row, class_names_of(row.representative))
     lines = [
         (best_name, f"{100 * best_value:.1f}", worst_name, f"{100 * worst_value:.1f}")
         for (best_name, best_value), (worst_name, worst_value) in zip(best, worst, strict=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from bench.contract.records.advice import over_advice
 from bench.contract.records.record import Record
 from bench.report.records.aggregate import Row
 from bench.report.records.naming import run_name, slug
@@ -81,7 +82,8 @@ def runs_table(
     for record in records:
         values = [(value(record), spec) for _, value, spec in extra]
         cells = [Cell(MISSING if value is None else format(value, spec), value) for value, spec in values]
-        state = record.status if record.status != "ok" else "ok" if record.ranked else "ok, unranked"
+        outcome = record.status if record.status != "ok" else "ok" if record.ranked else "ok, unranked"
+        state = ", ".join([outcome, *over_advice(record)])
         reason = record.reason or "; ".join(record.unranked_because)
         name = f"{record.identity.submission}/{record.identity.variant} seed {record.identity.seed}"
         finished = record.timing.finished_at[:16].replace("T", " ")

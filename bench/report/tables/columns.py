@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.contract.manifest import Claim
-from bench.contract.metrics import OF_SAMPLES, Better, Metric, metric_named
+from bench.contract.metrics import FID, OF_SAMPLES, SHOWN, Better, Metric, metric_named
 from bench.contract.records.record import Record
 from bench.errors import UsageError
 from bench.report.records.aggregate import Row
@@ -26,6 +26,7 @@ class Column:
     better: Better | None = None  # None: no best value is marked
     optional: bool = False  # omitted if all its cells are empty
     by_seed: Callable[[Row], Mapping[int, float]] | None = None  # samples for the significance tests
+    metric: Metric | None = None  # that the column shows, if it is one
 
 
 def device_of(row: Row) -> str:
@@ -52,9 +53,9 @@ def common_conditions(rows: Iterable[Row]) -> str | None:
 
 
 def claim_of(row: Row) -> Claim | None:
-    """Return the paper's value of the ranking metric; None if the run is not comparable with the paper."""
+    """Return the paper's value of the claimed score; None if the run is not comparable with the paper."""
     record = row.representative
-    claim: Claim | None = getattr(record.claims, row.ranking_metric.key) if record.comparable_with_paper else None
+    claim: Claim | None = getattr(record.claims, row.claimed_score.key) if record.comparable_with_paper else None
     return claim
 
 
@@ -98,7 +99,7 @@ def check_keys(groups: Sequence[Sequence[Row]], keys: Iterable[str]) -> None:
 def _default_columns(rows: Sequence[Row]) -> tuple[Column, ...]:
     """Return the default columns of a table of one protocol, in order."""
     score, protocol = rows[0].ranking_metric, rows[0].representative.protocol
-    samples = [] if protocol.samples is None else [_metric(m.at(protocol.samples)) for m in OF_SAMPLES]
+    claimed = rows[0].claimed_score
     return (
         Column("submission", "submission", lambda row: row.label, lambda row: row.label),
         Column("params", "params", lambda row: _cost(row, "params"), _params),
@@ -113,14 +114,15 @@ def _default_columns(rows: Sequence[Row]) -> tuple[Column, ...]:
             lambda row: spread_text(row.metric(score.name), score),
             score.better,
             by_seed=lambda row: row.by_seed(score.name),
+            metric=score,
         ),
-        *samples,
+        *(_metric(metric) for metric in further_metrics(rows)),
         Column(
             "as_published",
-            f"as published{score.unit or f' {score.label}'}",
+            f"as published{(score == claimed and claimed.unit) or f' {claimed.label}{claimed.unit}'}",
             lambda row: row.as_published(row.published_score.name),
             _as_published,
-            score.better,
+            claimed.better,
             optional=True,
             by_seed=lambda row: row.by_seed(row.published_score.name, as_published=True),
         ),
@@ -132,6 +134,19 @@ def _default_columns(rows: Sequence[Row]) -> tuple[Column, ...]:
         ),
         Column("status", "status", lambda row: row.status, lambda row: row.status),
     )
+
+
+def further_metrics(rows: Sequence[Row]) -> list[Metric]:
+    """Return the metrics with a column of their own: all of samples, and those that the track asks for.
+
+    These are the `metrics` of the track of the record that finished last.
+    """
+    protocol, ranking = rows[0].representative.protocol, rows[0].ranking_metric
+    latest = max((record for row in rows for record in row.records), key=lambda record: record.timing.finished_at)
+    metrics = [] if protocol.samples is None else [FID, *OF_SAMPLES]
+    metrics += [metric for key in latest.shown_metrics for metric in SHOWN[protocol.task] if metric.key == key]
+    at = [metric.at(protocol.samples) for metric in dict.fromkeys(metrics)]
+    return [metric for metric in at if metric != ranking]
 
 
 def _cost(row: Row, field: str) -> int | None:
@@ -172,10 +187,12 @@ def _speed(shared: str | None) -> Callable[[Row], str]:
 
 
 def _paper(row: Row) -> str:
-    claim, score = claim_of(row), row.ranking_metric
+    claim, score = claim_of(row), row.claimed_score
     if claim is None:
         return MISSING
     text = f"{score.scale * claim.mean:.4g}" if score.unit else f"{score.label} {claim.mean:g}"
+    if score.unit and not row.ranks_by_claimed:
+        text = f"{score.label} {text}"
     if claim.std is not None:
         text += f" ± {claim.std * score.scale:.4g}"
     selected = "best on test" if claim.selected else ""
@@ -195,7 +212,7 @@ def _as_published(row: Row) -> str:
 
 
 def _metric(metric: Metric) -> Column:
-    """Return the column of a sample metric (mean ± std), which is omitted if no run has it."""
+    """Return the column of a further metric (mean ± std), which is omitted if no run has it."""
     return Column(
         metric.key,
         metric.title,
@@ -204,6 +221,7 @@ def _metric(metric: Metric) -> Column:
         metric.better,
         optional=True,
         by_seed=lambda row: row.by_seed(metric.name),
+        metric=metric,
     )
 
 
@@ -231,7 +249,7 @@ def _field(key: str) -> Column:
     title = key + (metric.title.removeprefix(metric.name) if is_metric or metric.scale != 1 else "")
     if not is_metric:
         return Column(key, title, value, text)
-    return Column(key, title, value, text, metric.better, by_seed=lambda row: row.by_seed(key))
+    return Column(key, title, value, text, metric.better, by_seed=lambda row: row.by_seed(key), metric=metric)
 
 
 def _values(row: Row, key: str) -> dict[int, Any]:

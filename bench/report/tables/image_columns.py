@@ -16,7 +16,7 @@ from bench.report.tables.columns import Column
 from bench.report.tables.comparison import MakeColumns
 from bench.report.tables.text import MISSING, difference_text, interval_text, spread_text, value_text
 from bench.stats.images import crossed_mean, mcnemar_p_value
-from bench.stats.pairs import PairedDifference
+from bench.stats.pairs import PairedDifference, paired_by_seed
 from bench.stats.spreads import Spread, spread
 
 NOT_RECORDED = "not recorded"  # older records have no per-image results
@@ -56,7 +56,7 @@ def interval_columns(rows: Sequence[Row]) -> list[Column]:
 
 
 def _are_classifiers(rows: Sequence[Row]) -> bool:
-    return rows[0].ranking_metric == TOP1
+    return rows[0].representative.protocol.task == "classification"
 
 
 @dataclass(frozen=True)
@@ -128,10 +128,15 @@ def without_columns(images: ExcludedImages) -> MakeColumns:
 
 
 def entry_columns(label: str) -> MakeColumns:
-    """Return the function that adds each row's difference from one row of the table, paired by image."""
+    """Return the function that adds each row's difference from one row of the table.
+
+    Top-1 accuracies are paired by image, other metrics by seed.
+    """
 
     def columns(rows: Sequence[Row]) -> list[Column]:
         other = next((row for row in rows if row.label == label), None)
+        if other is not None and rows[0].ranking_metric != TOP1:
+            return [_difference_by_seed(other)]
 
         def value(row: Row) -> PairedDifference | None:
             return None if other is None or row is other else _difference(row, other)
@@ -142,9 +147,21 @@ def entry_columns(label: str) -> MakeColumns:
             return _difference_text(row, other)
 
         column = Column("difference", f"minus {label} [95 %, seeds × images]", value, text)
-        return [column] if other is not None and _are_classifiers(rows) else []
+        return [column] if other is not None else []
 
     return columns
+
+
+def _difference_by_seed(other: Row) -> Column:
+    """Return the column of the differences of the ranking metric from the row ``other``."""
+    metric = other.ranking_metric
+    baseline = other.by_seed(metric.name)
+
+    def value(row: Row) -> PairedDifference | None:
+        return None if row is other else paired_by_seed(row.by_seed(metric.name), baseline)
+
+    title = f"{metric.title} minus {other.label} [95 %, seeds]"
+    return Column("difference", title, value, lambda row: difference_text(value(row), metric))
 
 
 def _shared(row: Row, other: Row) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:

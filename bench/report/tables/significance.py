@@ -34,4 +34,4 @@ def best_rows(column: Column, rows: Sequence[Row]) -> set[RowKey]:
     }
     if len(values) < 2:
         return set()
-    return not_shown_to_be_worse(values, higher=column.better == "higher", grain=rows[0].grain)
+    return not_shown_to_be_worse(values, higher=column.better == "higher", grain=rows[0].grain(column.metric))

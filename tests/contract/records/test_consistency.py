@@ -67,6 +67,14 @@ FORGED = [
     ),
     (with_fields("evaluation", correct="*"), "not base64"),
     (with_fields("data", images={}), "the number of evaluation images is not"),
+    (with_metric("balanced_accuracy", 0.6), "balanced_accuracy 0.6, from the accuracies of its classes 0.5"),
+    (with_metric("worst_class_accuracy", 0.2), "worst_class_accuracy 0.2, from the accuracies of its classes 0"),
+    (with_metric("macro_f1", 0.9), "macro_f1 0.9, with the accuracies of its classes at most 0.6"),
+    (with_metric("macro_f1", -0.1), "macro_f1 -0.1, which is out of range"),
+    (
+        lambda r: with_fields("evaluation", per_class_accuracy=[])(with_metric("balanced_accuracy", 0.5)(r)),
+        "balanced_accuracy 0.5 without the accuracies of the classes",
+    ),
 ]
 
 

@@ -117,7 +117,7 @@ def test_reasons_against_ranking_are_listed(record: Record) -> None:
         "data shapes100 instead of cifar100",
         "predictions depend on the rest of the batch",
     ]
-    assert over_caps(record.protocol.model_copy(update={"caps": Caps()}), large, 10_000) == []
+    assert over_caps(record.protocol.model_copy(update={"caps": Caps()}), large, 10_000, 128) == []
 
 
 def test_samples_that_copy_training_images_are_not_ranked(record: Record) -> None:

@@ -167,7 +167,7 @@ def test_submission_name_real_images_is_reserved(tmp_path: Path) -> None:
 
 def test_scoring_real_images_needs_weights_and_a_generation_track(tmp_path: Path) -> None:
     result = bench("score-real", "--track", "cifar100-open", "--results", tmp_path)
-    assert result.returncode == 2 and "give a generation track: cifar100-generation" in result.stderr
+    assert result.returncode == 2 and "give a generation track (cifar100-generation)" in result.stderr
     result = bench("score-real", "--results", tmp_path, "--embedded", BENCH_WEIGHTS=os.devnull)
     assert result.returncode == 2 and "bench fetch all" in result.stderr
 

@@ -117,9 +117,36 @@ def test_graphed_training_resumes_bit_identically(tmp_path: Path) -> None:
     assert all(torch.equal(weights[name], resumed[name]) for name in weights)
 
 
+def test_graphed_training_of_a_generator_resumes_after_its_grids_of_samples(tmp_path: Path) -> None:
+    """A grid, here after steps 1, 2, 4 and 8, replaces the optimizer's tensors; replays must use the new ones."""
+    for name in ("uninterrupted", "resumed"):
+        (tmp_path / name).mkdir()
+    adam = {"init": "self.optimizer = torch.optim.Adam(model.parameters(), lr=0.1)"}
+    uninterrupted, interrupted = (
+        make_generator_spec(tmp_path / name, changes=adam, execution=GRAPHED, steps=16)
+        for name in ("uninterrupted", "resumed")
+    )
+    _, weights = trained(uninterrupted)
+    trained(interrupted.model_copy(update={"until": 13}))
+    _, resumed = trained(interrupted)
+    assert all(torch.equal(weights[name], resumed[name]) for name in weights)
+
+
+CONSTANT = {**STEADY, "loss": "loss = loss * torch.tensor([0.5, 0.25]).mul_(2)[0]"}
+
+
+def test_constants_from_the_host_are_made_before_the_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``torch.tensor`` copies from the host, which a stream in capture refuses; a step may change its result."""
+    monkeypatch.setattr("tests.job.steps.test_cuda_graph.FORBIDDEN", (*FORBIDDEN, "lift_fresh"))
+    assert Workload(make_spec(tmp_path, changes=CONSTANT)).graph_problem() is None
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
+        ({**STEADY, "loss": "loss = loss * torch.tensor(float(step))"}, "reads the step number"),
         ({}, "changes optimizer"),  # OneCycleLR changes betas
         ({**STEADY, "step": "self.count = getattr(self, 'count', 0) + 1"}, "changes count"),
         ({**STEADY, "loss": "loss = loss * (1 + step)"}, "reads the step number"),

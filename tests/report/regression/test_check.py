@@ -200,7 +200,42 @@ def test_fid_is_better_when_lower() -> None:
     assert judge(before, worse)["fid"].outcome == "pass"
 
 
-@pytest.mark.parametrize("text", ["", "accuracy", "speed:-1pp", "accuracy:-1parsec", "accuracy:1.2.3pp"])
+def measured(values: list[float], **timing: float) -> list[Record]:
+    """Return runs with these calibration errors, and with one value per seed of the fields of ``timing``."""
+    records = []
+    for record, ece in zip(runs(BEFORE), values, strict=True):
+        assert record.evaluation is not None
+        evaluation = record.evaluation.model_copy(update={"metrics": {**record.evaluation.metrics, "ece_15": ece}})
+        scaled = {name: value * (1 + record.identity.seed / 1000) for name, value in timing.items()}
+        times = record.timing.model_copy(update=scaled)
+        records.append(record.model_copy(update={"evaluation": evaluation, "timing": times}))
+    return records
+
+
+def test_named_figures_are_checked_besides_the_ranking_metric() -> None:
+    before = measured([0.050, 0.051, 0.049], peak_memory_bytes=2**30, training_seconds=100.0)
+    worse = measured([0.080, 0.081, 0.080], peak_memory_bytes=2**31, training_seconds=101.0)
+    results = judge(worse, before, limits="ece:1pp,memory:+10%,training_seconds:+20%")
+    outcomes = {name: finding.outcome for name, finding in results.items()}
+    assert outcomes == {"ece": "FAIL", "memory": "FAIL", "training_seconds": "pass"}
+    assert (results["memory"].before, results["memory"].now) == ("1.00", "2.00 (n=3)")
+    assert "ece" not in judge(worse, before)  # the default limits name the ranking metric only
+    assert judge(before, before, limits="memory:+1%")["memory"].outcome == "pass"
+
+
+def test_figure_that_was_not_recorded_is_open() -> None:
+    finding = judge(runs(BEFORE), limits="training_joules:+5%")["training_joules"]
+    assert (finding.outcome, finding.reason) == ("open", "no common seed")
+
+
+def test_figures_of_another_task_are_left_out() -> None:
+    gan = [generator("gan", seed, 60.0 + seed / 10) for seed in range(3)]
+    assert set(judge(gan, gan, limits="ece:1pp,fid:+5%")) == {"fid"}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "accuracy", "speed:-1pp", "top5_accuracy:1", "lpips:0.1", "accuracy:-1parsec", "accuracy:1.2.3pp"]
+)
 def test_invalid_limit_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--fail-on"):
         parse_limits(text)

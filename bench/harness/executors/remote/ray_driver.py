@@ -10,7 +10,7 @@ import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ import ray
 from ray.exceptions import RayError, TaskCancelledError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from bench.contract.datasets import DataSource
 from bench.contract.jobs.files import Phase
 from bench.contract.jobs.reports import Failure, Progress
-from bench.contract.jobs.spec import ArrayFile, JobSpec
+from bench.contract.jobs.spec import ArrayFile, JobData, JobSpec
 from bench.data.store import files_of
 from bench.errors import UsageError
 from bench.files import REPOSITORY
@@ -168,24 +169,26 @@ class RayExecutor:
         arrays = {name: file for name in ARRAYS if (file := getattr(data, name)) is not None}
         needs_data_files = bool(set(phases) & set(NEEDS_DATA_FILES))
         weights = [item.path for item in ALL] if needs_data_files and missing(*ALL) is None else []
+        names, source = _names_on_node(data)
         return RayTask(
             key=key,
-            spec=spec,
+            spec=spec.model_copy(update={"data": data.model_copy(update={"source": source})}),
             options=NodeOptions(phases, phase_environment.limits, self._sandbox, self._environment["repository"]),
             arrays={name: self._array(file) for name, file in arrays.items()},
-            data_files=self._files(files_of(data.name, data.root), data.root) if needs_data_files else [],
-            weights=self._files(weights, weights[0].parent) if weights else [],
+            data_files=self._files(names) if needs_data_files else [],
+            weights=self._files({path: path.name for path in weights}),
             keep_seconds=self._keep_seconds,
         )
 
     def _array(self, file: ArrayFile) -> tuple[StagedFile, Any]:
         return self._with_reference(StagedFile(file.sha256, file.path.name), file.path)
 
-    def _files(self, paths: Sequence[Path], root: Path) -> list[tuple[StagedFile, Any]]:
-        for path in paths:
+    def _files(self, names: Mapping[Path, str]) -> list[tuple[StagedFile, Any]]:
+        """Stage files under the given names, relative to a folder of the node."""
+        for path, name in names.items():
             if path not in self._staged:
-                self._staged[path] = stage_file(path, path.relative_to(root).as_posix())
-        return [self._with_reference(self._staged[path], path) for path in paths]
+                self._staged[path] = stage_file(path, name)
+        return [self._with_reference(self._staged[path], path) for path in names]
 
     def _with_reference(self, staged: StagedFile, path: Path) -> tuple[StagedFile, Any]:
         """Put a file into the object store, unless it is there already. Return it with its reference."""
@@ -229,3 +232,20 @@ def _stage_code(stage: Path, submissions: Sequence[Path]) -> None:
         shutil.copytree(REPOSITORY / name, stage / name, ignore=ignored)
     for folder in submissions:
         shutil.copytree(folder, stage / SUBMISSIONS / folder.name, ignore=ignored)
+
+
+def _names_on_node(data: JobData) -> tuple[dict[Path, str], DataSource | None]:
+    """Return a data set's files with their names below the node's data root, and the source to use there."""
+    source = data.source
+    names: dict[Path, str] = {}
+    if source is None or source.format is None:
+        files = files_of(source or data.name, data.root)
+        return {path: path.relative_to(data.root).as_posix() for path in files}, source
+    paths = {}
+    for field in ("path", "test_path"):
+        if (path := getattr(source, field)) is not None:
+            base = data.root / path
+            inside = [base] if base.is_file() else [file for file in base.rglob("*") if file.is_file()]
+            names |= {file: f"{field}/{file.relative_to(base.parent).as_posix()}" for file in sorted(inside)}
+            paths[field] = Path(field, base.name)
+    return names, source.model_copy(update=paths)
