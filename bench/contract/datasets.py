@@ -1,7 +1,7 @@
 """The data set of a track: the name of a known one, or files of the organiser's own."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeGuard, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -9,6 +9,7 @@ from bench.contract.documents.schema import Strict
 from bench.contract.manifest import NAME
 
 FileSplit = Literal["train", "validation", "test"]  # as a data set is published
+FILE_SPLITS: tuple[FileSplit, ...] = get_args(FileSplit)
 Format = Literal["npz", "arrays", "folder"]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 SMALLEST, LARGEST = 8, 128  # image size in pixels
@@ -92,6 +93,11 @@ class DataSource(Strict):
 
 
 Source = str | DataSource  # the name of a known data set, or a data set of one's own
+
+
+def has_own_files(source: Source | None) -> TypeGuard[DataSource]:
+    """Return whether a data set is in files of the organiser's own, and not a known one or a part of it."""
+    return isinstance(source, DataSource) and source.format is not None
 
 
 def name_of(source: Source) -> str:

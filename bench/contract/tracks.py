@@ -303,12 +303,9 @@ def _load(path: Path, modified: int, size: int) -> Track:
     """Read a track's file; ``modified`` and ``size`` tell versions of it apart."""
     content: Any = read_yaml(path)
     try:
-        track = Track.model_validate(content)
+        return Track.model_validate(content)
     except ValidationError as error:
         raise ManifestError(describe_validation_error(path, error)) from None
-    if isinstance(track.data, DataSource):
-        return track.model_copy(update={"data": track.data.beside(path.parent)})
-    return track
 
 
 def read_track(path: Path) -> Track:
@@ -321,7 +318,10 @@ def read_track(path: Path) -> Track:
         status = path.stat()
     except OSError:
         return _load(path, 0, 0)  # whose error says why it cannot be read
-    return _load(path, status.st_mtime_ns, status.st_size)
+    track = _load(path, status.st_mtime_ns, status.st_size)
+    if isinstance(track.data, str):
+        return track
+    return track.model_copy(update={"data": track.data.beside(path.parent)})  # not cached: data may come later
 
 
 def _shipped() -> dict[str, Path]:

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contract.datasets import Normalisation
 from bench.data import mnist
 from bench.data.images import LabelledImages
+from bench.data.split_files import to_bytes
 from bench.errors import DataError
 from bench.seeding import derive_seed
 
@@ -19,7 +21,7 @@ FOLDER = "addnist"
 CLASSES = 20
 IMAGES = {"train": 45_000, "valid": 15_000, "test": 10_000}
 TEST_SHA256 = "c6d8ee91c5c1fcccb0f7ed7ab91e14c02095bf14d85f0acb9e493777bb872ef1"  # of the published test_x.npy
-MNIST_MEAN, MNIST_STD = 0.1307, 0.3081  # the published arrays are normalised with these
+NORMALISATION = Normalisation(mean=(0.1307,), std=(0.3081,))  # of the published arrays
 
 
 def read_published(root: Path, split: str) -> LabelledImages:
@@ -41,24 +43,7 @@ def read_published(root: Path, split: str) -> LabelledImages:
         )
     if not (np.issubdtype(labels.dtype, np.integer) and labels.min() >= 0 and labels.max() < CLASSES):
         raise DataError(f"{path.with_name(f'{split}_y.npy')}: labels must be integers from 0 to {CLASSES - 1}")
-    images = np.empty(normalised.shape, np.uint8)
-    for start in range(0, len(images), 5_000):
-        chunk = slice(start, start + 5_000)
-        images[chunk] = to_bytes(normalised[chunk], path)
-    return LabelledImages(images, labels.astype(np.int64))
-
-
-def to_bytes(normalised: NDArray[np.floating], path: Path) -> NDArray[np.uint8]:
-    """Return the bytes x from values ``(x / 255 - 0.1307) / 0.3081``.
-
-    Raises:
-        DataError: If a value does not correspond to a byte.
-    """
-    values = (normalised.astype(np.float64) * MNIST_STD + MNIST_MEAN) * 255
-    rounded = values.round()
-    if not (np.abs(values - rounded).max() < 1e-2 and rounded.min() >= 0 and rounded.max() <= 255):
-        raise DataError(f"{path}: values are not bytes normalised with {MNIST_MEAN} and {MNIST_STD}")
-    return rounded.astype(np.uint8)
+    return LabelledImages(to_bytes(normalised, NORMALISATION, path), labels.astype(np.int64))
 
 
 def build(root: Path, split: str) -> LabelledImages:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.contract.datasets import FileSplit
+from bench.contract.datasets import FILE_SPLITS, FileSplit
 from bench.data.image_folder import ImageFolder, resized
 from bench.data.images import LabelledImages
 from bench.data.mnist import parse_idx
@@ -25,7 +25,6 @@ from bench.errors import DataError
 from bench.files import atomic_path
 
 Names = tuple[str, ...] | None
-SPLITS: tuple[FileSplit, ...] = ("train", "validation", "test")
 MEDMNIST_SPLITS: dict[FileSplit, str] = {"train": "train", "validation": "val", "test": "test"}
 IDX_SPLITS: dict[FileSplit, str] = {"train": "train", "test": "t10k"}
 
@@ -166,7 +165,7 @@ def _from_huggingface(name: str, root: Path, size: int | None) -> Imported:
             f"huggingface:{name}: needs a column of images and one of class labels; has {list(features)}"
         )
     splits: dict[FileSplit, LabelledImages] = {}
-    for split in SPLITS:
+    for split in FILE_SPLITS:
         if split in content:
             rows = ((row[image], row[label]) for row in content[split])
             splits[split] = _stacked(rows, size, f"huggingface:{name}, {split}")
@@ -208,7 +207,7 @@ def _read_idx(folder: Path, name: str) -> NDArray[np.uint8]:
 
 
 def _present(files: SplitFiles) -> dict[FileSplit, LabelledImages]:
-    return {split: files.read(split) for split in SPLITS if files.missing(split) is None}
+    return {split: files.read(split) for split in FILE_SPLITS if files.missing(split) is None}
 
 
 def _stacked(pairs: Iterable[tuple[Any, Any]], size: int | None, where: str) -> LabelledImages:

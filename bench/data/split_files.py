@@ -89,10 +89,10 @@ def to_bytes(
         levels = (chunk.astype(np.float64) * std + mean) * 255
         rounded = levels.round()
         if not (np.abs(levels - rounded).max() < 1e-2 and rounded.min() >= 0 and rounded.max() <= 255):
-            raise DataError(
-                f"{where}: values from {chunk.min():g} to {chunk.max():g} are not bytes divided by 255; store "
-                "uint8, or give the `normalised` mean and std that they have"
-            )
+            remedy = "divided by 255; store uint8, or give the `normalised` mean and std that they have"
+            if normalised is not None:
+                remedy = f"normalised with mean {normalised.mean} and std {normalised.std}"
+            raise DataError(f"{where}: values from {chunk.min():g} to {chunk.max():g} are not bytes {remedy}")
         result[start : start + CHUNK] = rounded
     return result
 

@@ -10,7 +10,7 @@ import yaml
 
 from bench import files as bench_files
 from bench.contract.contest import find_contest
-from bench.contract.datasets import DataSource, FileSplit, Source, name_of
+from bench.contract.datasets import DataSource, FileSplit, Source, has_own_files, name_of
 from bench.contract.tracks import Split, Track
 from bench.data import shapes
 from bench.data.images import LabelledImages, fingerprint, stratified_validation
@@ -45,7 +45,7 @@ def describe(source: Source) -> DatasetInfo:
         DataError: If there is no data set of this name, or own files have the name of a known one.
     """
     name = name_of(source)
-    if isinstance(source, DataSource) and source.format is not None:
+    if has_own_files(source):
         if name in KNOWN or shapes.NAME.fullmatch(name):
             raise DataError(f"data set {name!r}: a known data set has this name; give your own files another one")
         title = f"{name}, {source.num_classes} classes of {source.size}×{source.size}, in {source.path}"
@@ -99,7 +99,7 @@ def available(source: Source, root: Path, splits: Sequence[Split] = ("train+vali
     absent = {split: path for split in file_splits(splits) if (path := files.missing(split)) is not None}
     if not absent:
         return None
-    if not isinstance(source, DataSource) or source.format is None:
+    if not has_own_files(source):
         return f"data set {info.name} is not in {root} (--data-root, $BENCH_DATA): {info.how_to_get}"
     split, path = next(iter(absent.items()))
     places = f"it starts at the track's file, or at {root} (--data-root, $BENCH_DATA)"
@@ -158,7 +158,7 @@ def _checked(data: LabelledImages, part: FileSplit, source: Source, info: Datase
     Raises:
         DataError: If shape, labels or content differ from it.
     """
-    if not isinstance(source, DataSource) or source.format is None:
+    if not has_own_files(source):
         return data
     where = f"data set {info.name}, {part}"
     if data.images.shape[1:] != info.image_shape:

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
-from bench.contract.datasets import DataSource, FileSplit, Source, name_of
+from bench.contract.datasets import FILE_SPLITS, Source, has_own_files, name_of
 from bench.data import store
 from bench.data.addnist import FOLDER, TEST_SHA256
 from bench.data.images import LabelledImages, distinct, fingerprint, overlap
@@ -72,8 +71,8 @@ def _contradictory(data: LabelledImages) -> int:
 def _published_digests(source: Source, root: Path) -> list[str]:
     """Return the lines for `sha256` in the track's file; none for a known data set."""
     files = store.split_files(source, root)
-    if files is None or not isinstance(source, DataSource) or source.format is None:
+    if files is None or not has_own_files(source):
         return []
-    present: list[FileSplit] = [split for split in get_args(FileSplit) if files.missing(split) is None]
+    present = [split for split in FILE_SPLITS if files.missing(split) is None]
     digests = ", ".join(f"{split}: {fingerprint(files.read(split))}" for split in present)
     return [f"for the track's file: sha256: {{{digests}}}"]

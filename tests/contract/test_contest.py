@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.contract.contest import find_contest
+from bench.contract.datasets import DataSource
 from bench.contract.tracks import choose_tracks, load_tracks
 from bench.data.store import data_root
 from bench.errors import ManifestError
@@ -43,6 +44,16 @@ def test_change_of_the_file_takes_effect(contest: Path) -> None:
     assert set(load_tracks()) == {"tiny", "cifar100-open"}
     (contest / "tracks" / "tiny.yaml").write_text(TRACK.replace("name: tiny", "name: small"))
     assert set(load_tracks()) == {"small", "cifar100-open"}
+
+
+def test_data_beside_the_track_are_found_once_they_are_there(contest: Path) -> None:
+    own = "{name: mine, format: npz, path: mine.npz, channels: 1, size: 8, classes: 2}"
+    (contest / "tracks" / "tiny.yaml").write_text(TRACK.replace("data: shapes4x16\n", f"data: {own}\n", 1))
+    before = load_tracks()["tiny"].data
+    (contest / "tracks" / "mine.npz").touch()
+    after = load_tracks()["tiny"].data
+    assert isinstance(before, DataSource) and before.path == Path("mine.npz")
+    assert isinstance(after, DataSource) and after.path == contest / "tracks" / "mine.npz"
 
 
 def test_file_of_a_track_of_the_contest_selects_it(contest: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 
 from bench.contract.contest import CONTEST_FILE
-from bench.contract.datasets import DataSource, FileSplit
+from bench.contract.datasets import FILE_SPLITS, DataSource, FileSplit
 from bench.contract.manifest import check_name
 from bench.contract.tracks import Task, read_track
 from bench.data import store
@@ -132,8 +132,7 @@ def _data(options: InitOptions) -> str | dict[str, object]:
         return options.data
     path = Path(options.data)
     files = NpzFiles(path, options.test_data)
-    parts: tuple[FileSplit, ...] = ("train", "validation", "test")
-    splits = {split: files.read(split) for split in parts if files.missing(split) is None}
+    splits = {split: files.read(split) for split in FILE_SPLITS if files.missing(split) is None}
     for part in ("train", "test") if options.test_data is not None else ("train",):
         if part not in splits:
             files.read(part)  # raises with the reason

@@ -18,7 +18,7 @@ import ray
 from ray.exceptions import RayError, TaskCancelledError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from bench.contract.datasets import DataSource
+from bench.contract.datasets import DataSource, has_own_files
 from bench.contract.jobs.files import Phase
 from bench.contract.jobs.reports import Failure, Progress
 from bench.contract.jobs.spec import ArrayFile, JobData, JobSpec
@@ -238,7 +238,7 @@ def _names_on_node(data: JobData) -> tuple[dict[Path, str], DataSource | None]:
     """Return a data set's files with their names below the node's data root, and the source to use there."""
     source = data.source
     names: dict[Path, str] = {}
-    if source is None or source.format is None:
+    if not has_own_files(source):
         files = files_of(source or data.name, data.root)
         return {path: path.relative_to(data.root).as_posix() for path in files}, source
     paths = {}
