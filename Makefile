@@ -36,7 +36,7 @@ tour: .venv/ready  ## execute docs/tour.ipynb in place, after a change of what i
 
 # Hours on a GPU, weeks on a CPU; on a CPU select submissions and seeds, e.g.
 # `make reproduce SUBMISSIONS=submissions/se_dsconv SEEDS=3`. Repeat the command after an interruption to resume, on
-# another machine after `bench unpack`. A failed run does not stop the others.
+# another machine after `bench unpack --own`. A failed run does not stop the others.
 SUBMISSIONS ?= $(wildcard submissions/*)
 ABLATIONS ?= $(filter submissions/se_dsconv,$(SUBMISSIONS))
 reproduce: .venv/ready  ## the official protocol on real data, then docs/reproduction.md and an archive of the results

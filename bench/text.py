@@ -36,6 +36,16 @@ def cut(text: str, limit: int = LONGEST_LINE) -> str:
     return f"{text[: limit - end - 5]} ... {text[-end:]}"
 
 
+def beginning(text: str, limit: int) -> str:
+    """Shorten ``text`` to at most ``limit`` characters: its first words, with `` …`` if some are left out."""
+    if len(text) <= limit:
+        return text
+    head = text[: limit - 1]
+    words, _, _ = head.rpartition(" ")
+    # A long last word, such as a path, is cut rather than left out.
+    return (words if len(words) > limit // 2 else head[:-1]).rstrip(" ,;:.") + " …"
+
+
 def one_line(text: str, limit: int = LONGEST_LINE) -> str:
     """Return ``text`` escaped, in one line of at most ``limit`` characters."""
     return cut(harmless(" ".join(cut(text, 4 * limit).split())), limit)

@@ -15,7 +15,7 @@ import numpy as np
 from bench.files import REPOSITORY, write_bytes
 from bench.stats.changes import worsening_within
 from bench.stats.claims import PublishedValue, judge_claim
-from bench.stats.first_places import not_shown_to_be_worse
+from bench.stats.first_places import first_place
 from bench.stats.spreads import Spread, prediction_interval, spread
 from bench.stats.student import holm, welch_p_value
 from benchmarks.page import grid, with_sections
@@ -159,9 +159,12 @@ def _firsts() -> Iterator[Scenario]:
 def _first(rows: int, ahead: float) -> Trial:
     def trial(rng: np.random.Generator, n: int) -> str:
         values = {str(row): dict(enumerate(rng.normal(ahead * (row == 0), 1, n))) for row in range(rows)}
-        best = not_shown_to_be_worse(values, higher=True)
+        place = first_place(values, higher=True)
+        if place.basis != "tests":
+            return "not separated"
         if not ahead:
-            return "any is called worse" if len(best) < rows else "all are the best"
+            return "any is called worse"
+        best = place.names
         return "it alone is the best" if best == {"0"} else "other" if "0" in best else "it is called worse"
 
     return trial
@@ -173,15 +176,15 @@ def _first_of_counts(rows: int) -> Trial:
     def trial(rng: np.random.Generator, n: int) -> str:
         drawn = np.round(rng.normal(500, 15, (rows, n))) / 1000
         values = {str(row): dict(enumerate(scores)) for row, scores in enumerate(drawn.tolist())}
-        best = not_shown_to_be_worse(values, higher=True, grain=1 / 1000)
-        return "any is called worse" if len(best) < rows else "all are the best"
+        place = first_place(values, higher=True, grain=1 / 1000)
+        return "any is called worse" if place.basis == "tests" else "not separated"
 
     return trial
 
 
 def _first_of_unequal(rng: np.random.Generator, n: int) -> str:
     values = {"few": dict(enumerate(rng.normal(0, 1, n))), "many": dict(enumerate(rng.normal(0, 1, 20), 100))}
-    return "any is called worse" if len(not_shown_to_be_worse(values, higher=True)) < 2 else "all are the best"
+    return "any is called worse" if first_place(values, higher=True).basis == "tests" else "not separated"
 
 
 def _first_against_leader(rng: np.random.Generator, n: int) -> str:

@@ -38,7 +38,7 @@ def documented_commands() -> Iterator[tuple[str, str]]:
             lines = [line.split("#")[0] for line in block.splitlines() if line.startswith("bench ")]
             yield from ((path.name, line) for line in lines)
         yield from ((path.name, line) for line in re.findall(r"`(bench [a-z][^`]*)`", text_of(path)))
-    for path in (*(ROOT / ".github" / "workflows").glob("*.yml"), ROOT / ".ci" / "run"):
+    for path in (*(ROOT / ".github").rglob("*.yml"), *(ROOT / ".github").rglob("*.sh"), ROOT / ".ci" / "run"):
         for line in re.findall(r"(?:^|[ /])(bench [a-z][^|>&\n]*)", path.read_text().replace("-m bench", "bench")):
             yield path.name, line
 
@@ -48,7 +48,7 @@ COMMANDS = sorted(set(documented_commands()))
 
 def test_commands_are_found_in_documents_and_ci_files() -> None:
     files = {name for name, _ in COMMANDS}
-    assert {"README.md", "ci.yml", "leaderboard.yml", "run"} <= files and len(COMMANDS) > 30
+    assert {"README.md", "ci.yml", "leaderboard.yml", "examine.sh", "run"} <= files and len(COMMANDS) > 30
 
 
 @pytest.mark.parametrize(("file", "line"), COMMANDS, ids=lambda value: str(value)[:60])

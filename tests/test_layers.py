@@ -10,8 +10,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = {
-    "bench.cli": 6,
+    "bench.cli": 7,
     "bench.api": 6,
+    "bench.ci": 6,
     "bench.report": 5,
     "bench.harness": 5,
     "bench.job": 4,

@@ -17,7 +17,8 @@ from bench.contract.submission import Budget
 from bench.contract.tracks import load_tracks
 from bench.data import store
 from bench.data.batches import BatchStream
-from bench.harness.commands.verify import differing_modules, verification_spec
+from bench.harness.commands.verify import verification_spec
+from bench.harness.commands.verify_text import differing_modules
 from bench.harness.submissions.discovery import SubmissionSource, discover
 from bench.job.checkpoints.state import capture_state, restore_state
 from bench.job.checks.counted_parameters import ParameterCounter

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.contract.contest import results_folder, submissions_folder
 from bench.contract.jobs.files import WEIGHTS
 from bench.contract.records.files import record_path
 from bench.contract.records.record import Record
@@ -22,8 +23,8 @@ def load_model(  # noqa: PLR0913 - what identifies a run
     variant: str = "base",
     track: str | None = None,
     profile: str = "official",
-    results: str | Path = "results",
-    submissions: str | Path = "submissions",
+    results: str | Path | None = None,
+    submissions: str | Path | None = None,
     device: str = "cpu",
 ) -> "nn.Module":
     """Return the trained network of a finished run, in eval mode and without gradients.
@@ -39,8 +40,9 @@ def load_model(  # noqa: PLR0913 - what identifies a run
         variant: Name of the variant; ignored with a record.
         track: Name of the track; None if the run exists on one track only. Ignored with a record.
         profile: Name of the profile; ignored with a record.
-        results: Folder of the records.
-        submissions: Folder that contains the submission's folder.
+        results: Folder of the records; None for the contest's, elsewhere ``results``.
+        submissions: Folder that contains the submission's folder; None for the contest's, elsewhere
+            ``submissions``.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
 
     Returns:
@@ -54,7 +56,7 @@ def load_model(  # noqa: PLR0913 - what identifies a run
     """
     from bench.job.inference.trained import trained_network
 
-    results = Path(results)
+    results = results_folder(results)
     if not isinstance(run, str | Record):
         raise UsageError(f"load_model: run={run!r}: give a record, or the name of a submission")
     if not results.is_dir():
@@ -68,7 +70,7 @@ def load_model(  # noqa: PLR0913 - what identifies a run
         raise ResultsError(f"{weights}: missing (weights are not in git); repeat the run, or unpack its archive")
     if record.training is None or hash_file(weights) != record.training.weights_sha256:
         raise ResultsError(f"{weights}: not the weights that belong to its record; repeat the run")
-    return trained_network(record, Path(submissions) / record.identity.submission, weights, device)
+    return trained_network(record, submissions_folder(submissions) / record.identity.submission, weights, device)
 
 
 def _record_of(results: Path, submission: str, variant: str, seed: int, profile: str, track: str | None) -> Record:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
+from bench.contract.contest import results_folder, submissions_folder
 from bench.contract.records.record import Record
 from bench.errors import ResultsError, UsageError
 from bench.files import atomic_path
@@ -122,13 +123,14 @@ def _selectors(record: Record) -> dict[str, str | int]:
     }
 
 
-def load_records(results: str | Path = "results", *, submissions: str | Path = "submissions") -> Records:
+def load_records(results: str | Path | None = None, *, submissions: str | Path | None = None) -> Records:
     """Read all records of a results folder.
 
     Args:
-        results: The results folder; its records are in ``runs/``.
-        submissions: Folder of the submissions, whose manifests have the papers' current claims. If it does not
-            exist, records keep the claims that they were written with.
+        results: The results folder, whose records are in ``runs/``; None for the contest's, elsewhere ``results``.
+        submissions: Folder of the submissions, whose manifests have the papers' current claims; None for the
+            contest's, elsewhere ``submissions``. If it does not exist, records
+            keep the claims that they were written with.
 
     Returns:
         The checked records, sorted by path. A damaged file is left out, and named in ``problems``.
@@ -136,9 +138,9 @@ def load_records(results: str | Path = "results", *, submissions: str | Path = "
     Raises:
         ResultsError: If the results folder does not exist.
     """
-    results = Path(results)
+    results = results_folder(results)
     if not results.is_dir():
         raise ResultsError(f"{results}: no such folder; `bench run` or `bench.run` writes records")
     records, problems = read_all(results)
-    records, unread = with_current_claims(records, Path(submissions))
+    records, unread = with_current_claims(records, submissions_folder(submissions))
     return Records(records, [*problems, *unread])

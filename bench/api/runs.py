@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.api.records import Records
+from bench.contract.contest import results_folder
 from bench.errors import ExitCode, UsageError
 from bench.harness.commands.run import run_command
 from bench.harness.config import RunConfig
@@ -57,7 +58,7 @@ def run(  # noqa: PLR0913 - the options of `bench run`
     track: str | Path | None = None,
     embedded: bool = False,
     data_root: str | Path | None = None,
-    results: str | Path = "results",
+    results: str | Path | None = None,
     retry_failed: bool = False,
     force: bool = False,
     device: str = "auto",
@@ -84,7 +85,7 @@ def run(  # noqa: PLR0913 - the options of `bench run`
         track: Restricts the command to one track: its name, or the file of a custom track.
         embedded: Whether to use drawn images instead of the track's data set.
         data_root: Folder of the data sets; None for ``$BENCH_DATA`` or a cache folder.
-        results: Folder of the records.
+        results: Folder of the records; None for the contest's, elsewhere ``results``.
         retry_failed: Whether to repeat failed runs.
         force: Whether to repeat finished runs.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
@@ -114,7 +115,7 @@ def run(  # noqa: PLR0913 - the options of `bench run`
     from bench.data.store import data_root as resolve_root
 
     paths = [submissions] if isinstance(submissions, str | Path) else submissions
-    results = Path(results)
+    records_folder = results_folder(results)
     config = RunConfig(
         paths=[Path(path) for path in paths],
         profile=profile,
@@ -123,7 +124,7 @@ def run(  # noqa: PLR0913 - the options of `bench run`
         track=None if track is None else Path(track),
         embedded=embedded,
         data_root=resolve_root(None if data_root is None else Path(data_root)),
-        results=results,
+        results=records_folder,
         retry_failed=retry_failed,
         force=force,
         device=device,
@@ -141,7 +142,7 @@ def run(  # noqa: PLR0913 - the options of `bench run`
         log_format=log_format,
     )
     outcome = run_command(config)
-    records, unread = read_all(results)
+    records, unread = read_all(records_folder)
     planned = [r.known_as(of_current_code=True) for r in records if r.identity.hash in outcome.labels]
     recorded = {record.identity.hash for record in planned}
     unrecorded = [f"{label}: left no record" for key, label in outcome.labels.items() if key not in recorded]

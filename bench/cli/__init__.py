@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from bench import __version__
-from bench.cli import archives, collecting, data, reports, runs, searches, start
+from bench.cli import archives, ci, collecting, data, handed_in, reports, runs, searches, start
 from bench.cli.signals import graceful_shutdown
 from bench.cli.streams import safe_streams
 from bench.errors import BenchError, ExitCode
@@ -23,7 +23,9 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {  # panel of the help -> i
         reports.verdict, reports.check, reports.certify, runs.verify_certificate, reports.papers,
         reports.reproduction,
     ),
-    "Run a contest": (start.init, reports.rules, collecting.collect, start.schema),
+    "Run a contest": (
+        start.init, reports.rules, collecting.collect, handed_in.score_weights, ci.ci, start.schema,
+    ),
     "Machines and data": (
         start.doctor, start.fetch, archives.pack, archives.unpack, runs.score, runs.score_real,
     ),

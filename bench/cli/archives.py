@@ -28,20 +28,25 @@ def pack(
     sampled = f", samples of {packed.sampled} runs" if samples else ""
     print(
         f"{output}: {packed.records} records, {packed.unfinished} unfinished runs{sampled}; on the other machine: "
-        f"bench unpack {output.name}"
+        f"bench unpack {output.name} (--own if it is yours, so that the runs rank)"
     )
 
 
 def unpack(
     archives: Annotated[list[Path], typer.Argument(help="Archives of `bench pack`.", show_default=False)],
+    own: Annotated[
+        bool,
+        typer.Option("--own", help="These runs are yours, of another machine: they rank, and are not marked."),
+    ] = False,
     results: Results = Path("results"),
 ) -> None:
     """Add the packed results of another machine.
 
-    Records are checked, and existing ones are never overwritten.
+    Records are checked, and existing ones are never overwritten. Without --own, they are marked as made elsewhere,
+    and never rank.
 
     Example: bench unpack results.tar.gz
     """
     from bench.harness.results.unpacking import unpack_command
 
-    raise typer.Exit(unpack_command(archives, results))
+    raise typer.Exit(unpack_command(archives, results, own=own))

@@ -32,6 +32,14 @@ def collect(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace an earlier version of the same team or source.")
     ] = False,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for weights that lie beside model.py (weights.safetensors or weights.pt), for "
+            "`bench score-weights`; default: they are left out.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Collect submissions from folders, archives and git repositories.
 
@@ -41,4 +49,4 @@ def collect(
     """
     from bench.harness.submissions.collecting.command import CollectOptions, collect_command
 
-    raise typer.Exit(collect_command(CollectOptions(sources or [], into, list_, dry_run, replace)))
+    raise typer.Exit(collect_command(CollectOptions(sources or [], into, list_, dry_run, replace, weights)))

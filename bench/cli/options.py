@@ -24,13 +24,12 @@ def _paths_of_contest() -> list[Path]:
 
 def folder_of_contest(context: typer.Context, parameter: typer.CallbackParam, value: Path) -> Path:
     """Return the contest's folder in place of a default: of the records, or of the submissions."""
-    from bench.contract.contest import find_contest
+    from bench.contract.contest import results_folder, submissions_folder
 
-    name = parameter.name or ""
-    source = context.get_parameter_source(name)
-    if source is None or source.name != "DEFAULT" or (contest := find_contest()) is None:
+    source = context.get_parameter_source(parameter.name or "")
+    if source is None or source.name != "DEFAULT":
         return value
-    return contest.results if name == "results" else contest.submissions
+    return results_folder() if parameter.name == "results" else submissions_folder()
 
 
 Paths = Annotated[

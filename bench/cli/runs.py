@@ -104,6 +104,14 @@ def verify(
     device: Device = "auto",
     track: TrackOption = None,
     sandbox: Sandbox = "auto",
+    details: Annotated[
+        bool | None,
+        typer.Option(
+            "--details/--short",
+            help="Counts by module and all checks, or a line per submission; default: details of a single one.",
+            show_default=False,
+        ),
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the submissions' output and tracebacks.")] = False,
 ) -> None:
     """Check contract, caps and cost of submissions.
@@ -112,9 +120,9 @@ def verify(
 
     Example: bench verify submissions/se_dsconv
     """
-    from bench.harness.commands.verify import verify_command
+    from bench.harness.commands.verify import VerifyOptions, verify_command
 
-    raise typer.Exit(verify_command(paths, variants, device, track, sandbox, debug=debug))
+    raise typer.Exit(verify_command(VerifyOptions(paths, variants, device, track, sandbox, debug, details)))
 
 
 def profile(

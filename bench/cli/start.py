@@ -1,7 +1,7 @@
 """Commands to start with: new, init, schema, doctor, fetch."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,6 +46,16 @@ def init(
     params: Annotated[
         int | None, typer.Option(min=1, help="Cap on parameters; default: none.", show_default=False)
     ] = None,
+    macs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Cap on multiply-accumulates per image; default: none.", show_default=False),
+    ] = None,
+    rank_by: Annotated[
+        str | None,
+        typer.Option(
+            help="Metric that ranks, e.g. macro_f1 or kid; default: top-1 accuracy, or FID.", show_default=False
+        ),
+    ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Budget of training steps.")] = 10_000,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of an official run.")] = 3,
     samples: Annotated[int, typer.Option(min=4, help="Samples of a generator that are scored.")] = 10_000,
@@ -61,7 +71,8 @@ def init(
 
     if task not in ("classification", "generation"):
         raise UsageError(f"--task {task!r}: give classification or generation")
-    options = InitOptions(folder, name, title, task, data, test_data, params, steps, seeds, samples)  # type: ignore[arg-type]
+    kind: Any = task
+    options = InitOptions(folder, name, title, kind, data, test_data, params, macs, rank_by, steps, seeds, samples)
     for path in init_command(options):
         print(f"wrote {path}")
     print("next: bench new my_net; bench verify; bench run --profile smoke")

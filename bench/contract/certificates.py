@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from bench.contract.documents.checksum import checksummed_bytes, verify_checksum, write_document
 from bench.contract.documents.schema import Strict, parse_json
-from bench.contract.manifest import describe_validation_error
+from bench.contract.documents.validation import describe_validation_error
 from bench.contract.records.consistency import invalid_settings
 from bench.contract.records.environment import RecordedEnvironment
 from bench.contract.records.record import Identity

@@ -12,8 +12,8 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from bench.contract.documents.schema import Strict
+from bench.contract.documents.validation import describe_validation_error
 from bench.contract.documents.yaml_files import read_yaml
-from bench.contract.manifest import describe_validation_error
 from bench.errors import ManifestError
 from bench.text import one_line
 
@@ -88,10 +88,26 @@ def find_contest() -> Contest | None:
     return None
 
 
+def results_folder(given: str | Path | None = None) -> Path:
+    """Return ``given`` or, for None, the contest's folder of records; outside of a contest it is ``results``."""
+    if given is not None:
+        return Path(given)
+    contest = find_contest()
+    return Path("results") if contest is None else contest.results
+
+
+def submissions_folder(given: str | Path | None = None) -> Path:
+    """Return ``given`` or, for None, the contest's folder of submissions; elsewhere it is ``submissions``."""
+    if given is not None:
+        return Path(given)
+    contest = find_contest()
+    return Path("submissions") if contest is None else contest.submissions
+
+
 @cache
 def _read(path: Path, modified: int, size: int) -> ContestFile:
     """Read a contest's file; ``modified`` and ``size`` tell versions of it apart."""
     try:
         return ContestFile.model_validate(read_yaml(path))
     except ValidationError as error:
-        raise ManifestError(describe_validation_error(path, error)) from None
+        raise ManifestError(describe_validation_error(path, error, ContestFile)) from None

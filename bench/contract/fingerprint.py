@@ -169,7 +169,8 @@ def _parse(path: Path) -> ast.Module:
         raise ContractError(f"{path}: cannot be read ({error.strerror})") from None
     except (SyntaxError, ValueError, RecursionError) as error:
         line = getattr(error, "lineno", None)
-        raise ContractError(f"{path}{f', line {line}' if line else ''}: not valid Python ({error})") from None
+        reason = error.msg if isinstance(error, SyntaxError) else error
+        raise ContractError(f"{path}{f', line {line}' if line else ''}: not valid Python ({reason})") from None
 
 
 def _files(module: str, name: str | None) -> list[Path]:

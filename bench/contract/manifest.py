@@ -7,15 +7,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from bench.contract.documents.schema import PlainFields, Strict
+from bench.contract.documents.validation import describe_validation_error
 from bench.contract.documents.yaml_files import read_yaml
 from bench.contract.searches import Search
 from bench.errors import ManifestError
-from bench.text import LONGEST_LINE, one_line
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")  # of a submission or variant; a folder name with room for a suffix
 MAX_PARAMS = 10**15
 Steps = Annotated[int, Field(gt=0, le=10**12)]
-MAX_ERRORS = 10  # errors of one file per message
 BASE_VARIANT = "base"
 REAL_IMAGES = "real-images"  # the name under which real images are scored as if they were samples
 
@@ -204,30 +203,6 @@ class Manifest(Strict):
         return self.claims if variant == BASE_VARIANT else self.ablations[variant].reports
 
 
-def describe_validation_error(path: Path | str, error: ValidationError) -> str:
-    """Format pydantic's errors in one line: file, field, value found, and what is allowed."""
-    lines = []
-    for item in error.errors(include_url=False):
-        field = " ".join(".".join(str(part) for part in item["loc"]).split()) or "the whole file"
-        if item["type"] == "extra_forbidden":
-            lines.append(f"unknown field `{field}`; remove it or correct its spelling")
-        elif item["type"] == "missing":
-            lines.append(f"field `{field}` is missing")
-        else:
-            value = one_line(_repr(item["input"]), 60)
-            message = item["msg"].removeprefix("Value error, ")
-            lines.append(f"field `{field}`: found {value}; {message[0].lower() + message[1:]}")
-    more = f"; and {len(lines) - MAX_ERRORS} more" if len(lines) > MAX_ERRORS else ""
-    return one_line(f"{path}: " + "; ".join(lines[:MAX_ERRORS]) + more, 4 * LONGEST_LINE)
-
-
-def _repr(value: Any) -> str:
-    try:
-        return repr(value)
-    except ValueError as error:  # an integer beyond Python's limit of 4,300 digits
-        return str(error)
-
-
 def load_manifest(path: Path) -> Manifest:
     """Read and check a ``submission.yaml``.
 
@@ -238,7 +213,7 @@ def load_manifest(path: Path) -> Manifest:
     try:
         manifest = Manifest.model_validate(content)
     except ValidationError as error:
-        raise ManifestError(describe_validation_error(path, error)) from None
+        raise ManifestError(describe_validation_error(path, error, Manifest)) from None
     for name in manifest.ablations:
         if not NAME.fullmatch(name) or name == BASE_VARIANT:
             raise ManifestError(

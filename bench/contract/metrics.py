@@ -36,6 +36,11 @@ class Metric:
         return replace(self, name=self.name.format(samples=number), title=self.title.format(samples=samples))
 
     @property
+    def is_percentage(self) -> bool:
+        """Whether it is a fraction in [0, 1] that tables show in percent."""
+        return self.scale == 100
+
+    @property
     def best(self) -> str:
         """Which end is the best: "lowest" or "highest"."""
         return "lowest" if self.better == "lower" else "highest"

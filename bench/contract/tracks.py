@@ -11,8 +11,9 @@ from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, mode
 from bench.contract.contest import Contest, find_contest
 from bench.contract.datasets import DataSource, Source, name_of
 from bench.contract.documents.schema import DIGITS, Strict
+from bench.contract.documents.validation import describe_validation_error
 from bench.contract.documents.yaml_files import read_yaml
-from bench.contract.manifest import NAME, describe_validation_error
+from bench.contract.manifest import NAME
 from bench.contract.metrics import PRIMARY, RANKING, SHOWN, Metric, check_choices, chosen
 from bench.errors import ManifestError, UsageError
 from bench.files import hash_json
@@ -305,7 +306,7 @@ def _load(path: Path, modified: int, size: int) -> Track:
     try:
         return Track.model_validate(content)
     except ValidationError as error:
-        raise ManifestError(describe_validation_error(path, error)) from None
+        raise ManifestError(describe_validation_error(path, error, Track)) from None
 
 
 def read_track(path: Path) -> Track:

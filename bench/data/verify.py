@@ -1,5 +1,6 @@
 """Verification of data sets: checksums, sizes, duplicates and overlap of train and test."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from bench.data.addnist import FOLDER, TEST_SHA256
 from bench.data.images import LabelledImages, distinct, fingerprint, overlap
 from bench.errors import DataError
 from bench.files import hash_file
+from bench.text import one_line
+
+MOST_NAMED = 10  # classes without images
 
 
 @dataclass(frozen=True)
@@ -36,27 +40,31 @@ def verify_dataset(source: Source, root: Path) -> list[DatasetFinding]:
         test = None if store.available(source, root, ["test"]) else store.load(source, "test", root)
     except DataError as error:
         return [*findings, DatasetFinding(False, str(error))]
-    classes = store.describe(source).num_classes
-    findings.append(_contents("train+validation", train, classes))
+    known = store.class_names(name) if isinstance(source, str) else source.class_names
+    names = known or tuple(str(label) for label in range(store.describe(source).num_classes))
+    findings.append(_contents("train+validation", train, names))
     if test is None:
         findings.append(DatasetFinding(True, "test: not here; only official runs need it"))
     else:
-        findings.append(_contents("test", test, classes))
+        findings.append(_contents("test", test, names))
         repeated = int(overlap(train.images, test.images).sum())
         findings.append(DatasetFinding(True, f"{repeated} test images occur byte for byte in train"))
     return findings + [DatasetFinding(True, line) for line in _published_digests(source, root)]
 
 
-def _contents(split: str, data: LabelledImages, classes: int) -> DatasetFinding:
+def _contents(split: str, data: LabelledImages, names: Sequence[str]) -> DatasetFinding:
     """Return the numbers of images, of distinct ones and of classes; a class without images is a defect."""
-    sizes = np.bincount(data.labels, minlength=classes)
+    sizes = np.bincount(data.labels, minlength=len(names))
+    empty = [one_line(names[label], 40) for label in np.flatnonzero(sizes == 0).tolist()]
+    more = f" and {len(empty) - MOST_NAMED} more" if len(empty) > MOST_NAMED else ""
+    without = f", no image of class {', '.join(empty[:MOST_NAMED])}{more}" if empty else ""
     unequal = "" if sizes.min() == sizes.max() else f", {sizes.min():,} to {sizes.max():,} images per class"
     contradictory = _contradictory(data)
     labels = f", {contradictory:,} images with two labels" if contradictory else ""
     return DatasetFinding(
         sizes.min() > 0,
         f"{split}: {len(data.labels):,} images, {distinct(data.images):,} distinct, "
-        f"{np.count_nonzero(sizes)} classes{unequal}{labels}, sha256 {fingerprint(data)[:12]}",
+        f"{np.count_nonzero(sizes)} classes{unequal}{without}{labels}, sha256 {fingerprint(data)[:12]}",
     )
 
 

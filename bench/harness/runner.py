@@ -13,6 +13,7 @@ from pathlib import Path
 from bench.contract.invocation import write_invocation
 from bench.contract.jobs.files import REPORT, RUN_CONTEXT, WORK
 from bench.contract.jobs.reports import Failure, RunContext
+from bench.contract.records.origin import forget_origin
 from bench.contract.records.record import Record, Status
 from bench.errors import BenchError, ExitCode, ResultsError
 from bench.files import write_bytes
@@ -285,6 +286,8 @@ class Runner:
         except BenchError as error:
             self._finish_failed(attempt, failure_of(error), result)
             return
+        if config.force:
+            forget_origin(job.path)  # every step was taken here, also if an earlier attempt began elsewhere
         self._finish(job, record)
 
     def _begin_attempt(self, job: Job) -> Attempt:

@@ -28,6 +28,7 @@ from bench.job.steps.numerics import configure_numerics
 # Phase -> module and function. Only the selected module is imported: the others take a tenth of the start-up time.
 PHASES = {
     "verify": ("bench.job.phases.verification", "verify"),
+    "weights": ("bench.job.phases.handed_in", "convert_weights"),
     "train": ("bench.job.phases.training", "train"),
     "evaluate": ("bench.job.phases.evaluation", "evaluate"),
     "score": ("bench.job.phases.scoring", "score"),

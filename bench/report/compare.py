@@ -1,5 +1,7 @@
 """``bench compare``: tables of submissions, from records alone."""
 
+import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,7 @@ def comparison_text(
     keys: Sequence[str] | None = None,
     sort: str = "score",
     extra_columns: Sequence[MakeColumns] = (),
+    width: int | None = None,
 ) -> str:
     """Return the tables of all protocols in ``rows`` as text.
 
@@ -32,13 +35,14 @@ def comparison_text(
         keys: See ``comparisons``.
         sort: See ``comparisons``.
         extra_columns: See ``comparisons``.
+        width: See ``render``.
 
     Raises:
         UsageError: If the format or a column is unknown.
     """
     if table_format not in FORMATS:
         raise UsageError(f"--table {table_format!r}: give {', '.join(FORMATS)}")
-    return render(comparisons(rows, keys=keys, sort=sort, extra_columns=extra_columns), table_format)
+    return render(comparisons(rows, keys=keys, sort=sort, extra_columns=extra_columns), table_format, width)
 
 
 @dataclass(frozen=True)
@@ -82,9 +86,16 @@ def compare_command(results: Path, submissions: Path, options: CompareOptions) -
         problems += unread
     warn_unreadable(problems)
     keys = None if options.columns is None else [key.strip() for key in options.columns.split(",") if key.strip()]
+    # Columns that were asked for are shown, whatever the width.
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() and keys is None else None
     print(
         comparison_text(
-            rows, table_format=options.table_format, keys=keys, sort=options.sort, extra_columns=extra_columns
+            rows,
+            table_format=options.table_format,
+            keys=keys,
+            sort=options.sort,
+            extra_columns=extra_columns,
+            width=width,
         )
     )
     return ExitCode.USAGE if problems else ExitCode.OK

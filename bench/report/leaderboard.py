@@ -20,10 +20,21 @@ from bench.report.claims.verdict import tally, verdicts
 from bench.report.claims.verdict_command import LEGEND, verdict_grid
 from bench.report.optional_packages import require
 from bench.report.records.aggregate import Row, summarize
+from bench.report.records.collected import (
+    NOTHING,
+    REFUSED_TEXT,
+    REFUSED_TITLES,
+    Collected,
+    read_collected,
+    refused_cells,
+)
 from bench.report.records.current_claims import with_current_claims
 from bench.report.records.load import read_all, warn_unreadable
+from bench.report.tables.legend import legend_of
 from bench.report.tables.ranking import NO_RANKS, official, ranks
-from bench.report.tables.render import BEST, comparison_data, titled
+from bench.report.tables.render import comparison_data, titled
+from bench.report.tables.teams import with_teams
+from bench.report.tables.text import grid
 from bench.text import one_line
 
 MARKDOWN, DATA, SITE = "LEADERBOARD.md", "leaderboard.json", "site"
@@ -35,23 +46,27 @@ result of every seed of the profile. Equal means share a rank. Variants are unra
 """
 
 
-def leaderboard_markdown(rows: Sequence[Row]) -> str:
+def leaderboard_markdown(rows: Sequence[Row], collected: Collected = NOTHING) -> str:
     """Return the content of LEADERBOARD.md."""
-    return "\n\n".join(_markdown(rows)) + "\n"
+    return "\n\n".join(_markdown(rows, collected)) + "\n"
 
 
-def _markdown(rows: Sequence[Row]) -> Iterator[str]:
+def _markdown(rows: Sequence[Row], collected: Collected) -> Iterator[str]:
     titles = {name: track.title for name, track in load_tracks().items()}
     yield from _title()
     yield HEAD.rstrip()
-    for item in official(rows):
+    tables = [with_teams(item, collected.teams) for item in official(rows)]
+    for item in tables:
         yield f"## {titles.get(item.protocol.track, item.protocol.track)}"
         if item.protocol.rank_by is not None:
             yield f"Ranked by the {item.protocol.metric.best} {item.protocol.metric.label}."
         yield titled(item, "github")
         if not ranks(item):
             yield NO_RANKS
-    yield f"Bold: {BEST}"
+    yield from legend_of(tables)
+    if collected.refused:
+        yield f"## Refused\n\n{REFUSED_TEXT}"
+        yield grid(REFUSED_TITLES, [refused_cells(refusal) for refusal in collected.refused], "github")
     claims = list(verdicts(list(rows)))
     if claims:
         yield "## Claims of the papers"
@@ -86,11 +101,12 @@ def of_known_tracks(records: Sequence[Record]) -> list[Record]:
     return known
 
 
-def leaderboard_data(rows: Sequence[Row]) -> dict[str, Any]:
+def leaderboard_data(rows: Sequence[Row], collected: Collected = NOTHING) -> dict[str, Any]:
     """Return the content of leaderboard.json, with all numbers in full precision."""
-    tables = [comparison_data(item) for item in official(rows)]
+    tables = [comparison_data(with_teams(item, collected.teams)) for item in official(rows)]
     claims = [asdict(verdict) for verdict in verdicts(list(rows))]
-    return {"schema_version": SCHEMA_VERSION, "tables": tables, "verdicts": claims}
+    refused = [refusal.model_dump() for refusal in collected.refused]
+    return {"schema_version": SCHEMA_VERSION, "tables": tables, "verdicts": claims, "refused": refused}
 
 
 def leaderboard_command(results: Path, submissions: Path, *, check: bool, site: bool) -> ExitCode:
@@ -112,12 +128,13 @@ def leaderboard_command(results: Path, submissions: Path, *, check: bool, site: 
         require("matplotlib", "bench leaderboard")
     records, problems = read_all(results)
     records, unread = with_current_claims(of_known_tracks(records), submissions)
-    warn_unreadable([*problems, *unread])
+    collected, unread_refusals = read_collected(submissions, records)
+    warn_unreadable([*problems, *unread, *unread_refusals])
     rows = summarize(records)
     try:
         files = {
-            MARKDOWN: leaderboard_markdown(rows),
-            DATA: json.dumps(leaderboard_data(rows), indent=1, ensure_ascii=False) + "\n",
+            MARKDOWN: leaderboard_markdown(rows, collected),
+            DATA: json.dumps(leaderboard_data(rows, collected), indent=1, ensure_ascii=False) + "\n",
         }
     except NothingToDo:
         if check or not site or not records:
@@ -133,7 +150,9 @@ def leaderboard_command(results: Path, submissions: Path, *, check: bool, site: 
         if site:
             from bench.report.site.build import build_site
 
-            print(build_site(records, problems, results, submissions, results / SITE))
+            print(
+                build_site(records, [*problems, *unread_refusals], results, submissions, results / SITE, collected)
+            )
     except OSError as error:
         raise ResultsError(f"{error.filename or results}: cannot be written ({error.strerror})") from None
     return ExitCode.USAGE if problems else ExitCode.OK

@@ -37,16 +37,18 @@ def rules_text(track: Track, info: DatasetInfo, contest: Contest | None) -> str:
         info: Of its data set.
         contest: The contest that it belongs to, with rules in words; None for none.
     """
-    sections = [
-        f"# Rules: {one_line(track.title, 200)}",
-        "\n".join(_facts(track, info)),
-        "## Limits\n\n" + _limits(track),
-        "## Runs\n\n" + _profiles(track),
-        "## Submissions\n\n" + CONTRACT,
-    ]
+    sections = [f"## {title}\n\n{text}" if title else text for title, text in rules_sections(track, info, contest)]
+    return "\n\n".join([f"# Rules: {one_line(track.title, 200)}", *sections]) + "\n"
+
+
+def rules_sections(track: Track, info: DatasetInfo, contest: Contest | None) -> Iterator[tuple[str, str]]:
+    """Yield (title, Markdown) of each part of the rules; the first one has no title. See ``rules_text``."""
+    yield "", "\n".join(_facts(track, info))
+    yield "Limits", _limits(track)
+    yield "Runs", _profiles(track)
+    yield "Submissions", CONTRACT
     if contest is not None and contest.content.rules:
-        sections.append(f"## Further rules\n\n{contest.content.rules.strip()}")
-    return "\n\n".join(sections) + "\n"
+        yield "Further rules", contest.content.rules.strip()
 
 
 def _facts(track: Track, info: DatasetInfo) -> Iterator[str]:

@@ -7,8 +7,10 @@ from typing import Any
 from bench.contract.records.files import read_record, record_paths
 from bench.contract.records.origin import unpacked, with_origin
 from bench.contract.records.record import Record, Throughput, Timing
-from bench.errors import UsageError
+from bench.errors import ResultsError, UsageError
 from bench.report.status import OUTDATED, ResultsFolder, Run, StatusOptions
+
+MOST_EXAMPLES = 8  # of the records that match
 
 
 def show_text(options: StatusOptions, wanted: str) -> str:
@@ -39,11 +41,23 @@ def find_record(results: Path, wanted: str) -> Path:
     if not path.is_file():
         matching = [path for path in record_paths(results) if wanted in str(path.relative_to(results))]
         if len(matching) != 1:
-            examples = ", ".join(str(path.relative_to(results / "runs")) for path in matching[:5])
+            examples = "; ".join(_named(path, results) for path in matching[:MOST_EXAMPLES])
+            examples += f"; and {len(matching) - MOST_EXAMPLES:,} more" if len(matching) > MOST_EXAMPLES else ""
             matches = f"{len(matching)} records: {examples}" if matching else "no record"
             raise UsageError(f"{wanted!r}: matches {matches}; give a record's path or a unique part of it")
         path = matching[0]
     return path
+
+
+def _named(path: Path, results: Path) -> str:
+    """Return profile and seed of a record, and its path, part of which chooses it."""
+    where = str(path.relative_to(results / "runs"))
+    try:
+        record = read_record(path)
+    except ResultsError:
+        return f"unreadable: {where}"
+    outcome = "" if record.status == "ok" else f" ({record.status})"
+    return f"{record.protocol.profile} seed {record.identity.seed}{outcome}: {where}"
 
 
 def _sections(run: Run, record: Record) -> Iterator[str]:
@@ -55,7 +69,8 @@ def _sections(run: Run, record: Record) -> Iterator[str]:
         yield f"  {'clean up' if run.state == OUTDATED else 'continue'}: {run.repair}"
     if not record.made_here:
         yield "  made elsewhere: imported by `bench unpack`"
-    yield f"  unranked: {', '.join(record.unranked_because)}" if record.unranked_because else "  ranked"
+    reasons = record.reasons_against_rank
+    yield f"  unranked: {', '.join(reasons)}" if reasons else "  ranked"
     yield f"  {path}"
     yield from _table("config", record.config)
     if record.evaluation is not None:

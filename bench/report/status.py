@@ -16,8 +16,10 @@ from bench.errors import ExitCode, NothingToDo, ResultsError
 from bench.locks import is_held
 from bench.report.records.current_code import CurrentCode
 from bench.report.tables.text import MISSING, grid
+from bench.text import beginning
 
 OUTDATED = "outdated"  # unfinished, and cannot be resumed: the code or the settings have changed
+LONGEST_NAME, LONGEST_REASON = 40, 300  # characters; `bench show` prints all of a reason
 CHANGED = "the code or the settings have changed since"
 
 
@@ -139,7 +141,15 @@ def status_text(runs: Sequence[Run]) -> str:
         states = [run.state for run in members]
         counts = {state: states.count(state) for state in states if state not in ("ok", "running")}
         other = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-        rows.append((name, profile, str(states.count("ok")), str(states.count("running")), other or MISSING))
+        rows.append(
+            (
+                beginning(name, LONGEST_NAME),
+                profile,
+                str(states.count("ok")),
+                str(states.count("running")),
+                other or MISSING,
+            )
+        )
     headers = ["submission", "profile", "ok", "running", "other"]
     lines = [grid(headers, rows, "simple")]
     for run in runs:
@@ -147,7 +157,9 @@ def status_text(runs: Sequence[Run]) -> str:
             continue
         title = f"{run.name} {run.profile}" + ("" if run.seed is None else f" seed {run.seed}")
         sign, action = ("·", "clean up") if run.state == OUTDATED else ("✗", "continue")
-        lines.append(f"\n{sign} {title}: {run.state}{': ' if run.reason else ''}{run.reason}")
+        lines.append(
+            f"\n{sign} {title}: {run.state}{': ' if run.reason else ''}{beginning(run.reason, LONGEST_REASON)}"
+        )
         lines.append(
             f"  {action}: {run.repair or f'repeat the command that started it; the folder is {run.path.parent}'}"
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.stats.spreads import LEVEL
+from bench.stats.spreads import LEVEL, spread
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,10 @@ def crossed_mean(values: NDArray[np.generic]) -> CrossedMean:
         raise ValueError(f"{n} seeds and {images} images; an interval needs at least 2 of each")
     from scipy.special import stdtrit
 
-    mean, by_seed, by_image = table.mean(), table.mean(axis=1), table.mean(axis=0)
+    by_seed, by_image = table.mean(axis=1), table.mean(axis=0)
+    over_seeds = spread(by_seed.tolist())  # in the same way as the score of a table, to the last bit
+    assert over_seeds is not None
+    mean = over_seeds.mean
     residual = table - by_seed[:, None] - by_image + mean
     squares = np.array(
         [
@@ -49,10 +52,10 @@ def crossed_mean(values: NDArray[np.generic]) -> CrossedMean:
     degrees = np.array([n - 1, images - 1, (n - 1) * (images - 1)])
     total = max(squares[0] + squares[1] - squares[2], squares[0], squares[1])
     if total == 0:
-        return CrossedMean(float(mean), float(mean), float(mean), n, images)
+        return CrossedMean(mean, mean, mean, n, images)
     freedom = total**2 / np.sum(squares**2 / degrees)
     half = float(stdtrit(freedom, 1 - LEVEL / 2)) * math.sqrt(total / (n * images))
-    return CrossedMean(float(mean), float(mean) - half, float(mean) + half, n, images)
+    return CrossedMean(mean, mean - half, mean + half, n, images)
 
 
 def mcnemar_p_value(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.stats.spreads import LEVEL, ROUNDING, Spread, spread_of_computed
 from bench.stats.student import student_tails
@@ -16,6 +16,15 @@ class PairedDifference:
     low: float | None
     high: float | None
     n: int
+
+    def within(self, lowest: float, highest: float) -> "PairedDifference":
+        """Return it with an interval that ends at the lowest and highest possible value.
+
+        A t interval of few values may go beyond what a mean of accuracies can be; the part outside covers nothing.
+        """
+        if self.low is None or self.high is None:
+            return self
+        return replace(self, low=max(lowest, self.low), high=min(highest, self.high))
 
 
 def paired_difference(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import load_model, load_records, run
 from bench.contract.contest import find_contest
 from bench.contract.datasets import DataSource
 from bench.contract.tracks import choose_tracks, load_tracks
@@ -181,3 +182,28 @@ def test_collected_submissions_must_be_of_a_track_of_the_contest(contest: Path) 
     assert result.returncode == 2 and (contest / "submissions" / "good" / "model.py").exists()
     assert "found 'cifar100-classification'; known tracks: tiny" in result.stdout
     assert not (contest / "submissions" / "other").exists()
+
+
+def test_new_submission_of_a_contest_with_several_tracks_needs_the_track(contest: Path) -> None:
+    (contest / "tracks" / "small.yaml").write_text(TRACK.replace("name: tiny", "name: small"))
+    (contest / "capbench.yaml").write_text(
+        CONTEST.replace("[tracks/tiny.yaml]", "[tracks/tiny.yaml, tracks/small.yaml]")
+    )
+    refused = bench("new", "net")
+    assert refused.returncode == 2 and "the contest has 2 tracks; give --track tiny or small" in refused.stderr
+    assert not (contest / "submissions" / "net").exists()
+    assert bench("new", "net", "--track", "small").returncode == 0
+    assert "track: small\n" in (contest / "submissions" / "net" / "submission.yaml").read_text()
+
+
+def test_python_uses_the_folders_of_the_contest(contest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_submission(contest / "submissions", "net")
+    inside = contest / "notebooks"
+    inside.mkdir()
+    monkeypatch.chdir(inside)
+    summary = run("../submissions/net", profile="quick", seeds=1, device="cpu", sandbox="none", log_format="quiet")
+    assert summary.exit_code == 0 and list(inside.iterdir()) == []
+    assert [record.identity.submission for record in load_records()] == ["net"]
+    assert load_model("net", profile="quick").training is False
+    (record,) = (contest / "results" / "runs").rglob("seed0-*.json")
+    assert record.is_file()

@@ -307,4 +307,6 @@ def test_verification_reports_labels_duplicates_and_digests(tmp_path: Path) -> N
 
 def test_class_without_images_is_a_defect(tmp_path: Path) -> None:
     findings = verify_dataset(source(write_npz(tmp_path, arrays()), classes=4), tmp_path)
-    assert not findings[0].ok and "3 classes, 0 to 30 images per class" in findings[0].text
+    assert not findings[0].ok and "3 classes, 0 to 30 images per class, no image of class 3," in findings[0].text
+    named = source(write_npz(tmp_path, arrays()), classes=["cat", "dog", "owl", "red\nfox"])
+    assert "no image of class red fox," in verify_dataset(named, tmp_path)[0].text

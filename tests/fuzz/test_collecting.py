@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bench.contract.collected import REFUSED
 from bench.errors import BenchError
 from bench.harness.submissions.collecting.command import CollectOptions, collect_command
 
@@ -85,6 +86,9 @@ def test_collecting_any_archive_writes_submissions_only(
     assert "\x1b" not in capsys.readouterr().out
     assert {path.name for path in folder.iterdir()} == {kind, "in"}
     for path in (folder / "in").iterdir():
+        if path.name == REFUSED:
+            assert str(folder) not in path.read_text()
+            continue
         assert not path.is_symlink() and not path.name.startswith(".")
         assert {"submission.yaml", "model.py", "collected.yaml"} <= {file.name for file in path.iterdir()}
 

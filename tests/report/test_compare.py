@@ -77,15 +77,15 @@ def test_missing_values_and_failed_runs_are_shown(records: list[Record]) -> None
     table = comparison_text(summarize(records), table_format="markdown")
     assert "| 99,000 (paper 100,000) |" in table and "60.00 (n=1)" in table
     broken = next(line for line in table.splitlines() if "broken" in line)
-    assert "–" in broken and broken.rstrip("| ").endswith("error")
-    assert "1/2 error" in next(line for line in table.splitlines() if "moody" in line)
+    assert "–" in broken and broken.rstrip("| ").endswith("error: OSError: 5")
+    assert "1/2 error: OSError: 5" in next(line for line in table.splitlines() if "moody" in line)
 
 
 def test_protocols_have_separate_tables(records: list[Record]) -> None:
     table = comparison_text(summarize(records), table_format="markdown")
     official, quick = table.split("### ")[1:]
     assert official.startswith(
-        "cifar100-classification, official: cifar100, 10,000 steps; images/s on A CPU, 1 thr\n"
+        "cifar100-classification, official: cifar100, 10,000 steps; inference on A CPU, 1 thr\n"
     )
     assert quick.startswith("cifar100-classification, quick")
     assert "20.00 (n=1)" in quick and "ok, unranked" in quick and "n=3" not in quick
@@ -95,7 +95,7 @@ def test_speeds_of_different_devices_name_the_device() -> None:
     here = make_record("here")
     there = make_record("there").model_copy(update={"environment": {"device": "A GPU", "device_type": "cuda"}})
     table = comparison_text(summarize([here, there]), table_format="markdown")
-    assert "4,000 (A CPU, 1 thr)" in table and "4,000 (A GPU)" in table and "images/s on" not in table
+    assert "4,000 (A CPU, 1 thr)" in table and "4,000 (A GPU)" in table and "inference on" not in table
 
 
 @pytest.mark.parametrize(

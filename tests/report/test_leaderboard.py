@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from bench.contract.collected import Origin, Refusal, write_refused
 from bench.contract.manifest import REAL_IMAGES
 from bench.contract.records.files import record_path, write_record
 from bench.contract.records.record import Record
 from bench.errors import ExitCode, NothingToDo, ResultsError
 from bench.report.leaderboard import DATA, MARKDOWN, leaderboard_command, leaderboard_data, leaderboard_markdown
 from bench.report.records.aggregate import summarize
+from bench.report.records.collected import Collected
 from tests.report.making_contest import contest, write_contest
 from tests.report.making_records import make_record
 
@@ -221,3 +223,50 @@ def test_damaged_record_is_reported(results: Path, capsys: pytest.CaptureFixture
     path.write_text("{}")
     assert run_leaderboard(results) == ExitCode.USAGE
     assert path.name in capsys.readouterr().err
+
+
+COLLECTED = Collected(
+    {"wide": "Ä | <b>B</b> **C**"},
+    [
+        Refusal(
+            upload="a.zip", team="T | [x](http://y)", date="2026-07-01T12:34:56+00:00", reason="no `model.py` <i>"
+        )
+    ],
+)
+
+
+def test_teams_and_refused_uploads_are_shown_and_escaped() -> None:
+    text = leaderboard_markdown(summarize(contest()), COLLECTED)
+    assert "| rank   | submission   | team " in text and r"| Ä \| &lt;b>B&lt;/b> \*\*C** " in text
+    assert text.count("| team ") == 2  # of the classifiers and the refused; no generator has a team
+    refused = text[text.index("## Refused") : text.index("## Claims")]
+    assert r"| T \| \[x](http://y) | a.zip    | 2026-07-01 12:34 | no `model.py` &lt;i> |" in refused
+    data = leaderboard_data(summarize(contest()), COLLECTED)
+    assert data["refused"][0]["team"] == "T | [x](http://y)"
+    assert data["tables"][0]["rows"][0]["columns"]["team"] == "Ä | <b>B</b> **C**"
+    without = leaderboard_markdown(summarize(contest()))
+    assert "Refused" not in without and "| team " not in without
+
+
+def test_command_reads_what_was_collected(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    submissions = results.parent / "submissions"
+    write_refused(submissions, COLLECTED.refused)
+    origin = Origin(source="x", team="Team 7", collected="2026-07-01", sha256="0", files=2)
+    (submissions / "wide").mkdir()
+    (submissions / "wide" / "collected.yaml").write_text(origin.to_yaml())
+    assert run_leaderboard(results) == ExitCode.OK
+    text = (results / MARKDOWN).read_text()
+    assert "| Team 7 " in text and "## Refused" in text and run_leaderboard(results, check=True) == ExitCode.OK
+    (submissions / "refused.json").write_text("[]")
+    run_leaderboard(results)
+    assert "refused.json: not a list of refused uploads" in capsys.readouterr().err
+    assert "## Refused" not in (results / MARKDOWN).read_text()
+
+
+def test_failures_have_a_short_reason_and_a_legend() -> None:
+    long = make_record("long", 0, None, reason="ValueError: " + "many words " * 30)
+    text = leaderboard_markdown(summarize([*contest(), long]))
+    assert "| 1/2 error: OSError: 5 " in text and "| error: ValueError: many words" in text
+    assert max(len(line) for line in text.splitlines() if line.startswith("| –      | long")) < 400
+    assert "Status: error: an exception in its code; a fraction: so many of the seeds failed; " in text
+    assert "timeout:" not in text

@@ -45,6 +45,17 @@ def test_the_notes_quote_the_records(name: str, rows: list[Row]) -> None:
         assert f"{100 * spread.mean:.2f} ± {100 * spread.std:.2f} %" in notes
 
 
+@pytest.mark.parametrize(
+    ("name", "metric", "scale"),
+    [("densenet_bc", "top1_accuracy", 100), ("dcgan_000", "fid", 1), ("dcgan_003", "fid", 1)],
+)
+def test_the_notes_on_a_single_run_quote_its_record(name: str, metric: str, scale: int, rows: list[Row]) -> None:
+    (row,) = [row for row in rows if row.label == name and row.representative.protocol.profile == "official"]
+    published = {"fid": "fid_clean_10000"}.get(metric, metric)
+    for spread in (row.metric({"fid": "fid_10000"}.get(metric, metric)), row.as_published(published)):
+        assert spread is not None and spread.n == 1 and f" {scale * spread.mean:.2f}" in notes_of(name)
+
+
 def test_the_note_on_the_old_and_the_new_default_quotes_their_records() -> None:
     records = committed_records("results/runs/cifar100-classification/baby_mobilenet/base")
     notes = notes_of("baby_mobilenet")

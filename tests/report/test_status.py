@@ -185,6 +185,26 @@ def test_show_finds_a_record_by_name_checksum_or_path(tmp_path: Path) -> None:
             show_text(StatusOptions(tmp_path), query)
 
 
+def test_show_tells_records_of_two_profiles_apart(tmp_path: Path) -> None:
+    official, quick = (put(tmp_path, make_record("net", 0, profile=profile)) for profile in ("official", "quick"))
+    put(tmp_path, make_record("net", 1, None))
+    with pytest.raises(UsageError, match="matches 3 records: ") as caught:
+        show_text(StatusOptions(tmp_path), "net")
+    for record, profile in ((official, "official"), (quick, "quick")):
+        assert f"{profile} seed 0: {record.relative_to(tmp_path / 'runs')}" in str(caught.value)
+    assert "official seed 1 (error): " in str(caught.value)
+    quick.write_text("{}")
+    with pytest.raises(UsageError, match=r"matches 3 records: .*unreadable: "):
+        show_text(StatusOptions(tmp_path), "net")
+
+
+def test_status_cuts_long_names_and_reasons(tmp_path: Path) -> None:
+    put(tmp_path, make_record("long-" * 19 + "x", 0, None, reason="many words " * 80))
+    lines = status_text(list(ResultsFolder(StatusOptions(tmp_path)).runs())).splitlines()
+    assert max(map(len, lines[:3])) <= 80 and any("many words …" in line for line in lines)
+    assert max(len(line) for line in lines if "many words" in line) < 500
+
+
 def test_show_lists_the_segments_of_a_training(tmp_path: Path) -> None:
     record = make_record("net", 0)
     earlier = [

@@ -92,3 +92,11 @@ def test_holm_equals_its_definition(p_values: list[float]) -> None:
     assert {index for index, rejected in enumerate(rejections) if rejected} == expected
     bonferroni = sum(p <= LEVEL / max(1, len(p_values)) for p in p_values)
     assert sum(rejections) >= bonferroni
+
+
+def test_interval_within_what_is_possible() -> None:
+    wide = PairedDifference(0.9, -0.2, 2.0, 2)
+    assert wide.within(0, 1) == PairedDifference(0.9, 0, 1, 2)
+    assert wide.within(-1, 1) == PairedDifference(0.9, -0.2, 1, 2)
+    single = PairedDifference(0.9, None, None, 1)
+    assert single.within(0, 1) == single

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Phase = Literal["verify", "train", "evaluate", "score", "score_real", "profile"]
+Phase = Literal["verify", "weights", "train", "evaluate", "score", "score_real", "profile"]
 
 EVENTS_FD = "BENCH_EVENTS_FD"  # environment variable: the file descriptor for progress events
 
@@ -21,6 +21,7 @@ SPEC = "spec.json"
 FAILURE = "failure.json"
 REPORT = {
     "verify": "verification.json",
+    "weights": "weights.json",
     "train": "training.json",
     "evaluate": "evaluation.json",
     "score": "scores.json",
@@ -28,6 +29,8 @@ REPORT = {
     "profile": "profile.json",
 }
 WEIGHTS = "weights.safetensors"
+HANDED_IN = "handed-in"  # with a suffix of ``HANDED_IN_SUFFIXES``: a weights file that was trained elsewhere
+HANDED_IN_SUFFIXES = (".safetensors", ".pt", ".pth")
 CHECKPOINT = "checkpoint.pt"
 LOGITS = "logits.npy"
 AS_PUBLISHED_LOGITS = "logits-as-published.npy"

@@ -6,8 +6,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from bench.contract.documents.schema import Line, Strict, with_current_names
+from bench.contract.documents.validation import describe_validation_error
 from bench.contract.jobs.spec import Execution
-from bench.contract.manifest import describe_validation_error
 from bench.contract.records.record import Cost, Curves, Status, Throughput
 from bench.errors import RunFailed
 
@@ -28,6 +28,21 @@ class GpuLoad(Strict):
     memory_bytes: int  # peak memory reserved by torch
 
 
+class StoredTensor(Strict):
+    """A tensor of a network's final weights."""
+
+    dtype: str  # torch's name without the module, such as float32
+    shape: list[int] | None  # None if it depends on the training data (torch's quantisation modules)
+
+
+class HandedInWeights(Strict):
+    """The report of the weights phase: what a weights file that was trained elsewhere holds."""
+
+    tensors: dict[str, StoredTensor]
+    not_finite: list[str]  # names of tensors with NaN or an infinity
+    sha256: str  # of the safetensors file that the phase wrote
+
+
 class Verification(Strict):
     """The result of the verify phase. ``cost`` is None only if the network could not be built and run."""
 
@@ -42,6 +57,8 @@ class Verification(Strict):
     execution: Execution = Execution()  # the fastest one measured
     tried: dict[str, float] = {}  # execution mode -> training steps per second
     load: GpuLoad | None = None  # None on a CPU
+    final_weights: dict[str, StoredTensor] = {}
+    parameters: list[str] = []  # names in ``final_weights`` that are parameters; the others are buffers
     environment: dict[str, Any]
 
 

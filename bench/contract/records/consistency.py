@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from bench.contract.manifest import NAME, describe_validation_error
+from bench.contract.documents.validation import describe_validation_error
+from bench.contract.manifest import NAME
 from bench.contract.records.environment import Environment
 from bench.text import one_line
 

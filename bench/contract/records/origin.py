@@ -25,6 +25,20 @@ def mark_unpacked(record: Path, checksum: str, archive: str) -> None:
     write_bytes(record.with_suffix(SUFFIX), (json.dumps(content) + "\n").encode())
 
 
+def forget_origin(record: Path) -> None:
+    """Remove the marker of a record, if there is one, because its owner vouches for it or repeats its run here.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    record.with_suffix(SUFFIX).unlink(missing_ok=True)
+
+
+def is_marked(record: Path) -> bool:
+    """Return whether the run of a record was imported or started elsewhere."""
+    return record.with_suffix(SUFFIX).exists()
+
+
 def with_origin(record: Record, path: Path, marks: dict[Path, str]) -> Record:
     """Return the record, marked as unpacked if its run was imported or started elsewhere.
 

@@ -221,7 +221,12 @@ class Record(Strict):
     @property
     def ranked(self) -> bool:
         """Whether the run is eligible for the ranking."""
-        return self.status == "ok" and not self.unranked_because
+        return self.status == "ok" and not self.reasons_against_rank
+
+    @property
+    def reasons_against_rank(self) -> list[str]:
+        """Why a finished run does not rank: as recorded, and because it was made elsewhere."""
+        return [*self.unranked_because, *([] if self.made_here else ["made elsewhere"])]
 
     @property
     def made_here(self) -> bool:

@@ -154,7 +154,8 @@ def _description(imported: Imported, output: Path, test_output: Path | None) -> 
         *([] if test_output is None else [f"  test_path: {test_output}"]),
         f"  channels: {channels}",
         f"  size: {height}{square}",
-        f"  classes: {classes}",
+        f"  classes: {classes}"
+        + ("  # or their names in label order: [..., ...]" if imported.class_names is None else ""),
         "  sha256:",
         *(f"    {split}: {fingerprint(data)}" for split, data in imported.splits.items()),
     ]

@@ -26,6 +26,8 @@ results/runs/**/seed*/
 results/runs/**/*.lock
 results/site/
 results/smoke/
+# Handed-in weights, from `bench collect --weights weights`.
+/weights/
 __pycache__/
 """
 
@@ -41,6 +43,8 @@ class InitOptions:
     data: str  # name of a known data set, or an .npz file
     test_data: Path | None  # .npz file of the test split, which participants do not get
     params: int | None
+    macs: int | None  # per image
+    rank_by: str | None  # key of a metric
     steps: int
     seeds: int
     samples: int  # of a generator
@@ -116,9 +120,16 @@ def _track_text(options: InitOptions) -> str:
         "quick": {"steps": few, "seeds": 2} | some,
         "smoke": {"steps": min(20, few), "seeds": 1, "evaluation_images": 500} | tiny,
     }
-    head = {"name": options.name, "title": options.title, "task": options.task}
-    caps = {} if options.params is None else {"caps": {"params": options.params}}
-    lines = [_text({**head, "data": _data(options), **caps}), "profiles:"]
+    caps = {"params": options.params, "macs_per_image": options.macs}
+    content: dict[str, object] = {
+        "name": options.name,
+        "title": options.title,
+        "task": options.task,
+        "data": _data(options),
+    }
+    content["caps"] = {cap: limit for cap, limit in caps.items() if limit is not None}
+    content["rank_by"] = options.rank_by
+    lines = [_text({key: value for key, value in content.items() if value}), "profiles:"]
     lines += [f"  {name}: {_flow(profile)}" for name, profile in profiles.items()]
     return "\n".join(lines).replace("\n\n", "\n") + "\n"
 

@@ -14,6 +14,7 @@ from bench.harness.progress.choose import choose_display
 from bench.harness.results.recording import check_writable
 from bench.harness.runner import Runner
 from bench.harness.submissions.discovery import SubmissionSource, submissions_of
+from bench.harness.submissions.handed_in import NAMES
 
 EXTRAS = {"ray": "ray", "slurm": "submitit"}  # executor, and name of its pip extra -> package
 
@@ -42,6 +43,12 @@ def run_command(config: RunConfig) -> RunSummary:
     """
     notices: list[str] = []
     sources, broken = submissions_of(config.paths, config.track, notices.append)
+    notices += [
+        f"{path}: {source.name} can read these weights while it trains; keep them out of its folder"
+        for source in sources
+        for path in (source.folder / name for name in NAMES)
+        if path.exists()
+    ]
     cluster = choose_executor(config, [source.folder for source in sources])
     try:
         plan = plan_of(sources, config, cluster)
@@ -129,8 +136,8 @@ def _execute(
         elif plan.entries:
             display.message("nothing to do: every run of this plan has a record")
         code = max(code, runner.exit_code)
-        if plan.in_state(Planned.FAILED) and code == ExitCode.OK:
-            code = ExitCode.RUN_FAILED
+        if plan.in_state(Planned.FAILED):
+            code = max(code, ExitCode.RUN_FAILED)
             display.message("some runs failed earlier; `--retry failed` repeats them")
     finally:
         display.close()

@@ -37,7 +37,8 @@ from bench.harness.executors.sandbox import BUBBLEWRAP, Sandbox, sandbox_command
 
 LOG = "log.txt"
 LOG_BYTES = 2**20  # only the end of a log is read
-SANDBOXED: tuple[Phase, ...] = ("verify", "train", "evaluate", "profile")  # the phases that run submission code
+# The phases that run submission code, or read a file that a participant made.
+SANDBOXED: tuple[Phase, ...] = ("verify", "weights", "train", "evaluate", "profile")
 RESUME_FILES = (SPEC, FAILURE, CHECKPOINT, WEIGHTS, PROGRESS_FOLDER)  # and partial samples
 FULL_DISK_BYTES = 65_536  # a report needs more
 POLL_SECONDS = 0.2
@@ -145,6 +146,7 @@ def _phase_data(data: JobData, phase: Phase) -> JobData:
     Phases that run submission code do not learn where the data sets' own files are either.
     """
     withheld: dict[Phase, tuple[str, ...]] = {
+        "weights": ("train_images", "train_labels", "evaluation_images"),
         "train": ("evaluation_images",),
         "evaluate": ("train_images", "train_labels"),
     }

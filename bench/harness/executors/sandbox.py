@@ -26,6 +26,9 @@ SYSTEM = (
 )  # fmt: skip
 HOME = "/tmp/home"
 PROBE_SECONDS = 60
+# Ubuntu sets it to 1 from 23.10 on, and then bubblewrap needs an AppArmor profile.
+APPARMOR_SETTING = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
+APPARMOR_REMEDY = "AppArmor restricts user namespaces here; docs/reliability.md says how to allow them"
 # Prefixes of the environment variables that programs and the device need. No data set paths and no credentials.
 PASSED_VARIABLES = (
     "PATH", "LANG", "LC_", "TZ", "LD_", "OMP_", "MKL_", "OPENBLAS_", "MALLOC_", "PYTHON", "CUDA", "NVIDIA",
@@ -91,7 +94,16 @@ def why_unusable(devices: bool = False) -> str | None:
         return f"{PROGRAM} does not work here: {error}"
     if probe.returncode == 0:
         return None
-    return f"{PROGRAM} does not work here: {(probe.stderr.strip().splitlines() or ['no reason given'])[-1]}"
+    reason = f"{PROGRAM} does not work here: {(probe.stderr.strip().splitlines() or ['no reason given'])[-1]}"
+    return f"{reason}; {APPARMOR_REMEDY}" if _apparmor_restricts() else reason
+
+
+def _apparmor_restricts() -> bool:
+    """Return whether AppArmor refuses user namespaces to programs without a profile that allows them."""
+    try:
+        return APPARMOR_SETTING.read_text().strip() == "1"
+    except OSError:
+        return False
 
 
 def sandbox_command(

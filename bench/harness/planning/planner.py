@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bench.contract.manifest import BASE_VARIANT, REAL_IMAGES, Manifest
 from bench.contract.records.files import NewerRecord, read_record, record_path
+from bench.contract.records.origin import is_marked
 from bench.contract.records.record import Identity, Record
 from bench.contract.tracks import Protocol, Track, protocol_of
 from bench.errors import BenchError, ResultsError
@@ -89,6 +90,8 @@ def make_job(entry: Entry, seed: int, config: RunConfig, notice: Callable[[str],
         # Metrics that are null because weights were missing are measured later, from the stored samples.
         measurable = bool(earlier.not_measured) and missing(*ALL) is None
         state = Planned.TO_DO if measurable else Planned.DONE
+        if not measurable and is_marked(path):
+            notice(f"{path}: made elsewhere, so it does not rank; --force repeats the run here")
     else:
         state = Planned.TO_DO if config.retry_failed else Planned.FAILED
     return Job(entry, seed, identity, path, state, earlier)

@@ -77,6 +77,25 @@ def headline(job: Job, record: Record) -> str:
     return ", ".join([f"ok, {value} {of_samples} {protocol.evaluate}", *over_advice(record)])
 
 
+class RefusedEntries:
+    """The entries that verification refused: none of their runs starts, so one line names the log of all."""
+
+    def __init__(self) -> None:
+        self._logged: dict[str, bool] = {}  # label of the entry -> whether its log was named
+
+    def add(self, entry: Entry) -> None:
+        """Note that the runs of ``entry`` do not start."""
+        self._logged[entry.label] = False
+
+    def text(self, job: Job, record: Record) -> str | None:
+        """Return the line for a finished run: "" for none, None if its entry was not refused."""
+        label = job.entry.label
+        if label not in self._logged:
+            return None
+        first, self._logged[label] = not self._logged[label], True
+        return f"{label}: not run; log: {job.log}" if first and record.status == "error" else ""
+
+
 def counted(number: int, noun: str) -> str:
     """Return "1 run" or "2 runs"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -10,7 +10,16 @@ from bench.contract.jobs.reports import Progress, Verification
 from bench.contract.manifest import REAL_IMAGES
 from bench.contract.records.record import Record
 from bench.harness.planning.plan import Entry, Job, Plan
-from bench.harness.progress.base import Display, Pace, duration, estimate_text, headline, plan_text, verified_text
+from bench.harness.progress.base import (
+    Display,
+    Pace,
+    RefusedEntries,
+    duration,
+    estimate_text,
+    headline,
+    plan_text,
+    verified_text,
+)
 
 INTERVAL_GROWTH = 0.05  # seconds between progress lines per second of a job's run time; about 100 lines in 3 hours
 NOUNS = {"train": "step", "evaluate": "evaluated", "sample": "sampled"}  # phase -> word before its count
@@ -23,6 +32,7 @@ class Lines(Display):
         self._stream = stream or sys.stderr
         self._interval = interval  # minimum seconds between progress lines of one job
         self._lock = threading.Lock()
+        self._refused = RefusedEntries()
         self._paces: dict[str, Pace] = {}
         self._start: dict[str, float] = {}
         self._due: dict[str, float] = {}
@@ -37,6 +47,7 @@ class Lines(Display):
     def verified(self, entry: Entry, verification: Verification) -> None:
         problems = verification.problems
         if problems:
+            self._refused.add(entry)
             self._say(f"✗ {entry.label}: {problems[0].message}")
         else:
             self._say(f"✓ {entry.label}: {verified_text(entry, verification)}")
@@ -69,6 +80,10 @@ class Lines(Display):
     def finished(self, job: Job, record: Record) -> None:
         with self._lock:
             self._paces.pop(job.label, None)
+            if (refused := self._refused.text(job, record)) is not None:
+                if refused:
+                    self._say(f"✗ {refused}")
+                return
             is_run = record.identity.submission != REAL_IMAGES and job.label in self._start  # else not verified
             self._finished += is_run
             mark = "✓" if record.status == "ok" else "✗"

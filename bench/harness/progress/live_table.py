@@ -13,11 +13,23 @@ from rich.table import Table
 from bench.contract.jobs.reports import Progress, Verification
 from bench.contract.records.record import Record
 from bench.harness.planning.plan import Entry, Job, Plan, Planned
-from bench.harness.progress.base import Display, Pace, duration, estimate_text, headline, plan_text, verified_text
+from bench.harness.progress.base import (
+    Display,
+    Pace,
+    RefusedEntries,
+    duration,
+    estimate_text,
+    headline,
+    plan_text,
+    verified_text,
+)
 from bench.text import harmless
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+
+BESIDE_ROWS = 4  # lines of the table's header and caption, and of the cursor and the shell
 
 
 def safe(text: str) -> str:
@@ -34,6 +46,7 @@ class LiveTable(Display):
         self._paces: dict[str, Pace] = {}
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
+        self._refused = RefusedEntries()
         self._remaining = 0
         self._waiting_text = ""  # shown while no job runs
         self._live = Live(self._table(), console=self._console, auto_refresh=False, transient=True)
@@ -41,9 +54,12 @@ class LiveTable(Display):
 
     def _table(self) -> "RenderableType":
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in ("entry", "seed", "phase", "step", "step/s", "loss", "ETA"):
-            table.add_column(name, justify="left" if name in ("entry", "phase") else "right", no_wrap=True)
-        for label, pace in self._paces.items():
+        # Only the name shrinks in a narrow window.
+        table.add_column("entry", overflow="ellipsis", min_width=8)
+        for name in ("seed", "phase", "step", "step/s", "loss", "ETA"):
+            table.add_column(name, justify="left" if name == "phase" else "right", no_wrap=True)
+        room = max(1, self._console.height - BESIDE_ROWS)
+        for label, pace in list(self._paces.items())[:room]:
             table.add_row(
                 safe(self._jobs[label].entry.label),
                 str(self._jobs[label].seed),
@@ -55,7 +71,8 @@ class LiveTable(Display):
             )
         if not self._paces:
             return self._waiting_text
-        table.caption = f"{self._remaining} runs left"
+        hidden = len(self._paces) - room
+        table.caption = f"{self._remaining} runs left" + (f"; {hidden} more are running" if hidden > 0 else "")
         return table
 
     def _say(self, text: str) -> None:
@@ -68,6 +85,7 @@ class LiveTable(Display):
 
     def verified(self, entry: Entry, verification: Verification) -> None:
         if verification.problems:
+            self._refused.add(entry)
             self._say(f"[red]✗[/] {safe(entry.label)}: {safe(verification.problems[0].message)}")
             return
         self._say(f"[green]✓[/] {safe(entry.label)}: {safe(verified_text(entry, verification))}")
@@ -90,6 +108,10 @@ class LiveTable(Display):
         with self._lock:
             self._paces.pop(job.label, None)
             self._remaining = max(0, self._remaining - 1)
+        if (refused := self._refused.text(job, record)) is not None:
+            if refused:
+                self._say(f"[red]✗[/] {safe(refused)}")
+            return
         mark = "[green]✓[/]" if record.status == "ok" else "[red]✗[/]"
         self._say(f"{mark} {safe(job.label)}: {safe(headline(job, record))}")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench.contract.jobs.files import CHECKPOINT, WEIGHTS, WORK
 from bench.contract.records.files import MAX_CHARACTERS, parse_record, relative_record_path
-from bench.contract.records.origin import ANY, mark_unpacked
+from bench.contract.records.origin import ANY, forget_origin, mark_unpacked
 from bench.contract.records.record import Record
 from bench.errors import ExitCode, ResultsError
 from bench.files import atomic_path, hash_file, write_bytes
@@ -44,8 +44,13 @@ class UnpackReport:
     refused: list[str] = field(default_factory=list)  # one line per refused file or run
 
 
-def unpack(archive: Path, results: Path) -> UnpackReport:
+def unpack(archive: Path, results: Path, *, own: bool = False) -> UnpackReport:
     """Add the contents of ``archive`` to a results folder. Replace only the records of failed runs.
+
+    Args:
+        archive: Of ``bench pack``.
+        results: The results folder.
+        own: Whether its owner made the runs, on another machine; otherwise they are marked, and do not rank.
 
     Raises:
         ResultsError: If the archive is damaged or not an archive, or the folder cannot be written.
@@ -57,7 +62,7 @@ def unpack(archive: Path, results: Path) -> UnpackReport:
             runs = _by_run(tar, report)
             _check_nothing_follows(tar, archive)
             for run, members in runs.items():
-                _unpack_run(tar, results / run, members, report)
+                _unpack_run(tar, results / run, members, report, own=own)
     except (tarfile.TarError, EOFError, zlib.error, ValueError, OverflowError) as error:
         raise ResultsError(
             f"{archive}: not a complete archive of `bench pack` ({one_line(str(error), 200)})"
@@ -120,17 +125,25 @@ def _max_bytes(suffix: str) -> int:
 
 
 def _unpack_run(
-    tar: tarfile.TarFile, folder: Path, members: dict[str, tarfile.TarInfo], report: UnpackReport
+    tar: tarfile.TarFile,
+    folder: Path,
+    members: dict[str, tarfile.TarInfo],
+    report: UnpackReport,
+    *,
+    own: bool,
 ) -> None:
     try:
         with locked(folder.with_suffix(".lock"), seconds=0):
-            record_unpacked = ".json" in members and _unpack_record(tar, folder, members.pop(".json"), report)
-            _unpack_files(tar, folder, members, report, with_artifacts=record_unpacked)
+            record = members.pop(".json", None)
+            record_unpacked = record is not None and _unpack_record(tar, folder, record, report, own=own)
+            _unpack_files(tar, folder, members, report, with_artifacts=record_unpacked, own=own)
     except InUse:
         report.refused.append(f"{folder}: this run is running here; skipped")
 
 
-def _unpack_record(tar: tarfile.TarFile, folder: Path, member: tarfile.TarInfo, report: UnpackReport) -> bool:
+def _unpack_record(
+    tar: tarfile.TarFile, folder: Path, member: tarfile.TarInfo, report: UnpackReport, *, own: bool
+) -> bool:
     """Unpack a record. Return whether the results folder now has the archive's record of this run."""
     file, path = tar.extractfile(member), folder.with_suffix(".json")
     assert file is not None  # only regular files came so far
@@ -147,6 +160,8 @@ def _unpack_record(tar: tarfile.TarFile, folder: Path, member: tarfile.TarInfo, 
     existing = try_read_record(path)
     if existing is not None and existing.checksum == record.checksum:
         report.known += 1
+        if own:
+            forget_origin(path)
         return True
     if existing is not None and (existing.status == "ok" or record.status != "ok"):
         report.refused.append(f"{path}: another record of this run exists; it is kept")
@@ -154,7 +169,8 @@ def _unpack_record(tar: tarfile.TarFile, folder: Path, member: tarfile.TarInfo, 
     if path.exists():
         suffix = ".unusable" if existing is None else f".attempt{existing.timing.attempt}.json"
         path.replace(path.with_suffix(suffix))
-    mark_unpacked(path, record.checksum, Path(str(tar.name)).name)
+    if not own:
+        mark_unpacked(path, record.checksum, Path(str(tar.name)).name)
     write_bytes(path, content)
     report.records += 1
     return True
@@ -167,6 +183,7 @@ def _unpack_files(
     report: UnpackReport,
     *,
     with_artifacts: bool,
+    own: bool,
 ) -> None:
     """Unpack a finished run's artifacts, or an unfinished run's work files unless the run was started here too."""
     work = {suffix: member for suffix, member in members.items() if suffix.startswith(f"/{WORK}/")}
@@ -177,7 +194,8 @@ def _unpack_files(
             report.refused.append(f"{folder}: this run was started here too; its files here are kept")
         else:
             report.unfinished += 1
-            mark_unpacked(folder.with_suffix(".json"), ANY, Path(str(tar.name)).name)
+            if not own:
+                mark_unpacked(folder.with_suffix(".json"), ANY, Path(str(tar.name)).name)
             for suffix, member in work.items():
                 _write_file(tar, member, folder / suffix[1:], None, report)
     if finished and with_artifacts:
@@ -213,12 +231,12 @@ def _check_content(path: Path, name: str, record: Record | None) -> None:
         raise ValueError("the weights do not have the hash in their record")
 
 
-def unpack_command(archives: list[Path], results: Path) -> ExitCode:
+def unpack_command(archives: list[Path], results: Path, *, own: bool = False) -> ExitCode:
     """Unpack archives and print a summary of each. Return 2 if a file was skipped or an archive is damaged."""
     incomplete = False
     for archive in archives:
         try:
-            report = unpack(archive, results)
+            report = unpack(archive, results, own=own)
         except ResultsError as error:
             if len(archives) == 1:
                 raise
@@ -229,6 +247,8 @@ def unpack_command(archives: list[Path], results: Path) -> ExitCode:
             f"{archive.name}: {report.records} records, {report.unfinished} unfinished runs and {report.files} "
             f"other files unpacked; {report.known} records existed already"
         )
+        if not own and (report.records or report.unfinished):
+            print("marked as made elsewhere: they do not rank (--own, for runs of your own)")
         for line in report.refused:
             print(f"✗ {line}")
         incomplete = incomplete or bool(report.refused)

@@ -23,7 +23,8 @@ def scaffold(name: str, task: str | None, folder: Path, track: Path | None = Non
         name: Name of the submission.
         task: "classification" or "generation"; None for the task of the track.
         folder: Parent of the submission's folder.
-        track: The value of ``--track``; None for the contest's first track of the task.
+        track: The value of ``--track``; None for the contest's only track of the task, outside of a
+            contest for that of CIFAR-100.
 
     Raises:
         UsageError: If the name, task or track is invalid, or the folder exists or cannot be written.
@@ -70,6 +71,10 @@ def _track(task: str | None, option: Path | None) -> Track:
     fitting = [track for track in chosen.tracks.values() if task in (None, track.task)]
     if not fitting:
         raise UsageError(f"--task {task}: the contest has no such track; it has {', '.join(chosen.tracks)}")
+    if len(fitting) > 1:
+        raise UsageError(
+            f"the contest has {len(fitting)} tracks; give --track {' or '.join(t.name for t in fitting)}"
+        )
     return fitting[0]
 
 

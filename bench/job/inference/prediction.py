@@ -57,18 +57,15 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:
 
 
 def _check_state_fits(weights: Mapping[str, Tensor], model: nn.Module) -> None:
-    """Refuse weights whose names or shapes differ from the network's state dict.
-
-    Shapes of torch's own quantisation modules are not compared: they depend on the data that was observed.
-    """
+    """Refuse weights whose names or shapes differ from the network's state dict."""
     expected: Mapping[str, Tensor] = model.state_dict()
-    quantised = {name for name, module in model.named_modules() if type(module).__module__.startswith("torch.ao.")}
+    fixed = names_of_fixed_shape(model)
     mismatches = [f"{name} is not in the network" for name in weights.keys() - expected.keys()]
     mismatches += [f"{name} is missing" for name in expected.keys() - weights.keys()]
     mismatches += [
         f"{name} has shape {tuple(weights[name].shape)}, in the network {tuple(expected[name].shape)}"
         for name in weights.keys() & expected.keys()
-        if weights[name].shape != expected[name].shape and name.rpartition(".")[0] not in quantised
+        if weights[name].shape != expected[name].shape and name in fixed
     ]
     if mismatches:
         more = f", and {len(mismatches) - 3} more" if len(mismatches) > 3 else ""
@@ -76,6 +73,15 @@ def _check_state_fits(weights: Mapping[str, Tensor], model: nn.Module) -> None:
             f"final_weights do not fit build_model: {', '.join(sorted(mismatches)[:3])}{more}; return the state "
             "dict of the network itself, not of a wrapper around it (such as ema.module.state_dict() of an EMA)"
         )
+
+
+def names_of_fixed_shape(model: nn.Module) -> set[str]:
+    """Return the names in a state dict whose shapes a file must have.
+
+    Those of torch's own quantisation modules depend on the data that was observed.
+    """
+    quantised = {name for name, module in model.named_modules() if type(module).__module__.startswith("torch.ao.")}
+    return {name for name in model.state_dict() if name.rpartition(".")[0] not in quantised}
 
 
 def predict(submission: Classifier, model: nn.Module, images: Tensor, num_classes: int) -> Tensor:  # type: ignore[type-arg]

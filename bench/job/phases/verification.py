@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.contract.jobs.files import REPORT
-from bench.contract.jobs.reports import Problem, Verification
+from bench.contract.jobs.reports import Problem, StoredTensor, Verification
 from bench.contract.jobs.spec import JobSpec
 from bench.contract.manifest import BASE_VARIANT
 from bench.contract.records.caps import over_caps
@@ -22,11 +22,11 @@ from bench.job.checks.monkeypatching import MonkeypatchDetector
 from bench.job.checks.rebuilt_network import RebuiltNetwork
 from bench.job.checks.resumption import check_resumption
 from bench.job.checks.trained_buffers import TrainedBuffers
-from bench.job.inference.prediction import batch_dependence
+from bench.job.inference.prediction import batch_dependence, names_of_fixed_shape
 from bench.job.loading import config_values, override_errors
 from bench.job.phases.training import COMPARED_IMAGES, train_one_step
 from bench.job.steps.curves import check_step_values
-from bench.job.steps.final_weights import final_weights, safetensors_round_trip
+from bench.job.steps.final_weights import dtype_name, final_weights, safetensors_round_trip
 from bench.job.steps.numerics import deterministic_kernels
 from bench.job.steps.workload import Workload
 from bench.measure.cost.forward_cost import InferenceCost, forward_cost
@@ -110,6 +110,8 @@ class Verifier:
             execution=training.execution if training else self.spec.execution,
             tried=training.tried if training else {},
             load=load,
+            final_weights=_stored_tensors(model, weights),
+            parameters=[name for name, _ in model.named_parameters() if name in weights],
             environment=capture_environment(self.spec.device, self.spec.machine),
         )
 
@@ -252,6 +254,15 @@ def _cost(
         warnings=by_fvcore.against(inference.inside),
         weight_bytes=sum(tensor.numel() * tensor.element_size() for tensor in weights.values()),
     )
+
+
+def _stored_tensors(model: nn.Module, weights: dict[str, Tensor]) -> dict[str, StoredTensor]:
+    """Return dtype and shape of the final weights, which a weights file from elsewhere must have."""
+    fixed = names_of_fixed_shape(model)
+    return {
+        name: StoredTensor(dtype=dtype_name(tensor), shape=list(tensor.shape) if name in fixed else None)
+        for name, tensor in weights.items()
+    }
 
 
 def verify(spec: JobSpec) -> None:

@@ -59,9 +59,9 @@ class CurveLog:
         for name, pending in self._pending.items():
             mean = torch.stack(pending).float().mean().item()
             if not math.isfinite(mean):
-                raise Diverged(
-                    f"the mean of `{name}` is {mean} over the {len(pending)} steps up to step {steps_done}"
-                )
+                first = 1 + (self._ends[self._closed - 1] if self._closed else 0)
+                where = f"step {steps_done:,}" if first == steps_done else f"steps {first:,} to {steps_done:,}"
+                raise Diverged(f"the mean of `{name}` is {mean} in {where}")
             self._curves.setdefault(name, [None] * self._closed).append(mean)
         for name in self._curves.keys() - self._pending.keys():  # such as a value logged every fifth step
             self._curves[name].append(None)

@@ -56,3 +56,8 @@ def safetensors_round_trip(weights: dict[str, Tensor]) -> dict[str, Tensor]:
                 "dense tensors, and torch.complex64 for complex numbers"
             ) from None
     return load(save(weights))
+
+
+def dtype_name(tensor: Tensor) -> str:
+    """Return the name of a tensor's dtype without its module, such as ``float32``."""
+    return str(tensor.dtype).removeprefix("torch.")

@@ -11,6 +11,7 @@ from bench.contract.jobs.spec import Precision
 from bench.errors import ContractError
 
 EXACT_PHASES: tuple[Phase, ...] = ("score", "score_real")  # TF32 would move features in the third digit
+TRAINING_PHASES: tuple[Phase, ...] = ("verify", "train")
 # Names of torch's settings for products, convolutions, and both.
 ROUNDING = ("torch.backends.cuda.matmul.allow_tf32", "torch.backends.cudnn.allow_tf32")
 PRODUCTS = "torch.set_float32_matmul_precision"
@@ -19,7 +20,9 @@ PRODUCTS = "torch.set_float32_matmul_precision"
 def configure_numerics(phase: Phase, device: str, precision: Precision) -> None:
     """Set the current device and the float32 rounding, before the first computation.
 
-    torch's default is TF32 for convolutions but not for matrix products; here both follow ``precision``.
+    torch's default is TF32 for convolutions but not for matrix products; here both follow ``precision``. On a GPU,
+    training steps use the convolution algorithms that cuDNN measures to be fastest, because all batches have the
+    same shape; they differ from its other algorithms by rounding.
 
     Args:
         phase: Scoring phases never round to TF32; the verify phase makes cuBLAS deterministic.
@@ -33,6 +36,7 @@ def configure_numerics(phase: Phase, device: str, precision: Precision) -> None:
         return
     if phase == "verify":  # cuBLAS reads it at the first product
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.benchmark = phase in TRAINING_PHASES
     torch.cuda.set_device(torch.device(device).index or 0)
 
 

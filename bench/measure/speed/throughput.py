@@ -1,9 +1,9 @@
 """Measure throughput in timed blocks of calls, with torch's benchmark timer, which synchronises the device."""
 
+import logging
 from collections.abc import Callable
 
 import torch
-from torch.utils.benchmark import Timer
 
 from bench.contract.records.record import Throughput
 from bench.measure.speed.background_load import BackgroundLoad
@@ -36,6 +36,10 @@ def measure_throughput(
     """
     if blocks < 10:
         raise ValueError(f"`blocks` is {blocks}; an interquartile range needs at least 10")
+    # The timer's package imports torch's builder of C++ extensions, which warns of a compiler without a GPU.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    from torch.utils.benchmark import Timer
+
     for _ in range(warmup_calls):
         function()
     timer = Timer("function()", globals={"function": function}, num_threads=torch.get_num_threads())

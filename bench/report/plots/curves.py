@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bench.errors import UsageError
-from bench.report.plots.style import colour, dash, new_figure, settings
+from bench.report.plots.style import colour, dash, new_figure, settings, short
 from bench.report.records.aggregate import Row
 
 
@@ -74,7 +74,7 @@ def curves_figure(rows: Sequence[Row], names: Sequence[str] | None = None) -> Fi
             for index, row in enumerate(rows):
                 band = band_of(row, name)
                 if band is not None:
-                    draw_band(axes, band, index, row.label)
+                    draw_band(axes, band, index, short(row.label))
             axes.set(xlabel="training step", title=name)
             axes.margins(x=0.01)
             axes.legend(fontsize="small")

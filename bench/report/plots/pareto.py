@@ -10,7 +10,7 @@ from matplotlib.transforms import Bbox
 
 from bench.contract.manifest import REAL_IMAGES
 from bench.errors import UsageError
-from bench.report.plots.style import FAINT, INK, PAPER, colour, marker, new_figure, settings
+from bench.report.plots.style import FAINT, INK, PAPER, colour, marker, new_figure, settings, short
 from bench.report.records.aggregate import Row
 from bench.report.tables.columns import device_of
 from bench.stats.spreads import spread
@@ -111,9 +111,9 @@ def pareto_figure(rows: Sequence[Row], key: str) -> Figure:
         _draw_unlabelled(axes, [point for point in points if point not in named])
         for index, point in enumerate(named):
             _draw_point(axes, index, point)
-        _draw_bounds(axes, rows, key)
+        _draw_bounds(axes, rows, key, points)
         _label(axes, rows[0], cost, points)
-        _name_points(figure, axes, named, points)
+        _name_points(figure, axes, named, points, {id(point) for point in front})
     return figure
 
 
@@ -146,15 +146,44 @@ def _draw_front(axes: Axes, front: Sequence[Point]) -> None:
     axes.margins(0.15, 0.15)
 
 
-def _draw_bounds(axes: Axes, rows: Sequence[Row], key: str) -> None:
-    """Draw the cap on the cost, and the score of real images."""
-    caps, scale = rows[0].representative.protocol.caps, rows[0].ranking_metric.scale
-    cap = {"params": caps.params, "macs": caps.macs_per_image}.get(key)
-    if cap is not None:
+def is_near(cap: float, costs: Sequence[float]) -> bool:
+    """Return whether the points still fill half of the axis if it reaches to the cap.
+
+    Args:
+        cap: The cap.
+        costs: Of the points; at least one. On a logarithmic axis their logarithms count.
+    """
+    low, high = min(costs), max(costs)
+    if _is_logarithmic(costs):
+        return low / (high / low) <= cap <= high * (high / low)
+    # If all points are at one place, a tenth of their cost is its width.
+    width = max(high - low, high / 10)
+    return low - width <= cap <= high + width
+
+
+def _is_logarithmic(costs: Sequence[float]) -> bool:
+    return max(costs) > 20 * min(costs)
+
+
+def _draw_cap(axes: Axes, cap: float, costs: Sequence[float]) -> None:
+    """Draw the cap as a line, or if it is far from all points, as an arrow at the edge behind which it is."""
+    if is_near(cap, costs):
         axes.axvline(cap, color=INK, linestyle=":", linewidth=1)
         axes.annotate(
             "cap", (cap, 1), (-3, -9), xycoords=("data", "axes fraction"), textcoords="offset points", ha="right"
         )
+        return
+    text, edge, align = (f"cap {cap:,.0f} →", 1, "right") if cap > max(costs) else (f"← cap {cap:,.0f}", 0, "left")
+    offset = (-3 if edge else 3, -9)
+    axes.annotate(text, (edge, 1), offset, xycoords="axes fraction", textcoords="offset points", ha=align)
+
+
+def _draw_bounds(axes: Axes, rows: Sequence[Row], key: str, points: Sequence[Point]) -> None:
+    """Draw the cap on the cost, and the score of real images."""
+    caps, scale = rows[0].representative.protocol.caps, rows[0].ranking_metric.scale
+    cap = {"params": caps.params, "macs": caps.macs_per_image}.get(key)
+    if cap is not None:
+        _draw_cap(axes, cap, [point.cost for point in points])
     for row in rows:
         real_images = (
             row.metric(row.ranking_metric.name) if row.representative.identity.submission == REAL_IMAGES else None
@@ -174,8 +203,7 @@ def _label(axes: Axes, row: Row, cost: CostAxis, points: Sequence[Point]) -> Non
     protocol = row.representative.protocol
     name = row.ranking_metric.title + (", lower is better" if row.ranking_metric.better == "lower" else "")
     device = f", {device_of(points[0].row)}" if cost.depends_on_device else ""
-    values = [point.cost for point in points]
-    if max(values) > 20 * min(values):
+    if _is_logarithmic([point.cost for point in points]):
         axes.set_xscale("log")
     elif not cost.depends_on_device:
         axes.xaxis.set_major_formatter(EngFormatter(sep="\N{NO-BREAK SPACE}"))  # 85 k
@@ -183,25 +211,31 @@ def _label(axes: Axes, row: Row, cost: CostAxis, points: Sequence[Point]) -> Non
     axes.set_title(f"{protocol.track}, {protocol.profile}")
 
 
-def _name_points(figure: Figure, axes: Axes, named: Sequence[Point], points: Sequence[Point]) -> None:
-    """Label each of ``named``, if possible at an offset where the label overlaps no point and no other label."""
+def _name_points(
+    figure: Figure, axes: Axes, named: Sequence[Point], points: Sequence[Point], front: set[int]
+) -> None:
+    """Label each of ``named`` at an offset where the label overlaps no point and no other label.
+
+    Without such an offset only a point on the front has a label; tables name the others.
+    """
     figure.draw_without_rendering()  # pixel coordinates are known only after the layout
     occupied = [
         Bbox.from_bounds(x - 5, y - 5, 10, 10)
         for x, y in axes.transData.transform([(p.cost, p.score) for p in points])
     ]
-    for point in named:
+    for point in sorted(named, key=lambda point: id(point) not in front):
         for attempt, (x, y, alignment) in enumerate(LABEL_OFFSETS):
             text = axes.annotate(
-                point.row.label, (point.cost, point.score), (x, y), textcoords="offset points", ha=alignment,
-                fontsize="small",
+                short(point.row.label), (point.cost, point.score), (x, y),
+                textcoords="offset points", ha=alignment, fontsize="small",
             )  # fmt: skip
             text.set_in_layout(False)
             box = text.get_window_extent()
             # The site uses the reader's font, which may be 20 % wider.
             outside = box.x1 + box.width / 5 > figure.bbox.x1 or box.x0 < 0
             overlaps = outside or any(box.overlaps(other) for other in occupied)
-            if attempt == len(LABEL_OFFSETS) - 1 or not overlaps:
+            is_last_resort = attempt == len(LABEL_OFFSETS) - 1 and id(point) in front
+            if is_last_resort or not overlaps:
                 occupied.append(box)
                 break
             text.remove()

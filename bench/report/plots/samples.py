@@ -9,7 +9,7 @@ from PIL import Image
 from bench.contract.records.files import record_path
 from bench.errors import UsageError
 from bench.pictures import why_no_picture
-from bench.report.plots.style import WIDTH_INCHES, settings
+from bench.report.plots.style import WIDTH_INCHES, settings, short
 from bench.report.records.aggregate import Row
 
 SHEET = "samples.png"
@@ -44,7 +44,7 @@ def samples_figure(rows: Sequence[Row], results: Path) -> Figure:
         for axes, (row, sheet) in zip(panels, sheets, strict=False):
             with Image.open(sheet) as image:
                 axes.imshow(image.convert("RGB"), interpolation="nearest")
-            axes.set_title(row.label + _score(row), fontsize="small")
+            axes.set_title(short(row.label) + _score(row), fontsize="small")
     return figure
 
 

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.files import atomic_path
+from bench.text import beginning
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -24,6 +25,7 @@ INK, PAPER = "#1b1c1d", "#fefefd"  # foreground, background; unique values that 
 WIDTH_INCHES, HEIGHT_INCHES = 6.4, 4.0
 PNG_DPI = 200
 FAINT = 0.55
+LONGEST_LABEL = 28  # characters
 
 SETTINGS: Any = {
     "font.family": "DejaVu Sans",  # shipped with matplotlib: identical plots on every machine
@@ -76,6 +78,11 @@ def marker(index: int) -> str:
 def dash(index: int) -> str:
     """Return the dash of a series; it differs when the colour repeats."""
     return DASHES[(index + index // len(COLOURS)) % len(DASHES)]
+
+
+def short(label: str) -> str:
+    """Return the beginning of a long name, for a place in a plot; tables have all of it."""
+    return beginning(label, LONGEST_LABEL)
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:

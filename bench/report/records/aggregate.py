@@ -14,6 +14,7 @@ from bench.contract.records.caps import exceeded
 from bench.contract.records.record import Record, Throughput
 from bench.contract.tracks import Protocol, load_tracks
 from bench.files import canonical_json
+from bench.report.records.track_data import is_of_tracks_data
 from bench.stats.spreads import Spread, spread
 
 
@@ -191,7 +192,7 @@ class Row:
     @property
     def _remarks(self) -> Iterator[str]:
         """Yield the remarks on a finished row."""
-        if self.cap_violations or not self.representative.ranked:
+        if self.cap_violations or self.representative.unranked_because:
             yield from self.cap_violations or ("unranked",)
         elif self.representative.identity.variant == BASE_VARIANT and self.seeds_wanted:
             if self.seeds_missing:
@@ -202,7 +203,24 @@ class Row:
         elsewhere = sum(not record.made_here for record in self.records)
         if elsewhere:
             count = "" if elsewhere == len(self.records) else f"{elsewhere} of {len(self.records)} "
-            yield f"{count}made elsewhere"
+            yield f"{count}made elsewhere, unranked"
+        if not is_of_tracks_data(self.representative):
+            yield "on other data than the track's, unranked"
+
+    @cached_property
+    def failures(self) -> list[str]:
+        """The kinds of its failed runs, sorted; empty if every run has a result."""
+        return sorted({record.status for record in self.records if record.status != "ok"})
+
+    @property
+    def reason(self) -> str:
+        """Why the first of its failed runs failed; empty if every run has a result."""
+        return next((record.reason or "" for record in self.records if record.status != "ok"), "")
+
+    @property
+    def remarks(self) -> list[str]:
+        """The remarks on a row whose runs all have a result, as in its status."""
+        return [] if self.failures else list(self._remarks)
 
     @property
     def status(self) -> str:
@@ -210,7 +228,7 @@ class Row:
         failed = [record for record in self.records if record.status != "ok"]
         if not failed:
             return ", ".join(["ok", *self._remarks])
-        kinds = ", ".join(sorted({record.status for record in failed}))
+        kinds = ", ".join(self.failures)
         return kinds if len(failed) == len(self.records) else f"{len(failed)}/{len(self.records)} {kinds}"
 
 

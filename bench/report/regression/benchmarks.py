@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from bench.contract.documents.schema import parse_json
-from bench.contract.manifest import describe_validation_error
+from bench.contract.documents.validation import describe_validation_error
 from bench.errors import UsageError
 from bench.report.regression.findings import OPEN, SKIPPED, Finding, RegressionCheck, slower_within
 from bench.report.tables.text import MISSING

@@ -28,6 +28,7 @@ from bench.report.regression.findings import (
     SKIPPED,
     Finding,
     RegressionCheck,
+    count_findings,
     exit_code_of,
     limit_name,
     parse_limits,
@@ -58,7 +59,7 @@ def findings(before: list[Row], now: list[Row], limits: dict[str, RegressionChec
             yield Finding(name, "all", f"{len(old.finished)} runs", MISSING, MISSING, OPEN, reason)
             continue
         if "params" in limits:
-            yield from _counts(name, old, new, limits["params"])
+            yield from count_findings(name, old.representative.cost, new.representative.cost, limits["params"])
         quality = limit_name(old.ranking_metric)
         if quality in limits:
             yield _figure(name, quality, _Values.of_ranking(old, new), limits[quality])
@@ -90,17 +91,6 @@ class _Values:
         """Return the metric that ranks."""
         metric = old.ranking_metric
         return cls(old, new, metric, *(row.by_seed(metric.name) for row in (old, new)))
-
-
-def _counts(name: str, old: Row, new: Row, limit: RegressionCheck) -> Iterator[Finding]:
-    """Compare the counts of parameters and multiply-accumulates exactly."""
-    for metric in ("params", "macs_per_image"):
-        before, now = (getattr(row.representative.cost, metric, None) for row in (old, new))
-        if before is None or now is None:
-            yield Finding(name, metric, MISSING, MISSING, MISSING, OPEN, "not counted")
-            continue
-        worse = now - before > limit.allowed(before)
-        yield Finding(name, metric, f"{before:,}", f"{now:,}", f"{now - before:+,}", FAIL if worse else PASS)
 
 
 def _figure(name: str, metric: str, values: _Values, limit: RegressionCheck) -> Finding:
@@ -241,19 +231,33 @@ def check_command(  # noqa: PLR0913 - the options of the command
         return _report(list(benchmark_findings(Path(baseline), benchmarks, limits)), baseline, table)
     if benchmarks is not None:
         raise UsageError(f"--benchmarks: --baseline {baseline!r} is not a pytest-benchmark file (*.json)")
-    old, problems = reference_records(baseline, results, option="--baseline")
-    new, more = read_all(results)
-    new, unread = with_current_claims(new, scope.submissions)
-    more += unread
-    if scope.track is not None:
-        old, new = ([r for r in records if r.protocol.track == scope.track] for records in (old, new))
-    for problem in (*problems, *more):
+    all_findings, problems = compared_with(baseline, results, limits, scope)
+    for problem in problems:
         print(f"✗ {problem}", file=sys.stdout if table == "simple" else sys.stderr)
-    all_findings = list(findings(summarize(old), summarize(new), limits))
     if "throughput" in limits:
         all_findings += measured_findings(measured, limits["throughput"])
     code = _report(all_findings, baseline, table)
-    return ExitCode.NOTHING if code == ExitCode.OK and (problems or more) else code
+    return ExitCode.NOTHING if code == ExitCode.OK and problems else code
+
+
+def compared_with(
+    baseline: str, results: Path, limits: dict[str, RegressionCheck], scope: GateScope
+) -> tuple[list[Finding], list[str]]:
+    """Compare the records of a results folder with those of another one, or at a git revision.
+
+    Returns:
+        The findings, none if the baseline has no finished run, and a message per record or manifest that cannot
+        be read.
+
+    Raises:
+        UsageError: If the baseline is neither a results folder nor a git revision.
+    """
+    old, problems = reference_records(baseline, results, option="--baseline")
+    new, more = read_all(results)
+    new, unread = with_current_claims(new, scope.submissions)
+    if scope.track is not None:
+        old, new = ([r for r in records if r.protocol.track == scope.track] for records in (old, new))
+    return list(findings(summarize(old), summarize(new), limits)), [*problems, *more, *unread]
 
 
 def _report(all_findings: list[Finding], baseline: str, table: str) -> ExitCode:

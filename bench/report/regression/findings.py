@@ -2,11 +2,14 @@
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from bench.contract.metrics import RANKING, TOP1, Metric
+from bench.contract.records.record import Cost
 from bench.errors import ExitCode, UsageError
 from bench.report.regression.figures import FIGURES
+from bench.report.tables.text import MISSING
 from bench.stats.changes import Change, change_within
 
 PASS, FAIL, OPEN, SKIPPED = "pass", "FAIL", "open", "not compared"
@@ -38,6 +41,17 @@ class Finding:
     change: str
     outcome: str
     reason: str = ""
+
+
+def count_findings(name: str, old: Cost | None, new: Cost | None, limit: RegressionCheck) -> Iterator[Finding]:
+    """Yield the exact comparison of the counts of parameters and multiply-accumulates."""
+    for metric in ("params", "macs_per_image"):
+        before, now = (getattr(cost, metric, None) for cost in (old, new))
+        if before is None or now is None:
+            yield Finding(name, metric, MISSING, MISSING, MISSING, OPEN, "not counted")
+            continue
+        worse = now - before > limit.allowed(before)
+        yield Finding(name, metric, f"{before:,}", f"{now:,}", f"{now - before:+,}", FAIL if worse else PASS)
 
 
 def slower_within(slower: float, allowed: float, noise: tuple[float, float]) -> str:

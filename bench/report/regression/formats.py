@@ -35,10 +35,16 @@ def gate_text(findings: Sequence[Finding], baseline: str, table: str) -> str:
         content = {"baseline": baseline, "outcomes": _counts(findings), "findings": [asdict(f) for f in findings]}
         return json.dumps(content, indent=1, ensure_ascii=False)
     if table == "junit":
-        return _junit(findings, baseline)
+        suite = junit_suite(findings, baseline)
+        ElementTree.indent(suite)
+        return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
     cells = [list(vars(finding).values()) for finding in findings]
-    summary = ", ".join(f"{count} {outcome}" for outcome, count in _counts(findings).items())
-    return f"{grid(HEADERS, cells, table)}\n\n{summary}"
+    return f"{grid(HEADERS, cells, table)}\n\n{count_text(findings)}"
+
+
+def count_text(findings: Sequence[Finding]) -> str:
+    """Return a line with the number of findings per outcome."""
+    return ", ".join(f"{count} {outcome}" for outcome, count in _counts(findings).items())
 
 
 def _counts(findings: Sequence[Finding]) -> dict[str, int]:
@@ -46,8 +52,8 @@ def _counts(findings: Sequence[Finding]) -> dict[str, int]:
     return {outcome: outcomes.count(outcome) for outcome in (PASS, FAIL, OPEN, SKIPPED)}
 
 
-def _junit(findings: Sequence[Finding], baseline: str) -> str:
-    """Return one test case per finding; what is open is an error, what was not compared is skipped."""
+def junit_suite(findings: Sequence[Finding], baseline: str) -> ElementTree.Element:
+    """Return a suite with one case per finding; what is open is an error, what was not compared is skipped."""
     counts = _counts(findings)
     suite = ElementTree.Element(
         "testsuite",
@@ -65,5 +71,4 @@ def _junit(findings: Sequence[Finding], baseline: str) -> str:
             ElementTree.SubElement(
                 case, kind, message=f"{message}; {finding.reason}" if finding.reason else message
             )
-    ElementTree.indent(suite)
-    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
+    return suite

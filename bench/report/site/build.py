@@ -7,18 +7,21 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
 from bench import __version__
 from bench.contract.contest import find_contest
 from bench.contract.records.files import record_path
 from bench.contract.records.record import Record
+from bench.report.records.collected import NOTHING, Collected
 from bench.report.records.current_claims import read_manifests
 from bench.report.site.figures import pictures_of
-from bench.report.site.pages import SiteData, index_sections, track_sections
+from bench.report.site.pages import SiteData, index_sections, rules_of, track_sections
 from bench.report.site.run import run_sections
 from bench.report.site.submission import submission_sections
-from bench.report.site.views import Section, record_copy, run_page, submission_page, track_page
+from bench.report.site.views import Section, record_copy, rules_page, run_page, submission_page, track_page
+from bench.text import harmless
 
 HERE = Path(__file__).parent
 INLINE = re.compile(r"`(?P<code>[^`]+)`|(?P<url>https?://[^\s<>()\"'`]*[^\s<>()\"'`.,;:])")
@@ -47,11 +50,27 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     templates.filters["rich"] = rich_text
+    templates.filters["markdown"] = markdown
     return templates
 
 
+def markdown(text: str) -> Markup:
+    """Return the organiser's Markdown as HTML, without HTML and pictures in it; its headings are small."""
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+    tokens = reader.parse(harmless(text))
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
+    return Markup(reader.renderer.render(tokens, reader.options, {}))
+
+
 def build_site(
-    records: Sequence[Record], problems: Sequence[str], results: Path, submissions: Path, target: Path
+    records: Sequence[Record],
+    problems: Sequence[str],
+    results: Path,
+    submissions: Path,
+    target: Path,
+    collected: Collected = NOTHING,
 ) -> Path:
     """Write all pages, replace the folder ``target`` by them, and return the path of the front page.
 
@@ -61,7 +80,7 @@ def build_site(
     front_page = target / "index.html"
     names = sorted({record.identity.submission for record in records})
     manifests, unread = read_manifests(submissions, names)
-    source = SiteData(records, [*problems, *unread], manifests, results)
+    source = SiteData(records, [*problems, *unread], manifests, results, collected)
     target = target.resolve()  # replace the folder that a symbolic link points to, not the link
     target.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
@@ -82,7 +101,11 @@ def build_site(
 def _write_pages(source: SiteData, folder: Path) -> None:
     pages = environment()
     tracks = {item.protocol.track: source.title_of(item.protocol.track) for item in source.tables}
-    menu = [(track, track_page(track)) for track in tracks]
+    menu = []
+    for track in tracks:
+        menu.append((track, track_page(track)))
+        if track in source.tracks:
+            menu.append(("rules" if len(tracks) == 1 else f"{track} rules", rules_page(track)))
     contest = find_contest()
     content = None if contest is None else contest.content
 
@@ -98,6 +121,10 @@ def _write_pages(source: SiteData, folder: Path) -> None:
     write("index.html", "Leaderboard" if content is None else content.title, index_sections(source))
     for track, title in tracks.items():
         write(track_page(track), title, track_sections(source, track))
+        if track in source.tracks:
+            write(
+                rules_page(track), f"Rules: {title}", rules_of(source.tracks[track]), [(track, track_page(track))]
+            )
     for name, (record, *_) in source.by_submission.items():
         breadcrumbs = [(record.protocol.track, track_page(record.protocol.track))]
         write(submission_page(record), name, submission_sections(source, name), breadcrumbs)

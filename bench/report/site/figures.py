@@ -41,8 +41,8 @@ def pareto_figures(item: Comparison) -> Iterator[Figure]:
     higher_is_better = rows[0].ranking_metric.better == "higher"
     for key, cost in COSTS.items():
         points = points_of(rows, cost)
-        if len(points) < 2:
-            continue  # a single point is no comparison
+        if len({point.cost for point in points}) < 2:
+            continue  # with a single cost there is nothing to weigh against the score
         front = pareto_front(points, higher_is_better=higher_is_better)
         names = ", ".join(point.row.label for point in front)
         caption = (

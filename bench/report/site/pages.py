@@ -1,31 +1,37 @@
 """The front page and the track pages."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
+from bench.contract.contest import find_contest
 from bench.contract.manifest import REAL_IMAGES, Manifest
 from bench.contract.records.record import Record
 from bench.contract.tracks import OFFICIAL, Track, load_tracks
+from bench.data.store import describe
 from bench.report.claims.verdict import tally, verdicts
 from bench.report.claims.verdict_command import CAPTION, LEGEND, titles_of
 from bench.report.records.aggregate import Row, summarize
+from bench.report.records.collected import NOTHING, REFUSED_TEXT, REFUSED_TITLES, Collected, refused_cells
+from bench.report.rules import rules_sections
 from bench.report.site.figures import pareto_figures, protocol_curves
 from bench.report.site.views import (
     Link,
     Section,
     comparison_table,
+    rules_page,
     runs_table,
     style_of,
     submission_page,
     track_page,
 )
 from bench.report.tables.comparison import Comparison, comparisons
+from bench.report.tables.legend import legend_of
 from bench.report.tables.ranking import NO_RANKS, ranks, with_places
-from bench.report.tables.render import BEST
 from bench.report.tables.table import Cell, Table
+from bench.report.tables.teams import with_teams
 
 # A plot takes 0.1 s, so the plots of 10,000 runs would take 15 minutes.
 MOST_RUNS_DRAWN, MOST_ROWS_DRAWN = 500, 200
@@ -37,7 +43,7 @@ CAP_NAMES = {
     "weight_bytes": "bytes of weights",
     "images_seen": "images seen in training",
 }
-SHORT_COLUMNS = ("place", "submission", "params", "macs", "score", "as_published", "paper", "status")
+SHORT_COLUMNS = ("place", "submission", "team", "params", "score", "as_published", "paper", "status")
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class SiteData:
     problems: Sequence[str]  # a message per unreadable record or manifest
     manifests: dict[str, Manifest]  # submission -> manifest; submissions without one are missing
     results: Path
+    collected: Collected = NOTHING
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -57,7 +64,7 @@ class SiteData:
     @cached_property
     def tables(self) -> list[Comparison]:
         """One table per protocol."""
-        tables = comparisons(self.rows)
+        tables = [with_teams(item, self.collected.teams) for item in comparisons(self.rows)]
         return [with_places(item) if item.protocol.profile == OFFICIAL else item for item in tables]
 
     @cached_property
@@ -103,15 +110,17 @@ class SiteData:
 
 
 def index_sections(source: SiteData) -> Iterator[Section]:
-    """Yield the sections of the front page: a short ranking per track, the claims, and failed runs."""
+    """Yield the sections of the front page: a short ranking per track, claims, failed runs, refused uploads."""
     for track, group in groupby(source.tables, key=lambda item: item.protocol.track):
         yield _short_ranking(source, track, list(group))
     claims = claims_table(source.rows)
     if claims is not None:
         yield Section("Claims of the papers", tables=[claims])
-    failed = failed_runs(source.records)
-    if failed is not None:
-        yield Section("Failed runs", tables=[failed])
+    yield from failed_runs([record for record in source.records if record.protocol.profile == OFFICIAL])
+    if source.collected.refused:
+        rows = [refused_cells(refusal) for refusal in source.collected.refused]
+        cells = [[Cell(text, is_head=index == 0, is_plain=True) for index, text in enumerate(row)] for row in rows]
+        yield Section("Refused", [REFUSED_TEXT], [Table(REFUSED_TITLES, cells, "Refused uploads")])
     if source.problems:
         yield Section("Unreadable records", lines=list(source.problems))
 
@@ -126,12 +135,14 @@ def _short_ranking(source: SiteData, track: str, items: list[Comparison]) -> Sec
         profiles = sorted({item.protocol.profile for item in items} - {OFFICIAL})
         shown = f" The table shows runs of profile {', '.join(profiles)}." if profiles and not official else ""
         text.append(NO_RANKS + shown)
-    link = Link("All results, plots, rules and failed runs", track_page(track))
+    links = [Link("All results, plots and failed runs", track_page(track))]
+    if track in source.tracks:
+        links.append(Link("Rules", rules_page(track)))
     return Section(
         source.title_of(track),
         text,
-        [comparison_table(item, keys=[*SHORT_COLUMNS, *_asked_for(item)]) for item in official or items],
-        links=[link],
+        [_comparison(item, keys=[*SHORT_COLUMNS, *_asked_for(item)]) for item in official or items],
+        links=links,
     )
 
 
@@ -162,10 +173,11 @@ def claims_table(rows: Sequence[Row]) -> Table | None:
     return Table(titles, cells, CAPTION, f"{summary}\n{LEGEND}")
 
 
-def failed_runs(records: Sequence[Record]) -> Table | None:
-    """Return the table of all failed runs; None if there are none."""
+def failed_runs(records: Sequence[Record], title: str = "Failed runs") -> Iterator[Section]:
+    """Yield a section with the table of all failed runs; nothing if there are none."""
     failed = [record for record in records if record.status != "ok"]
-    return runs_table("Runs without a result", failed, []) if failed else None
+    if failed:
+        yield Section(title, tables=[runs_table("Runs without a result", failed, [])])
 
 
 def track_sections(source: SiteData, track: str) -> Iterator[Section]:
@@ -178,16 +190,25 @@ def track_sections(source: SiteData, track: str) -> Iterator[Section]:
         figures = [*pareto_figures(item), *protocol_curves(item)]
         if figures:
             yield Section(f"{'Ranking' if official else item.protocol.profile}: plots", figures=figures)
-    failed = failed_runs([record for record in source.records if record.protocol.track == track])
-    if failed is not None:
-        yield Section("Failed runs", tables=[failed])
+    records = [record for record in source.records if record.protocol.track == track]
+    yield from failed_runs([record for record in records if record.protocol.profile == OFFICIAL])
+    others = [record for record in records if record.protocol.profile != OFFICIAL]
+    yield from failed_runs(others, "Failed runs of other profiles (unranked)")
 
 
-def _comparison(item: Comparison) -> Table:
-    legend = "± is the standard deviation over seeds; = marks a parameter count that equals the paper's."
-    if item.has_best:
-        legend += f" Bold: {BEST}"
-    return comparison_table(item, legend)
+def rules_of(track: Track) -> Iterator[Section]:
+    """Yield the sections of the page with a track's rules."""
+    for title, text in rules_sections(track, describe(track.data), find_contest()):
+        yield Section(title or "In short", markdown=text)
+
+
+def _comparison(item: Comparison, keys: Sequence[str] | None = None) -> Table:
+    """Return the table of one protocol with its legend; with ``keys`` only those columns."""
+    shown = item if keys is None else replace(item, columns=[c for c in item.columns if c.key in keys])
+    legend = ["± is the standard deviation over seeds."]
+    if any(compared.cells["params"].text.endswith(" =") for compared in item.rows):
+        legend.append("= marks a parameter count that equals the paper's.")
+    return comparison_table(item, "\n".join([" ".join(legend), *legend_of([shown])]), keys)
 
 
 def _rules(item: Comparison) -> str:

@@ -51,7 +51,7 @@ def run_sections(source: SiteData, record: Record) -> Iterator[Section]:
 
 def _outcome(record: Record) -> Iterator[str]:
     if record.status == "ok":
-        yield "Finished." if record.ranked else f"Finished; unranked: {'; '.join(record.unranked_because)}."
+        yield "Finished." if record.ranked else f"Finished; unranked: {'; '.join(record.reasons_against_rank)}."
     else:
         yield f"Failed ({record.status}): {record.reason}"
     if not record.made_here:

@@ -26,8 +26,13 @@ def submission_sections(source: SiteData, name: str) -> Iterator[Section]:
     manifest = source.manifests.get(name)
     tables = [(item, source.rows_of.get((item.protocol.hash, name), [])) for item in source.tables]
     rows = [row for _, members in tables for row in members]
-    if manifest is not None:
-        yield Section("Overview", text=list(_overview(manifest)))
+    team = source.collected.teams.get(name)
+    if manifest is not None or team is not None:
+        overview = Section("Overview", text=[] if manifest is None else list(_overview(manifest)))
+        if team is not None:
+            cells = [[Cell("team", is_head=True), Cell(team, is_plain=True)]]
+            overview.tables.append(Table(("fact", "value"), cells, "Handed in", is_sortable=False))
+        yield overview
     claims = claims_table(sorted(rows, key=lambda row: row.representative.identity.variant != BASE_VARIANT))
     if claims is not None:
         yield Section("Claims of the paper", tables=[claims])
@@ -60,7 +65,7 @@ def _protocol_sections(
     base = next((row for row in rows if row.representative.identity.variant == BASE_VARIANT), rows[0])
     key = f"{protocol.track}-{protocol.profile}-{protocol.hash}"
     hint = [] if source.draws_rows else [f"Plot its training curves with `bench plot curves {base.label}`."]
-    section = Section(protocol_name, text=hint)
+    section = Section(protocol_name, text=[*hint, *_failures(base)])
     if base.finished:
         section.tables.append(_metrics_table(base))
     if base.representative.cost is not None:
@@ -70,10 +75,21 @@ def _protocol_sections(
     if class_accuracies(base) is not None:
         section.tables.append(_classes_table(base))
     section.pictures = first_pictures(base, source.results)
-    if section.tables:
+    if section.tables or section.text:
         yield section
     if len(rows) > 1:
         yield from _ablation(rows, manifest, protocol_name, key)
+
+
+def _failures(row: Row) -> Iterator[str]:
+    """Yield each reason for which runs failed, in full, with the seeds of these runs."""
+    seeds: dict[tuple[str, str | None], list[int]] = {}
+    for record in row.records:
+        if record.status != "ok":
+            seeds.setdefault((record.status, record.reason), []).append(record.identity.seed)
+    for (status, reason), failed in seeds.items():
+        noun = "seed" if len(failed) == 1 else "seeds"
+        yield f"Failed, {noun} {', '.join(map(str, failed))}: {status}: {reason}"
 
 
 def _metrics_table(row: Row) -> Table:

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field, replace
 
 from bench.contract.records.advice import over_advice
 from bench.contract.records.record import Record
+from bench.contract.tracks import OFFICIAL
 from bench.report.records.aggregate import Row
 from bench.report.records.naming import run_name, slug
+from bench.report.tables.columns import Column
 from bench.report.tables.comparison import Comparison
 from bench.report.tables.table import Cell, Table
 from bench.report.tables.text import MISSING
@@ -41,6 +43,7 @@ class Section:
     pictures: list[Figure] = field(default_factory=list)
     lines: Sequence[str] = ()  # preformatted output
     links: Sequence[Link] = ()
+    markdown: str = ""  # of the organiser, below the text
 
 
 def style_of(text: str) -> str:
@@ -52,7 +55,11 @@ def style_of(text: str) -> str:
 
 
 def comparison_table(item: Comparison, legend: str = "", keys: Sequence[str] | None = None) -> Table:
-    """Return the table of one protocol with links to its submissions; with ``keys`` only those columns."""
+    """Return the table of one protocol with links to its submissions; with ``keys`` only those columns.
+
+    The status comes directly after the score, because a narrow window cuts off the last columns.
+    """
+    item = replace(item, columns=_status_after_score(item.columns))
     table = item.table(keys)
     columns = [column.key for column in item.columns if keys is None or column.key in keys]
     rows = [
@@ -62,9 +69,16 @@ def comparison_table(item: Comparison, legend: str = "", keys: Sequence[str] | N
     return replace(table, rows=rows, legend=legend)
 
 
+def _status_after_score(columns: Sequence[Column]) -> list[Column]:
+    first = ("place", "submission", "team", "score", "status")
+    return sorted(columns, key=lambda column: first.index(column.key) if column.key in first else len(first))
+
+
 def _page_cell(key: str, cell: Cell, row: Row) -> Cell:
     if key == "submission":
         return replace(cell, link=submission_page(row.representative))
+    if key == "team":
+        return replace(cell, is_plain=True)
     return replace(cell, style=style_of(row.status)) if key == "status" else cell
 
 
@@ -85,7 +99,8 @@ def runs_table(
         outcome = record.status if record.status != "ok" else "ok" if record.ranked else "ok, unranked"
         state = ", ".join([outcome, *over_advice(record)])
         reason = record.reason or "; ".join(record.unranked_because)
-        name = f"{record.identity.submission}/{record.identity.variant} seed {record.identity.seed}"
+        profile = "" if record.protocol.profile == OFFICIAL else f", {record.protocol.profile}"
+        name = f"{record.identity.submission}/{record.identity.variant} seed {record.identity.seed}{profile}"
         finished = record.timing.finished_at[:16].replace("T", " ")
         rows.append(
             [
@@ -102,6 +117,11 @@ def runs_table(
 def track_page(track: str) -> str:
     """Return the address of a track's page, relative to the site's root."""
     return f"tracks/{slug(track)}.html"
+
+
+def rules_page(track: str) -> str:
+    """Return the address of the page with a track's rules, relative to the site's root."""
+    return f"rules/{slug(track)}.html"
 
 
 def submission_page(record: Record) -> str:

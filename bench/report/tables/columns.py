@@ -13,6 +13,9 @@ from bench.report.records.aggregate import Row
 from bench.report.tables.table import Value
 from bench.report.tables.text import MISSING, spread_text, value_text
 from bench.stats.spreads import Spread, spread
+from bench.text import beginning
+
+LONGEST_REASON = 70  # characters of a reason in a table; the page of the submission has all of it
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,11 @@ def _default_columns(rows: Sequence[Row]) -> tuple[Column, ...]:
         Column("params", "params", lambda row: _cost(row, "params"), _params),
         Column("macs", "MMACs", lambda row: _cost(row, "macs_per_image"), _mmacs),
         Column(
-            "images_per_s", "images/s", lambda row: row.images_per_s, _speed(common_conditions(rows)), "higher"
+            "images_per_s",
+            "inference images/s",
+            lambda row: row.images_per_s,
+            _speed(common_conditions(rows)),
+            "higher",
         ),
         Column(
             "score",
@@ -132,7 +139,7 @@ def _default_columns(rows: Sequence[Row]) -> tuple[Column, ...]:
         Column(
             "steps", "steps", lambda row: row.steps or None, lambda row: f"{row.steps:,}" if row.steps else MISSING
         ),
-        Column("status", "status", lambda row: row.status, lambda row: row.status),
+        Column("status", "status", lambda row: row.status, _status),
     )
 
 
@@ -147,6 +154,12 @@ def further_metrics(rows: Sequence[Row]) -> list[Metric]:
     metrics += [metric for key in latest.shown_metrics for metric in SHOWN[protocol.task] if metric.key == key]
     at = [metric.at(protocol.samples) for metric in dict.fromkeys(metrics)]
     return [metric for metric in at if metric != ranking]
+
+
+def _status(row: Row) -> str:
+    """Return the status; for a row with failed runs, with the beginning of the first one's reason."""
+    reason = beginning(row.reason, LONGEST_REASON)
+    return f"{row.status}: {reason}" if reason else row.status
 
 
 def _cost(row: Row, field: str) -> int | None:

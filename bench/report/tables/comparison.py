@@ -1,8 +1,8 @@
 """Comparison tables, one per protocol: their columns, their order and the best value per column."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -12,6 +12,7 @@ from bench.report.tables.columns import Column, check_keys, columns_of, common_c
 from bench.report.tables.significance import best_rows
 from bench.report.tables.table import Cell, Table
 from bench.report.tables.text import MISSING, data_text
+from bench.stats.first_places import Basis
 
 MakeColumns = Callable[[Sequence[Row]], list[Column]]  # rows of one protocol -> additional columns
 
@@ -31,6 +32,7 @@ class Comparison:
     rows: list[ComparedRow]  # sorted; at least one
     columns: list[Column]
     fingerprints: str = ""  # of the data; empty unless another table has the same protocol on other data
+    marked: dict[str, Basis] = field(default_factory=dict)  # column with best values -> what decides them
 
     @property
     def protocol(self) -> Protocol:
@@ -49,12 +51,7 @@ class Comparison:
         """The subject, followed by the device if the table has speeds and all were measured on the same one."""
         device = common_conditions(item.row for item in self.rows)
         has_speed = any(column.key == "images_per_s" for column in self.columns)
-        return self.subject + (f"; images/s on {device}" if has_speed and device is not None else "")
-
-    @property
-    def has_best(self) -> bool:
-        """Whether a best value is marked in any column."""
-        return any(cell.best for item in self.rows for cell in item.cells.values())
+        return self.subject + (f"; inference on {device}" if has_speed and device is not None else "")
 
     def table(self, keys: Sequence[str] | None = None) -> Table:
         """Return the cells with their column titles; with ``keys`` only those columns."""
@@ -112,8 +109,10 @@ def _comparison(
     fingerprints = (
         ", ".join(f"{split} {fingerprint[:8]}" for split, fingerprint in group[0].key.data) if by_data else ""
     )
-    best = {column.key: best_rows(column, [item.row for item in rows]) for column in columns}
-    return Comparison([_with_best(item, columns, best) for item in rows], columns, fingerprints)
+    places = {column.key: best_rows(column, [item.row for item in rows]) for column in columns}
+    best = {key: place for key, place in places.items() if place is not None}
+    rows = [_with_best(item, {key: place.names for key, place in best.items()}) for item in rows]
+    return Comparison(rows, columns, fingerprints, {key: place.basis for key, place in best.items()})
 
 
 def cell_of(column: Column, row: Row) -> Cell:
@@ -121,10 +120,9 @@ def cell_of(column: Column, row: Row) -> Cell:
     return Cell(column.text(row), column.value(row), is_head=column.key == "submission")
 
 
-def _with_best(item: ComparedRow, columns: Sequence[Column], best: dict[str, set[RowKey]]) -> ComparedRow:
-    cells = {
-        column.key: replace(item.cells[column.key], best=item.row.key in best[column.key]) for column in columns
-    }
+def _with_best(item: ComparedRow, best: Mapping[str, frozenset[RowKey]]) -> ComparedRow:
+    """Mark the cells of the columns in which the row is one of the best."""
+    cells = {key: replace(cell, best=item.row.key in best.get(key, ())) for key, cell in item.cells.items()}
     return replace(item, cells=cells)
 
 

@@ -41,7 +41,7 @@ def interval_columns(rows: Sequence[Row]) -> list[Column]:
 
     def value(row: Row) -> PairedDifference | None:
         correct = correct_by_seed(row)
-        return None if len(correct) < 2 else _crossed(np.stack(list(correct.values())))
+        return None if len(correct) < 2 else _crossed(np.stack(list(correct.values()))).within(0, 1)
 
     def text(row: Row) -> str:
         accuracy = value(row)
@@ -158,7 +158,8 @@ def _difference_by_seed(other: Row) -> Column:
     baseline = other.by_seed(metric.name)
 
     def value(row: Row) -> PairedDifference | None:
-        return None if row is other else paired_by_seed(row.by_seed(metric.name), baseline)
+        difference = None if row is other else paired_by_seed(row.by_seed(metric.name), baseline)
+        return difference.within(-1, 1) if difference is not None and metric.is_percentage else difference
 
     title = f"{metric.title} minus {other.label} [95 %, seeds]"
     return Column("difference", title, value, lambda row: difference_text(value(row), metric))
@@ -185,7 +186,7 @@ def _difference(row: Row, other: Row) -> PairedDifference | None:
     differences = shared[0].astype(np.int8) - shared[1].astype(np.int8)
     if len(differences) < 2:
         return PairedDifference(float(differences.mean()), None, None, 1)
-    return _crossed(differences)
+    return _crossed(differences).within(-1, 1)
 
 
 def _difference_text(row: Row, other: Row) -> str:

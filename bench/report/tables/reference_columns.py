@@ -76,4 +76,6 @@ def record_columns(reference: str, results: Path) -> tuple[MakeColumns, list[str
 
 def paired(row: Row, old: Row) -> PairedDifference | None:
     """Return the difference of a row's score from an earlier one, over their common seeds."""
-    return paired_by_seed(row.by_seed(row.ranking_metric.name), old.by_seed(old.ranking_metric.name))
+    metric = row.ranking_metric
+    difference = paired_by_seed(row.by_seed(metric.name), old.by_seed(metric.name))
+    return difference.within(-1, 1) if difference is not None and metric.is_percentage else difference

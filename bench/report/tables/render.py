@@ -3,33 +3,49 @@
 import csv
 import io
 import json
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from bench.report.tables.comparison import ComparedRow, Comparison
+from bench.report.tables.legend import legend_of
 from bench.report.tables.table import Value
+from bench.report.tables.terminal import fitted
 from bench.report.tables.text import heading, remark, table_text
 from bench.stats.pairs import PairedDifference
 from bench.stats.spreads import Spread
 
-BEST = (
-    "the best value of the column and every value that is not significantly worse than any other (t tests of all "
-    "pairs, paired by seed if the seeds are the same; Holm-corrected, 5 %)."
-)
 
+def render(tables: Sequence[Comparison], table_format: str, width: int | None = None) -> str:
+    """Return all tables in one of ``FORMATS``.
 
-def render(tables: Sequence[Comparison], table_format: str) -> str:
-    """Return all tables in one of ``FORMATS``."""
+    Args:
+        tables: The tables.
+        table_format: A key of ``FORMATS``.
+        width: Of the terminal that a table of the format ``simple`` should fit, in characters; None for any.
+    """
     if table_format == "json":
         return json.dumps([comparison_data(item) for item in tables], indent=1)
     if table_format == "csv":
         return _csv(tables)
-    text = "\n\n".join(titled(item, table_format) for item in tables)
-    sign = "*" if table_format == "simple" else "Bold"
-    return (
-        f"{text}\n\n{remark(f'{sign}: {BEST}', table_format)}" if any(item.has_best for item in tables) else text
-    )
+    if table_format == "simple" and width is not None:
+        return _for_terminal(tables, width)
+    parts = [titled(item, table_format) for item in tables]
+    lines = legend_of(tables, "*" if table_format == "simple" else "Bold")
+    return "\n\n".join([*parts, *(remark(line, table_format) for line in lines)])
+
+
+def _for_terminal(tables: Sequence[Comparison], width: int) -> str:
+    """Return the tables and their legend in lines of at most ``width`` characters, if that is possible."""
+    pairs = [fitted(item, width) for item in tables]
+    shown = [item for item, _ in pairs]
+    lines = legend_of(shown, "*")
+    left_out = dict.fromkeys(title for _, titles in pairs for title in titles)
+    if left_out:
+        lines.append(f"Left out for want of room: {', '.join(left_out)}. A wider window or --columns shows them.")
+    legends = [textwrap.fill(remark(line, "simple"), width) for line in lines]
+    return "\n\n".join([*(titled(item, "simple") for item in shown), *legends])
 
 
 def titled(item: Comparison, table_format: str) -> str:
@@ -88,6 +104,7 @@ def comparison_data(item: Comparison) -> dict[str, Any]:
     return {
         "protocol": item.protocol.model_dump(mode="json"),
         "protocol_hash": item.protocol.hash,
+        "best_by": item.marked,
         "rows": [_row_data(row) for row in item.rows],
     }
 
@@ -114,6 +131,7 @@ def _row_data(item: ComparedRow) -> dict[str, Any]:
         "best_in": [key for key, cell in item.cells.items() if cell.best],
         "claims": record.claims.model_dump(mode="json", exclude_none=True),
         "status": row.status,
+        "reason": row.reason or None,
         "ranked": record.ranked,
     }
 

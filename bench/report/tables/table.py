@@ -19,6 +19,7 @@ class Cell:
     link: str = ""  # site only: address relative to the site's root
     style: str = ""  # site only: CSS class
     is_head: bool = False  # row header
+    is_plain: bool = False  # site only: without links and code in the text, for names
 
     @property
     def number(self) -> float | None:

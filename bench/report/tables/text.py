@@ -27,6 +27,9 @@ FORMATS = {
 MISSING = "–"
 LONGEST_CELL = 400  # characters; `bench show` prints longer reasons in full
 HTML_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+ENTITY = re.compile(r"&(?=#?\w+;)")
+# What begins bold, struck or linked text in Markdown. A star before a blank or the end begins nothing.
+MARKUP = re.compile(r"\*+(?=[^\s*])|(?<!\w)_+(?=[^\s_])|~~(?=\S)|!?\[(?=[^\]]*\][(\[])")
 
 # Private-use characters around bold text, as long as Markdown's `**`, so that columns stay aligned.
 BOLD_ON, BOLD_OFF = "\ue000\ue000", "\ue001\ue001"
@@ -38,7 +41,7 @@ BOLD = {
     "simple": ("", " *"),
 }
 # Characters that LaTeX's text fonts lack, or have only with a package.
-LATEX = {"±": r"$\pm$", "∞": r"$\infty$", "×": r"$\times$", "–": "--", "−": "$-$"}
+LATEX = {"±": r"$\pm$", "…": r"\ldots", "∞": r"$\infty$", "×": r"$\times$", "–": "--", "−": "$-$"}
 
 
 def check_format(table_format: str) -> None:
@@ -57,9 +60,14 @@ def value_text(value: float, metric: Metric, *, sign: bool = False) -> str:
 
 
 def interval_text(low: float | None, high: float | None, metric: Metric, *, sign: bool = False) -> str:
-    """Return ``[49.80, 50.62]``; empty if a bound is missing."""
+    """Return ``[49.80, 50.62]``; empty if a bound is missing.
+
+    The interval of a percentage ends at 0 and 100 %, that of a difference (with ``sign``) at -100 and +100.
+    """
     if low is None or high is None:
         return ""
+    if metric.is_percentage:
+        low, high = max(-1.0 if sign else 0.0, low), min(1.0, high)
     return f"[{value_text(low, metric, sign=sign)}, {value_text(high, metric, sign=sign)}]"
 
 
@@ -105,12 +113,16 @@ def remark(text: str, table_format: str) -> str:
     return {"latex": in_latex, "html": f"<p>{escape(text)}</p>"}.get(table_format, text)
 
 
-def _cell(text: str, table_format: str, *, best: bool = False) -> str:
-    """Return a cell's text on one line, escaped for Markdown; tabulate escapes HTML and LaTeX."""
+def _cell(text: str, table_format: str, *, best: bool = False, markup: bool = False) -> str:
+    """Return a cell's text on one line, escaped for Markdown; tabulate escapes HTML and LaTeX.
+
+    With ``markup``, emphasis and links of Markdown stay.
+    """
     for mark in (BOLD_ON[0], BOLD_OFF[0]):
         text = text.replace(mark, "")
     plain = cut(harmless(" ".join(text.split("\n"))), LONGEST_CELL)
-    plain = in_markdown(plain) if table_format in ("markdown", "github") else plain
+    if table_format in ("markdown", "github"):
+        plain = in_markdown(plain if markup else without_markup(plain))
     return f"{BOLD_ON}{plain}{BOLD_OFF}" if best else plain
 
 
@@ -119,9 +131,15 @@ def in_markdown(text: str, *, pipes: bool = True) -> str:
     return HTML_TAG.sub("&lt;", text.replace("|", r"\|") if pipes else text)
 
 
+def without_markup(text: str) -> str:
+    """Escape in text of others what Markdown would show as something else: emphasis, links and entities."""
+    text = ENTITY.sub("&amp;", text.replace("\\", "\\\\"))
+    return MARKUP.sub(lambda match: "".join(f"\\{character}" for character in match[0]), text)
+
+
 def markdown_row(cells: Sequence[str]) -> str:
-    """Return one row of a Markdown table that is written line by line."""
-    return f"| {' | '.join(_cell(cell, 'github') for cell in cells)} |"
+    """Return one row of a Markdown table that is written line by line; its cells may have links and emphasis."""
+    return f"| {' | '.join(_cell(cell, 'github', markup=True) for cell in cells)} |"
 
 
 def table_text(table: Table, table_format: str) -> str:
@@ -143,6 +161,7 @@ def table_text(table: Table, table_format: str) -> str:
     if table_format == "simple":
         # One star at the end: two blanks compensate for the removed mark in front.
         text = text.replace(BOLD_ON, "").replace(BOLD_OFF, " *  ")
+        text = "\n".join(line.rstrip() for line in text.splitlines())  # a long reason widens its own line only
     return text.replace(BOLD_ON, on).replace(BOLD_OFF, off)
 
 

@@ -87,3 +87,19 @@ def test_existing_contest_is_not_overwritten(folder: Path) -> None:
     result = bench("init", "--name", "other")
     assert result.returncode == 2 and "capbench.yaml: exists already" in result.stderr
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_further_rules_are_options(folder: Path) -> None:
+    result = bench("init", "--data", "fashion-mnist", "--macs", "20000000", "--rank-by", "macro_f1")
+    assert result.returncode == 0, result.stderr
+    track = track_of("contest")
+    assert (track.caps.params, track.caps.macs_per_image, track.rank_by) == (None, 20_000_000, "macro_f1")
+
+
+def test_unknown_metric_leaves_no_files(folder: Path) -> None:
+    result = bench("init", "--data", "fashion-mnist", "--rank-by", "f1")
+    assert (
+        result.returncode == 2
+        and "`rank_by`: found 'f1'; metrics of classification: top1_accuracy," in result.stderr
+    )
+    assert "profiles" not in result.stderr and list(folder.rglob("*.yaml")) == []

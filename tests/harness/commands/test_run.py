@@ -97,7 +97,7 @@ def test_other_submissions_finish_and_the_worst_exit_code_is_returned(contest: d
 
 def test_unknown_manifest_field_is_named(contest: dict[str, Any]) -> None:
     message = next(line for line in contest["result"].stderr.splitlines() if "bad_field" in line)
-    assert "submission.yaml: unknown field `claims.parms`; remove it or correct its spelling" in message
+    assert "submission.yaml: unknown field `claims.parms`; did you mean `params`?" in message
 
 
 def test_record_of_a_crash_keeps_the_last_lines_of_output(contest: dict[str, Any]) -> None:

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from bench.contract.tracks import load_tracks
-from bench.harness.commands.verify import report_text, summary_text, verification_spec
+from bench.harness.commands.verify import verification_spec
+from bench.harness.commands.verify_text import line_text, report_text, summary_text
 from bench.harness.submissions.discovery import discover
 from bench.job.phases.verification import Verifier
 from tests.making import bench, write_generator, write_generator_track, write_submission, write_track
@@ -44,15 +45,41 @@ def test_summary_compares_counts_with_the_paper_and_the_cap(tmp_path: Path) -> N
     ]
     rows = [line.split() for line in summary_text(verified).splitlines()[2:]]
     assert rows == [
-        ["net", "276", "276", "equal", "2,000", "✓"],
-        ["net/wide", "2,724", "2,700", "+24", "2,000", "over,", "unranked"],
+        ["net", "276", "276", "equal", "2,000", "0.01", "✓"],
+        ["net/wide", "2,724", "2,700", "+24", "2,000", "0.14", "over,", "unranked"],
     ]
-    text = report_text(source, "wide", verified[1][2])
-    assert (
-        "! over the cap or budget, so it is measured but never ranked: 2,724 params, cap 2,000; the largest"
-        in text
+    over = "! net/wide: over the cap or budget, so it is measured but never ranked: 2,724 params, "
+    for text in (report_text(source, "wide", verified[1][2]), line_text(source, "wide", verified[1][2])):
+        assert over in text and "✗" not in text
+
+
+def test_several_submissions_have_a_line_each_and_one_table(tmp_path: Path) -> None:
+    """Thirty reports by module would hide the reasons of the failures."""
+    wide = write_submission(tmp_path, "wide")
+    model = wide / "model.py"
+    model.write_text(model.read_text().replace("width: int = 8", "width: int = 80"))
+    paths = (
+        write_submission(tmp_path, "net"),
+        wide,
+        write_submission(tmp_path, "fails", {"loss": "raise OSError(5)"}),
     )
-    assert "✗" not in text
+    options = ("--track", write_track(tmp_path), "--device", "cpu")
+    short, details = bench("verify", *paths, *options), bench("verify", *paths, *options, "--details")
+    assert short.returncode == details.returncode == 4
+    lines = short.stdout.splitlines()
+    assert lines[:3] == [
+        "✓ net: 276 params, 0.01 MMACs",
+        "✗ wide: 2,724 params, cap 2,000; the largest parts: model.conv 2,240, model.head 324, model.bn 160",
+        "✗ fails: OSError: 5 (model.py, line 57, in train_step)",
+    ]
+    assert [line.split()[:5] for line in lines[6:9]] == [
+        ["net", "276", "2,000", "0.01", "✓"],
+        ["wide", "2,724", "2,000", "0.14", "✗"],
+        ["fails", "–", "2,000", "–", "✗"],
+    ]
+    assert lines[7].endswith("✗ 2,724 params, cap 2,000; the largest parts: model.conv 2,24…")
+    assert "✗ OSError: 5" in lines[8] and lines[-1].startswith("1 verified, 2 failed")
+    assert "model.head  " not in short.stdout and details.stdout.count("model.head  ") == 2
 
 
 def test_report_lists_only_the_checks_that_were_made(tmp_path: Path) -> None:
@@ -99,6 +126,6 @@ def test_failed_run_names_its_log_file(tmp_path: Path) -> None:
     result = bench("run", *paths, *options, "--profile", "quick", "--seeds", 1, BENCH_LOG_FORMAT="lines")
     assert result.returncode == 3
     for name, text in (("at_once", "here"), ("later", "there")):
-        (line,) = [line for line in result.stderr.splitlines() if f"✗ {name} seed 0" in line]
+        (line,) = [line for line in result.stderr.splitlines() if f"✗ {name}" in line and "; log: " in line]
         log = Path(line.partition("; log: ")[2].partition("  (")[0])
         assert log.is_file() and text in log.read_text() and "OSError" in log.read_text()

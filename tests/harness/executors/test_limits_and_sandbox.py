@@ -148,6 +148,26 @@ def test_sandbox_is_chosen_by_option_and_availability(monkeypatch: pytest.Monkey
         why_unusable.cache_clear()
 
 
+@pytest.mark.parametrize(("setting", "restricts"), [("1\n", True), ("0\n", False), (None, False)])
+def test_refusal_of_user_namespaces_by_apparmor_is_named(
+    setting: str | None, restricts: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, file = tmp_path / "bwrap", tmp_path / "restricts"
+    program.write_text("#!/bin/sh\necho 'bwrap: setting up uid map: Permission denied' >&2\nexit 1\n")
+    program.chmod(0o755)
+    if setting is not None:
+        file.write_text(setting)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr("bench.harness.executors.sandbox.APPARMOR_SETTING", file)
+    why_unusable.cache_clear()
+    try:
+        reason = why_unusable()
+    finally:
+        why_unusable.cache_clear()
+    assert reason is not None and "setting up uid map: Permission denied" in reason
+    assert ("AppArmor restricts user namespaces here; docs/reliability.md" in reason) == restricts
+
+
 def test_sandbox_shares_the_mps_pipe_and_ipc_with_gpu_runs(
     sandbox: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

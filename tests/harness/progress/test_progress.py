@@ -19,7 +19,7 @@ from rich.console import Console
 
 from bench.cli.streams import Stream
 from bench.contract.documents.schema import parse_json
-from bench.contract.jobs.reports import Progress, Verification
+from bench.contract.jobs.reports import Problem, Progress, Verification
 from bench.errors import UsageError
 from bench.harness.config import RunConfig
 from bench.harness.executors.local import _events
@@ -282,3 +282,38 @@ def test_progress_is_quiet_without_standard_error(monkeypatch: pytest.MonkeyPatc
         display = choose_display("auto")
         assert isinstance(display, Unfailing) and type(display.display) is Quiet
         display.problem("net: no such profile")
+
+
+@pytest.mark.parametrize(("status", "log"), [("error", ["✗ net: not run; log: seed0/log.txt"]), ("cap", [])])
+@pytest.mark.parametrize("kind", ["lines", "live"])
+def test_refused_submission_is_named_once_for_all_its_seeds(kind: str, status: Any, log: list[str]) -> None:
+    stream = io.StringIO()
+    display = Lines(stream) if kind == "lines" else LiveTable(Console(file=stream, width=200))
+    record = make_record("net", 0, None, reason="too large").model_copy(update={"status": status})
+    entry: Any = SimpleNamespace(label="net")
+    problem = Problem(status=status, message="too large")
+    display.verified(entry, Verification(config={}, cost=None, problems=[problem], environment={}))
+    for seed in (0, 1, 2):
+        job: Any = SimpleNamespace(entry=entry, label=f"net seed {seed}", log=f"seed{seed}/log.txt")
+        display.finished(job, record)
+    display.close()
+    texts = [line.partition("  ")[2] if kind == "lines" else line for line in stream.getvalue().splitlines()]
+    assert [text.strip() for text in texts if text.strip()] == ["✗ net: too large", *log]
+
+
+def test_live_table_fits_80_columns_and_30_rows() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, height=30)
+    display = LiveTable(console)
+    for number in range(40):
+        name = f"{number:02}-a-submission-with-a-long-name-" + "x" * 60
+        job: Any = SimpleNamespace(entry=SimpleNamespace(label=name), seed=number, label=f"{name} seed {number}")
+        display.started(job)
+        display.progress(job, Progress(phase="train", done=123_456, total=1_000_000))
+        display.progress(job, Progress(phase="train", done=223_456, total=1_000_000, loss=1.25))
+    screen = Console(file=io.StringIO(), width=80, height=30)
+    screen.print(display._table())
+    lines = screen.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    display.close()
+    assert len(lines) <= 28 and max(map(len, lines)) <= 80
+    assert "00-a-sub" in lines[1] and "223,456/1,000,000" in lines[1] and "1.250" in lines[1]
+    assert "14 more are running" in lines[-1]

@@ -112,7 +112,7 @@ def test_unpacked_records_are_marked_as_made_elsewhere(
     (row,) = summarize(read_all(local)[0])
     assert {r.identity.seed: r.made_here for r in row.records} == {0: False, 1: True, 2: False}
     (summary,) = summarize(read_all(local)[0][:1])
-    assert summary.status == "ok, 1 of 5 seeds, made elsewhere"
+    assert summary.status == "ok, 1 of 5 seeds, made elsewhere, unranked"
     assert "made elsewhere" in show_text(StatusOptions(local), "seed0") and "made elsewhere" not in show_text(
         StatusOptions(local), str(local_record)
     )

@@ -95,6 +95,20 @@ def test_current_device_is_the_requested_one(monkeypatch: pytest.MonkeyPatch) ->
     assert chosen == [0, 1]
 
 
+@pytest.mark.parametrize(
+    ("phase", "device", "measures"),
+    [("train", "cuda", True), ("verify", "cuda:1", True), ("evaluate", "cuda", False), ("score", "cuda", False),
+     ("train", "cpu", False)],
+)  # fmt: skip
+def test_cudnn_measures_its_algorithms_for_training_steps_on_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, phase: Phase, device: str, measures: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "set_device", lambda index: None)
+    torch.backends.cudnn.benchmark = False
+    numerics.configure_numerics(phase, device, "fp32")
+    assert torch.backends.cudnn.benchmark is measures
+
+
 def test_seed_generators_seeds_the_current_device(monkeypatch: pytest.MonkeyPatch) -> None:
     seeded: list[int] = []
     monkeypatch.setattr(torch.cuda, "manual_seed", seeded.append)

@@ -15,7 +15,7 @@ from bench.report.plots.changes import ablation_figure
 from bench.report.plots.classes import class_accuracies, classes_figure, extremes
 from bench.report.plots.command import Selection, plot_command
 from bench.report.plots.curves import band_of, curves_figure
-from bench.report.plots.pareto import COSTS, Point, pareto_figure, pareto_front, points_of
+from bench.report.plots.pareto import COSTS, Point, is_near, pareto_figure, pareto_front, points_of
 from bench.report.plots.samples import samples_figure
 from bench.report.records.aggregate import Row, summarize
 from bench.report.site.figures import protocol_curves
@@ -91,11 +91,42 @@ def test_variant_over_the_cap_is_hollow_and_not_on_the_front() -> None:
     assert fills.count(paper) == 1 and len(set(fills)) == 5
 
 
+def test_far_cap_is_an_arrow_and_leaves_the_axis_to_the_points() -> None:
+    for params, text, in_view in ((60_000, "cap", True), (10_000, "cap 100,000 →", False)):
+        rows = summarize([make_record("a", params=params), make_record("b", params=params + params // 2)])
+        axes = pareto_figure(rows, "params").axes[0]
+        assert text in [label.get_text() for label in axes.texts]
+        low, high = axes.get_xlim()
+        assert (low <= 100_000 <= high) == in_view
+        assert (high - low) <= 3 * (1.5 * params - params) or in_view  # the points fill a third at least
+    over = summarize([make_record("a", params=300_000), make_record("b", params=310_000)])
+    assert "← cap 100,000" in [label.get_text() for label in pareto_figure(over, "params").axes[0].texts]
+
+
+@pytest.mark.parametrize(
+    ("cap", "costs", "near"),
+    [
+        (3.0, [1.0, 2.0], True), (3.1, [1.0, 2.0], False), (0.0, [1.0, 2.0], True), (11.0, [10.0], True),
+        (11.1, [10.0], False), (10_000.0, [1.0, 100.0], True), (10_001.0, [1.0, 100.0], False),
+    ],
+)  # fmt: skip
+def test_cap_is_near_if_the_points_fill_half_of_the_axis(cap: float, costs: list[float], near: bool) -> None:
+    assert is_near(cap, costs) == near
+
+
+def test_long_names_are_cut_and_crowded_ones_left_out() -> None:
+    records = [make_record(f"net{n:02}", 0, 0.5 + n / 1e5, params=50_000 + n) for n in range(20)]
+    records.append(make_record("long" * 20, 0, 0.9, params=40_000))
+    labels = [text.get_text() for text in pareto_figure(summarize(records), "params").axes[0].texts]
+    assert max(map(len, labels)) <= 28 and any(label.startswith("longlong") for label in labels)
+    assert 2 <= len(labels) < 20
+
+
 def test_real_images_are_a_line_and_not_a_point() -> None:
     rows = rows_of(task="generation")
     assert {point.row.label for point in points_of(rows, COSTS["params"])} == {"gan", "ddpm"}
     labels = [text.get_text() for text in pareto_figure(rows, "params").axes[0].texts]
-    assert "real images" in labels and "cap" in labels and "gan" in labels
+    assert "real images" in labels and "cap 1,000,000 →" in labels and "gan" in labels
 
 
 def test_times_of_another_device_are_left_out() -> None:

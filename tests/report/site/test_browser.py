@@ -78,7 +78,7 @@ def test_sorting_by_keyboard_is_announced(site: Path, page: "Page") -> None:
         if page.evaluate("document.activeElement.innerText") == "params":
             break
     page.keyboard.press("Enter")
-    assert column(page, 3)[0] == "40,000" and page.evaluate("document.activeElement.innerText") == "params"
+    assert column(page, 5)[0] == "40,000" and page.evaluate("document.activeElement.innerText") == "params"
     assert page.locator("[aria-live]").inner_text() == "Sorted by params, ascending"
 
 
@@ -109,6 +109,15 @@ def test_pages_fit_the_width_of_a_phone(site: Path, browser: "Browser", scheme: 
         page.goto(path.as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
     context.close()
+
+
+def test_status_is_in_view_on_a_laptop(site: Path, browser: "Browser") -> None:
+    page = browser.new_page(viewport={"width": 1200, "height": 800})
+    for name in ("index.html", "tracks/cifar100-classification.html", "tracks/cifar100-generation.html"):
+        page.goto((site / name).as_uri())
+        box = page.locator("table").first.get_by_role("columnheader", name="status").bounding_box()
+        assert box is not None and box["x"] + box["width"] <= 1200, name
+    page.close()
 
 
 def test_pages_are_complete_without_javascript(site: Path, browser: "Browser") -> None:

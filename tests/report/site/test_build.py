@@ -8,11 +8,13 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+import yaml
 
+from bench.contract.collected import Origin, Refusal, write_refused
 from bench.contract.records.files import read_record
 from bench.report.leaderboard import leaderboard_command
 from bench.report.site.build import rich_text
-from tests.report.making_contest import contest
+from tests.report.making_contest import contest, write_contest
 from tests.report.making_records import make_record
 from tests.report.site.conftest import HOSTILE
 
@@ -126,8 +128,6 @@ def test_site_is_reproducible_and_stale_pages_are_removed(tmp_path: Path, site: 
 
 
 def test_records_of_older_code_are_marked(tmp_path: Path) -> None:
-    from tests.report.making_contest import write_contest
-
     old = make_record("net", 0, 0.1, source="old")
     new = make_record("net", 0, 0.9, source="new", finished_at="2026-02-01T00:00:00+00:00")
     write_contest(tmp_path, [old, new])
@@ -138,8 +138,6 @@ def test_records_of_older_code_are_marked(tmp_path: Path) -> None:
 
 
 def test_unreadable_manifest_is_reported_on_the_front_page(tmp_path: Path) -> None:
-    from tests.report.making_contest import write_contest
-
     write_contest(tmp_path / "results", [make_record("net")])
     (tmp_path / "net").mkdir()
     (tmp_path / "net" / "submission.yaml").write_text("track: [")
@@ -161,3 +159,92 @@ def test_large_site_omits_drawings(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     leaderboard_command(tmp_path, tmp_path / "submissions", check=False, site=True)
     text = (site_folder / "submissions" / "se_net.html").read_text()
     assert "<svg" not in text and "bench plot curves se_net" in text and "worst class" in text
+
+
+RULES = """Teams of three. Hand in by **1 July**.
+
+# A heading
+
+<script>alert(1)</script> ![x](http://evil.example/x.png) [bad](javascript:alert(1)) [forum](https://example.org/forum)
+"""
+CAPBENCH = {
+    "title": "A | <b>contest</b>",
+    "tracks": ["cifar100-classification"],
+    "rules": RULES,
+    "about": "*For* all.",
+}
+
+
+@pytest.fixture
+def contest_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The site of a contest with teams, refused uploads, and failed runs of two profiles."""
+    (tmp_path / "capbench.yaml").write_text(yaml.safe_dump(CAPBENCH))
+    monkeypatch.chdir(tmp_path)
+    smoke = make_record("wide", 3, None, profile="smoke", reason="KeyError: a typo in a smoke run")
+    long = make_record("failing", 0, None, reason="ValueError: " + "many words " * 40)
+    write_contest(tmp_path / "results", [record for record in contest() if record.task == "classification"])
+    write_contest(tmp_path / "results", [smoke, long])
+    origin = Origin(source="x", team="`T` <i>7</i> https://evil.example", collected="d", sha256="0", files=2)
+    (tmp_path / "submissions" / "wide").mkdir(parents=True)
+    (tmp_path / "submissions" / "wide" / "collected.yaml").write_text(origin.to_yaml())
+    refusal = Refusal(
+        upload="a.zip", team="Ä & <b>B</b>", date="2026-07-01T12:34:56+00:00", reason="no `model.py` <i>"
+    )
+    write_refused(tmp_path / "submissions", [refusal])
+    leaderboard_command(tmp_path / "results", tmp_path / "submissions", check=False, site=True)
+    return tmp_path / "results" / "site"
+
+
+def test_rules_are_on_a_page_of_their_own(contest_site: Path) -> None:
+    rules = Page(contest_site / "rules" / "cifar100-classification.html")
+    for phrase in (
+        "at most",
+        "100,000",
+        "distinct trainable parameters",
+        "bench verify",
+        "Hand in by 1 July.",
+        "<script>",
+    ):
+        assert phrase in rules.text, phrase
+    html = rules.path.read_text()
+    assert "<strong>1 July</strong>" in html and 'href="https://example.org/forum"' in html
+    assert "<script>alert" not in html and "<img" not in html
+    assert not [url for url in rules.urls if url.startswith("javascript")]
+    assert rules.headings.count("h1") == 1
+    for page_name in ("index.html", "tracks/cifar100-classification.html"):
+        assert any(
+            url.endswith("rules/cifar100-classification.html") for url in Page(contest_site / page_name).urls
+        )
+    assert "<em>For</em> all." in (contest_site / "index.html").read_text()
+
+
+def test_teams_and_refused_uploads_are_on_the_front_page(contest_site: Path) -> None:
+    front = Page(contest_site / "index.html")
+    for phrase in (
+        "`T` <i>7</i> https://evil.example",
+        "Refused",
+        "Ä & <b>B</b>",
+        "2026-07-01 12:34",
+        "no `model.py` <i>",
+    ):
+        assert phrase in front.text, phrase
+    assert "https://evil.example" not in front.urls  # a name is no link
+
+
+def test_runs_of_other_profiles_are_not_among_failed_official_runs(contest_site: Path) -> None:
+    front = Page(contest_site / "index.html").text
+    assert "OSError: 5" in front and "typo in a smoke run" not in front
+    track = Page(contest_site / "tracks" / "cifar100-classification.html").text
+    official, other = track.split("Failed runs of other profiles (unranked)")[-2:]
+    assert "typo in a smoke run" in other and "wide/base seed 3, smoke" in other and "OSError: 5" not in other
+    assert "OSError: 5" in official
+
+
+def test_reasons_are_short_in_tables_and_complete_on_the_page_of_the_submission(contest_site: Path) -> None:
+    track = Page(contest_site / "tracks" / "cifar100-classification.html").text
+    assert "error: ValueError: many words" in track and "Status: error: an exception in its code" in track
+    reason = ("many words " * 40).strip()
+    assert (
+        f"Failed, seed 0: error: ValueError: {reason}" in Page(contest_site / "submissions" / "failing.html").text
+    )
+    assert "`T` <i>7</i> https://evil.example" in Page(contest_site / "submissions" / "wide.html").text

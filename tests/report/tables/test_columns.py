@@ -83,4 +83,4 @@ def test_speed_is_marked_as_busy_unless_one_seed_was_without_load() -> None:
 def test_busy_machine_of_all_rows_is_stated_once() -> None:
     busy = [make_record(name, 0, background_load=0.4) for name in ("one", "another")]
     text = comparison_text(summarize(busy), table_format="github", keys=["submission", "images_per_s"])
-    assert "images/s on A CPU, 1 thr, busy machine" in text and text.count("busy machine") == 1
+    assert "; inference on A CPU, 1 thr, busy machine" in text and text.count("busy machine") == 1

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 from bench.contract.documents.bitmap import pack_bits, unpack_bits
+from bench.contract.metrics import TOP1
 from bench.contract.records.files import record_path, write_record
 from bench.contract.records.record import Record
 from bench.errors import UsageError
 from bench.report.compare import CompareOptions, compare_command
 from bench.report.records.aggregate import summarize
 from bench.report.tables.image_columns import correct_by_seed
+from bench.report.tables.reference_columns import paired
+from bench.report.tables.text import difference_text, interval_text
 from bench.stats.images import crossed_mean, mcnemar_p_value
 from tests.report.making_records import make_record
 
@@ -79,6 +82,23 @@ def test_difference_of_two_entries_is_paired_by_image(results: Path, capsys: pyt
         f"{100 * expected.mean:+.2f} [{100 * expected.low:+.2f}, {100 * expected.high:+.2f}] (n=3)"
     )
     assert (rows["b"][column], rows["old"][column]) == ("–", "not recorded")
+
+
+def test_intervals_end_at_what_a_percentage_can_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two seeds that are far apart have t intervals of more than 100 points."""
+    for name, shares in (("a", (0.2, 0.9)), ("b", (0.5, 0.5))):
+        for seed, share in enumerate(shares):
+            correct = np.arange(10_000) < 10_000 * share
+            record = make_record(name, seed, float(correct.mean()))
+            assert record.evaluation is not None
+            evaluation = record.evaluation.model_copy(update={"correct": pack_bits(correct)})
+            put(tmp_path, record.model_copy(update={"evaluation": evaluation}))
+    text = " ".join(cells(tmp_path, capsys, images=True, against="b")["a"])
+    assert "55.00 [0.00, 100.00] (n=2)" in text and "+5.00 [-100.00, +100.00] (n=2)" in text
+    rows = summarize([make_record("a", 0, 0.2), make_record("a", 1, 0.9)])
+    old = summarize([make_record("a", s, 0.5) for s in range(2)])
+    assert difference_text(paired(rows[0], old[0]), TOP1) == "+5.00 [-100.00, +100.00] (n=2)"
+    assert interval_text(-0.2, 1.2, TOP1) == "[0.00, 100.00]"
 
 
 def test_two_single_runs_are_compared_by_mcnemar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

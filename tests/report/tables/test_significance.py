@@ -15,7 +15,8 @@ def runs(name: str, *accuracies: float | None, params: int = 84_194) -> list[Rec
 
 def best(*groups: list[Record]) -> set[str]:
     rows = summarize(record for group in groups for record in group)
-    return {key.submission for key in best_rows(next(c for c in columns_of(rows) if c.key == "score"), rows)}
+    place = best_rows(next(c for c in columns_of(rows) if c.key == "score"), rows)
+    return set() if place is None else {key.submission for key in place.names}
 
 
 CLEAR, CLOSE, WORSE = (0.60, 0.61, 0.62), (0.59, 0.615, 0.60), (0.40, 0.41, 0.42)
@@ -48,5 +49,14 @@ def test_multiple_comparisons_are_corrected() -> None:
         return runs(name, *values)
 
     assert best(runs("a", *CLEAR), at_p("b", 0.03)) == {"a"}
+    # One row that is far behind is separated from all, so that the tests decide who is best.
     many = [at_p(f"b{index}", 0.03) for index in range(20)]
-    assert best(runs("a", *CLEAR), *many) == {"a", *(f"b{index}" for index in range(20))}
+    last = runs("last", *(value - 0.5 for value in CLEAR))
+    assert best(runs("a", *CLEAR), *many, last) == {"a", *(f"b{index}" for index in range(20))}
+    assert best(runs("a", *CLEAR), *many) == {"a"}  # no test separates two rows: the best mean alone
+
+
+def test_two_seeds_mark_the_best_mean_alone() -> None:
+    many = [runs(f"net{index}", 0.5 + index / 100, 0.505 + index / 100) for index in range(23)]
+    assert best(*many) == {"net22"}
+    assert best(*many, runs("perfect", 1.0, 1.0), runs("other", 0.925, 0.925)) == {"perfect"}

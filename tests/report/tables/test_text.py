@@ -48,6 +48,49 @@ def test_text_cannot_forge_bold_marks(table: str) -> None:
     assert text.count(r"\textbf{") == (table == "latex") and text.count("<strong>") == (table == "html")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "**bold**", "*slanted*", "__bold__", "_slanted_", "~~struck~~", "[click](http://evil.example)",
+        "![](http://evil.example/x.png)", "[a][b]", "&lt;", "&#60;", "a \\\\ b \\* c", "***", "x**2**3", "5 * 3",
+        "snake_case_name", "Müller & Söhne", "深層学習", "-1.2 *", "<b>x</b>", "a | b",
+    ],
+)  # fmt: skip
+def test_markdown_shows_text_of_others_as_it_is(text: str) -> None:
+    """As another implementation of Markdown reads the table."""
+    from markdown_it import MarkdownIt
+
+    table = grid(["name", "x"], [[text, "y"], ["z", text]], "github")
+    html = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(table)
+    reader = Shown()
+    reader.feed(html)
+    assert reader.cells == ["name", "x", text, "y", "z", text] and not reader.tags & {
+        "strong",
+        "em",
+        "s",
+        "a",
+        "img",
+    }
+
+
+class Shown(HTMLParser):
+    """The text of all cells, and the tags."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attributes: object) -> None:
+        self.tags.add(tag)
+        if tag in ("td", "th"):
+            self.cells.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.cells and data.strip():
+            self.cells[-1] += data
+
+
 def test_headings_and_remarks_are_escaped() -> None:
     assert "<script" not in heading(EVIL, "html") + remark(EVIL, "html") + heading(EVIL, "github")
     for text in (heading(EVIL, "latex"), remark(EVIL, "latex")):

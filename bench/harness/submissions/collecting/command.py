@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
+from bench.contract.collected import Origin, hash_files, printable
 from bench.errors import BenchError, ExitCode, UsageError
 from bench.harness.submissions.collecting.contents import (
     Contents,
@@ -20,7 +21,6 @@ from bench.harness.submissions.collecting.contents import (
 from bench.harness.submissions.collecting.folders import expand
 from bench.harness.submissions.collecting.listing import read_list
 from bench.harness.submissions.collecting.names import check_given_name, valid_name
-from bench.harness.submissions.collecting.origin import Origin, hash_files, printable
 from bench.harness.submissions.collecting.placing import Collection, opened_collection
 from bench.harness.submissions.collecting.sources import (
     Request,
@@ -29,8 +29,11 @@ from bench.harness.submissions.collecting.sources import (
     local_source,
     parse_source,
 )
+from bench.harness.submissions.collecting.weights import find_weights, place_weights
+from bench.harness.submissions.handed_in import NAMES
 from bench.text import one_line
 
+WEIGHTS_REFUSED = "weights refused"
 SIGNS = {"collected": "✓", "replaced": "✓", "unchanged": "="}
 
 
@@ -43,6 +46,7 @@ class CollectOptions:
     list_file: Path | None = None
     dry_run: bool = False
     replace: bool = False
+    weights: Path | None = None  # folder of handed-in weights; None to leave them out
 
 
 def collect_command(options: CollectOptions) -> ExitCode:
@@ -60,25 +64,33 @@ def collect_command(options: CollectOptions) -> ExitCode:
     if not requests:
         raise UsageError("no source; give folders, archives or git addresses, or a --list with a line for each")
     with opened_collection(options.into, replace=options.replace, dry_run=options.dry_run) as collection:
-        counts = Counter(state for request in requests for state in _collect(request, collection))
+        counts = Counter(state for request in requests for state in _collect(request, collection, options))
         _print_same_code(collection)
+        if not options.dry_run:
+            collection.refusals.write()
     _print_end(options, counts)
-    return ExitCode.USAGE if counts["refused"] else ExitCode.OK
+    return ExitCode.USAGE if counts["refused"] or counts[WEIGHTS_REFUSED] else ExitCode.OK
 
 
-def _collect(request: Request, collection: Collection) -> Iterator[str]:
-    """Collect the submissions of one request. Yield what happened to each: a ``Placed``, or ``refused``."""
+def _collect(request: Request, collection: Collection, options: CollectOptions) -> Iterator[str]:
+    """Collect the submissions of one request.
+
+    Yield what happened to each: a ``Placed``, or ``refused``; and ``WEIGHTS_REFUSED``.
+    """
     try:
         sources, without = _sources(request)
     except (BenchError, OSError) as error:
-        yield _refuse(label_of_request(request), error)
+        collection.refusals.attempt(request, None)
+        yield _refuse(label_of_request(request), error, request, collection)
         return
     if request.name is not None and len(sources) > 1:
         reason = f"{len(sources)} submissions for one `name`; give each a line of its own"
-        yield _refuse(label_of_request(request), UsageError(reason))
+        collection.refusals.attempt(request, None)
+        yield _refuse(label_of_request(request), UsageError(reason), request, collection)
         return
     for source in sources:
-        yield from _collect_source(source, request, collection)
+        collection.refusals.attempt(request, source)
+        yield from _collect_source(source, request, collection, options)
     if without:
         names = ", ".join(one_line(path.name, 60) for path in without[:10])
         more = f" and {len(without) - 10:,} more" if len(without) > 10 else ""
@@ -94,7 +106,9 @@ def _sources(request: Request) -> tuple[list[Source], list[Path]]:
     return [local_source(path, as_repository=False) for path in expansion.paths], expansion.without
 
 
-def _collect_source(source: Source, request: Request, collection: Collection) -> Iterator[str]:
+def _collect_source(
+    source: Source, request: Request, collection: Collection, options: CollectOptions
+) -> Iterator[str]:
     try:
         with source.opened() as contents:
             check_entries(contents.entries)
@@ -103,17 +117,22 @@ def _collect_source(source: Source, request: Request, collection: Collection) ->
                 folders = ", ".join(one_line(one.folder, 60) for one in found[:5])
                 raise UsageError(f"{len(found)} submissions ({folders}) for one `name`; leave `name` empty")
             for one in found:
-                yield _collect_one(source, one, contents, request, collection)
+                yield from _collect_one(source, one, contents, request, collection, options)
             if rest := outside(contents.entries, found):
                 print(f"    outside of the submissions, left out: {names_of(rest)}", flush=True)
     except (BenchError, OSError) as error:
-        yield _refuse(source.label, error, source)
+        yield _refuse(source.label, error, request, collection, source)
 
 
 def _collect_one(
-    source: Source, found: FoundSubmission, contents: Contents, request: Request, collection: Collection
-) -> str:
-    """Collect one submission and print its lines. Return what happened to it."""
+    source: Source,
+    found: FoundSubmission,
+    contents: Contents,
+    request: Request,
+    collection: Collection,
+    options: CollectOptions,
+) -> Iterator[str]:
+    """Collect one submission and print its lines. Yield what happened to it."""
     inner = "" if found.folder == "." else f", {one_line(found.folder, 100)}"
     label = source.label + inner
     try:
@@ -132,7 +151,9 @@ def _collect_one(
         )
         placed = collection.place(name, files, origin, label)
     except (BenchError, OSError) as error:
-        return _refuse(label, error, source)
+        yield _refuse(label, error, request, collection, source, found.folder)
+        return
+    yield placed
     facts = [] if request.team is None else [f"team {request.team}"]
     facts += [] if contents.commit is None else [f"commit {contents.commit[:10]}"]
     facts.append(f"{len(files)} files, {sum(map(len, files.values())):,} bytes")
@@ -143,9 +164,22 @@ def _collect_one(
         print(f"    the same files came from {other}")
     if _differs_from_commit(source, found, files):
         print("    its working copy differs from the commit; only what is committed is collected")
-    if found.left_out:
-        print(f"    left out: {names_of(found.left_out)}")
-    return placed
+    weights = None if options.weights is None else find_weights(found.left_out)
+    if options.weights is not None and weights is None:
+        print(f"    no weights: none of {', '.join(NAMES)} is in it")
+    if options.weights is not None and weights is not None:
+        # Equal code of another team is "unchanged"; its weights are not those of the team that was here first.
+        replace = options.replace and other == label
+        try:
+            line = place_weights(
+                weights, found.left_out[weights], options.weights, name, replace=replace, dry_run=options.dry_run
+            )
+            print(f"    {line}")
+        except (BenchError, OSError) as error:
+            print(f"    ✗ weights: {one_line(_reason(error, source))}", flush=True)
+            yield WEIGHTS_REFUSED
+    if left_out := {path: entry for path, entry in found.left_out.items() if path != weights}:
+        print(f"    left out: {names_of(left_out)}")
 
 
 def _differs_from_commit(source: Source, found: FoundSubmission, files: dict[str, bytes]) -> bool:
@@ -162,13 +196,26 @@ def _differs_from_commit(source: Source, found: FoundSubmission, files: dict[str
     return False
 
 
-def _refuse(label: str, error: Exception, source: Source | None = None) -> str:
+def _refuse(
+    label: str,
+    error: Exception,
+    request: Request,
+    collection: Collection,
+    source: Source | None = None,
+    folder: str = ".",
+) -> str:
+    """Print and report why something is refused."""
+    text = _reason(error, source)
+    print(f"✗ {label}: {one_line(text)}", flush=True)
+    collection.refusals.refuse(request, source, folder, text)
+    return "refused"
+
+
+def _reason(error: Exception, source: Source | None) -> str:
     text = str(error)
     if isinstance(error, OSError):
         text = f"{error.filename or 'the file'}: {error.strerror or error}"
-    text = text if source is None else source.without_credentials(text)
-    print(f"✗ {label}: {one_line(text)}", flush=True)
-    return "refused"
+    return text if source is None else source.without_credentials(text)
 
 
 def _print_same_code(collection: Collection) -> None:
@@ -179,7 +226,7 @@ def _print_same_code(collection: Collection) -> None:
 
 def _print_end(options: CollectOptions, counts: Counter[str]) -> None:
     there = counts["collected"] + counts["replaced"] + counts["unchanged"]
-    states = ("collected", "replaced", "unchanged", "refused")
+    states = ("collected", "replaced", "unchanged", "refused", WEIGHTS_REFUSED)
     line = ", ".join(f"{counts[state]} {state}" for state in states if counts[state])
     print(f"would be: {line}" if options.dry_run else line)
     if options.dry_run:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Literal
 
+from bench.contract.collected import COLLECTED
 from bench.errors import UsageError
-from bench.harness.submissions.collecting.origin import COLLECTED
 from bench.harness.submissions.discovery import MANIFEST, MODEL
 from bench.text import one_line
 
@@ -29,6 +29,7 @@ MAX_PARTS = 60
 TEXT_SUFFIXES = (".py", ".md")
 SETTINGS_SUFFIXES = (".yaml", ".yml", ".json")
 README = re.compile(r"readme(\.(md|txt|rst))?", re.IGNORECASE)
+RECORD = re.compile(r"seed\d+-[0-9a-f]{8}(\.attempt\d+)?\.json")  # of a run that the organiser did not make
 # Folders that tools make. Those whose name begins with a dot (.git, .venv) are left out, too.
 TOOLS_FOLDERS = ("__pycache__", "__MACOSX", "node_modules", "site-packages", "venv")
 LISTED = 5  # names in a list of files left out
@@ -158,6 +159,8 @@ def _is_needed(path: PurePosixPath, entry: SourceEntry) -> bool:
         return False
     if path.suffix in TEXT_SUFFIXES or text == MANIFEST or README.fullmatch(path.name):
         return entry.size <= MAX_TEXT_BYTES
+    if RECORD.fullmatch(path.name):
+        return False
     return path.suffix in SETTINGS_SUFFIXES and entry.size <= MAX_SETTINGS_BYTES
 
 

@@ -3,8 +3,8 @@
 import csv
 from pathlib import Path
 
+from bench.contract.collected import printable
 from bench.errors import UsageError
-from bench.harness.submissions.collecting.origin import printable
 from bench.harness.submissions.collecting.sources import Request
 from bench.text import one_line
 

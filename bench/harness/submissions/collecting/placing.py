@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from bench.contract.collected import COLLECTED, Origin, hash_files, read_origin
 from bench.contract.contest import find_contest
 from bench.contract.fingerprint import hash_code, sources_of
 from bench.contract.manifest import load_manifest
@@ -18,7 +19,7 @@ from bench.errors import BenchError, UsageError
 from bench.files import write_bytes
 from bench.harness.submissions.collecting.contents import find_submissions, read_files
 from bench.harness.submissions.collecting.folders import open_folder
-from bench.harness.submissions.collecting.origin import COLLECTED, Origin, hash_files, read_origin
+from bench.harness.submissions.collecting.refusals import Refusals
 from bench.harness.submissions.discovery import MANIFEST, MODEL
 
 Placed = Literal["collected", "unchanged", "replaced"]
@@ -44,6 +45,7 @@ class Collection:
         self.work = work
         self.replace = replace
         self.dry_run = dry_run
+        self.refusals = Refusals(into)
         self.taken: dict[str, Taken] = {}  # name -> what this command placed under it, or found unchanged
 
     def place(self, name: str, files: Mapping[str, bytes], origin: Origin, label: str) -> Placed:

@@ -76,6 +76,8 @@ class Source:
     def without_credentials(self, text: str) -> str:
         """Replace the address in an error message of git, which may repeat it."""
         text = text.replace(self.address, self.shown)
+        query = urlsplit(self.address).query  # which may have a token
+        text = text.replace(f"?{query}", "") if query and self.kind == "repository" else text
         credentials, separator, _ = urlsplit(self.address).netloc.rpartition("@")
         if not separator or self.kind != "repository":
             return text

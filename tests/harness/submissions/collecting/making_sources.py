@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from bench.contract.collected import REFUSED
 from bench.harness.submissions.collecting.command import CollectOptions, collect_command
 
 GIT = ("git", "-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "init.defaultBranch=main")
@@ -83,8 +84,12 @@ def collect(into: Path, *sources: object, **options: object) -> int:
 
 
 def collected(into: Path) -> dict[str, set[str]]:
-    """Return all files in the folder of submissions: name -> paths; temporary files would be among them."""
+    """Return all files in the folder of submissions: name -> paths; temporary ones would be among them.
+
+    The report of refused uploads is not.
+    """
     return {
         folder.name: {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
         for folder in (into.iterdir() if into.exists() else ())
+        if folder.name != REFUSED
     }
