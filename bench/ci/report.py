@@ -12,7 +12,7 @@ from bench import __version__
 from bench.ci.examination import Examination
 from bench.contract.manifest import label_of
 from bench.errors import ExitCode
-from bench.harness.commands.verify_text import Verified
+from bench.harness.commands.verify_text import Verified, mmacs
 from bench.report.records.aggregate import summarize
 from bench.report.regression.formats import HEADERS, count_text
 from bench.report.tables.comparison import comparisons
@@ -117,7 +117,7 @@ def _row(found: Examination, verified: Verified) -> list[str]:
     if result.cost is not None:
         before = found.before.get(source.name)
         params = f"{result.cost.params:,}"
-        macs = f"{result.cost.macs_per_image / 1e6:,.2f}"
+        macs = mmacs(result.cost)
         if before is not None and before.params != result.cost.params:
             params += f" ({result.cost.params - before.params:+,})"
         if before is not None and before.macs_per_image != result.cost.macs_per_image:

@@ -50,7 +50,7 @@ def line_text(submission: SubmissionSource, variant: str, verification: Verifica
     label, cost = label_of(submission.name, variant), verification.cost
     lines = _remarks(label, verification)
     if not verification.problems and cost is not None:
-        lines.insert(0, f"✓ {label}: {cost.params:,} params, {_mmacs(cost)} MMACs")
+        lines.insert(0, f"✓ {label}: {cost.params:,} params, {mmacs(cost)} MMACs")
     return "\n".join(lines)
 
 
@@ -65,7 +65,7 @@ def _remarks(label: str, verification: Verification) -> list[str]:
     ]
 
 
-def _mmacs(cost: Cost) -> str:
+def mmacs(cost: Cost) -> str:
     """Return the millions of multiply-accumulates per image."""
     return f"{cost.bound}{cost.macs_per_image / 1e6:,.2f}"
 
@@ -77,12 +77,12 @@ def summary_text(verified: Sequence[Verified]) -> str:
     rows = []
     for (submission, variant, verification), claim in zip(verified, claims, strict=True):
         cost, cap = verification.cost, submission.track.caps.params
-        params, mmacs = ("–", "–") if cost is None else (f"{cost.params:,}", _mmacs(cost))
+        params, macs = ("–", "–") if cost is None else (f"{cost.params:,}", mmacs(cost))
         paper = "–" if claim is None else f"{claim:,}"
         difference = "–" if claim is None or cost is None else _difference(cost.params, claim)
         compared = (paper, difference) if has_claims else ()
         limit = "none" if cap is None else f"{cap:,}"
-        rows.append([label_of(submission.name, variant), params, *compared, limit, mmacs, _status(verification)])
+        rows.append([label_of(submission.name, variant), params, *compared, limit, macs, _status(verification)])
     headers = ["submission", "params", *(("paper", "") if has_claims else ()), "cap", "MMACs", "verified"]
     align = ["left", "right", *(("right", "left") if has_claims else ()), "right", "right", "left"]
     return tabulate(rows, headers=headers, colalign=align, disable_numparse=True)
@@ -115,7 +115,7 @@ def _cost_lines(submission: SubmissionSource, variant: str, cost: Cost) -> list[
         f"{cost.params:,} params{within}{paper}",
         *differing_modules(cost, claims.params_by_module),
         stored,
-        f"{_mmacs(cost)} MMACs per image{evaluations}{by_fvcore}; "
+        f"{mmacs(cost)} MMACs per image{evaluations}{by_fvcore}; "
         f"{cost.training_flops_per_step / 1e9:,.2f} GFLOPs per training step (1 MAC = 2 FLOPs)",
     ]
     for unit, shares in (("image", cost.uncounted_share), ("training step", cost.uncounted_in_training)):
